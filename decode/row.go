@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package decode turns the octets of a connection's two directions into rows:
+// frames with their decoded field sections, and what else happened between
+// them. It observes; it is not an endpoint: a malformed frame is a row with
+// its error and its raw payload, never an end of decoding.
+//
+// The package has no goroutine, no I/O and no clock. A [Conn] is fed
+// [capture.Event] values in order and hands rows to a callback.
+package decode
+
+import (
+	"h2sniff/capture"
+
+	"golang.org/x/net/http2"
+)
+
+// RowKind is the kind of a Row.
+type RowKind uint8
+
+const (
+	RowOpen    RowKind = iota + 1 // a connection was first seen; Info is set
+	RowBind                       // its addresses became known or were withdrawn; Binding is set
+	RowPreface                    // the client connection preface (RFC 9113, section 3.4), whole
+	RowFrame                      // a frame
+	RowGap                        // GapBytes octets are missing or were skipped to get back in step; GapReason is set
+	RowClose                      // the connection ended
+)
+
+func (k RowKind) String() string {
+	switch k {
+	case RowOpen:
+		return "open"
+	case RowBind:
+		return "bind"
+	case RowPreface:
+		return "preface"
+	case RowFrame:
+		return "frame"
+	case RowGap:
+		return "gap"
+	case RowClose:
+		return "close"
+	}
+	return "invalid"
+}
+
+// GapReason tells why octets are missing from the frames.
+type GapReason uint8
+
+const (
+	GapLost      GapReason = iota + 1 // dropped before they reached h2sniff
+	GapNotCopied                      // known of, but not copied
+	GapSkipped                        // seen, but no frame boundary could be found in them
+)
+
+func (g GapReason) String() string {
+	switch g {
+	case GapLost:
+		return "lost"
+	case GapNotCopied:
+		return "not copied"
+	case GapSkipped:
+		return "skipped"
+	}
+	return "none"
+}
+
+// FrameHeader is the 9-octet header of RFC 9113, section 4.1.
+type FrameHeader struct {
+	Length   uint32 // octets of payload
+	Type     http2.FrameType
+	Flags    http2.Flags
+	StreamID uint32 // without the reserved bit
+}
+
+// Trust tells how far a field can be believed.
+type Trust uint8
+
+const (
+	// TrustExact: the octets on the wire, and table entries seen on the wire,
+	// give this value.
+	TrustExact Trust = iota
+	// UnknownSinceAttach: it refers to a dynamic table entry that was
+	// inserted before h2sniff attached.
+	UnknownSinceAttach
+	// UnknownSinceGap: it refers to a dynamic table entry that octets lost
+	// since may have inserted, changed or evicted.
+	UnknownSinceGap
+)
+
+func (t Trust) String() string {
+	switch t {
+	case TrustExact:
+		return "exact"
+	case UnknownSinceAttach:
+		return "unknown since attach"
+	case UnknownSinceGap:
+		return "unknown since gap"
+	}
+	return "invalid"
+}
+
+// Field is one field line of a field section (RFC 9110, section 6.3).
+//
+// Name and Value are what the peer sent, unsanitised. Where Trust is not
+// TrustExact the Value is empty; NameKnown says whether at least the name is
+// exact (a literal value with an indexed, unknown name has the reverse:
+// ValueKnown and not NameKnown).
+type Field struct {
+	Name, Value string
+	NameKnown   bool
+	ValueKnown  bool
+	Sensitive   bool // never-indexed representation (RFC 7541, section 6.2.3)
+	Trust       Trust
+	// Unknown is the absolute insert index of the unknown table entry that
+	// the field refers to: the newest entry at the attach (or after the gap)
+	// is 0, older ones are negative. The same number is the same entry within
+	// one direction of a connection and one Epoch (each gap begins a new one).
+	// Meaningful only where Trust is not TrustExact.
+	Unknown int64
+	Epoch   uint32
+}
+
+// FrameError tells what is malformed about a frame.
+type FrameError struct {
+	Code   http2.ErrCode // what RFC 9113 or RFC 7541 would have an endpoint answer
+	Reason string        // one sentence without the peer's bytes in it
+}
+
+func (e *FrameError) Error() string { return e.Code.String() + ": " + e.Reason }
+
+// Row is one row of the ordered frame store.
+type Row struct {
+	Kind      RowKind
+	Direction capture.Direction // frames, prefaces and gaps
+	Conn      capture.ConnID
+	TID       uint32
+	Time      int64 // of its first octet, nanoseconds since the Unix epoch
+	TimeEnd   int64 // of its last octet
+
+	// Frames only. Payload may be shorter than Header.Length: Missing of its
+	// octets were lost or not copied (zeroes stand in their places), and what
+	// is then still lacking at the end was never sent or exceeds the limit on
+	// kept payload.
+	Header  FrameHeader
+	Payload []byte
+	Missing uint32
+	// Fields is the field section, on the frame that carries END_HEADERS.
+	Fields    []Field
+	HasFields bool // a field block ended with this frame (Fields may be empty)
+	Err       *FrameError
+
+	GapBytes  uint64    // RowGap
+	GapReason GapReason // RowGap
+
+	Info    *capture.ConnInfo // RowOpen
+	Binding *capture.Binding  // RowBind
+}
+
+// Protocol is what a connection speaks, as far as its plaintext has shown.
+type Protocol uint8
+
+const (
+	Undecided Protocol = iota // too little seen
+	HTTP2
+	HTTP1
+	OtherProtocol // neither
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case HTTP2:
+		return "HTTP/2"
+	case HTTP1:
+		return "HTTP/1.1"
+	case OtherProtocol:
+		return "not HTTP"
+	}
+	return "undecided"
+}

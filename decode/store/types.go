@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"net/netip"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// ErrEvicted is returned for a row that was there once and has been evicted.
+var ErrEvicted = errors.New("row was evicted from the history")
+
+// ErrNotYet is returned for a row that has not been appended yet.
+var ErrNotYet = errors.New("no such row yet")
+
+// View selects rows. The zero View is every row.
+type View struct {
+	Conn      capture.ConnID // 0: of every connection
+	Stream    uint32
+	HasStream bool // only frames of Stream (0 is a stream id too)
+}
+
+// Entry is one stored row, decoded back to its full form. It is a copy; its
+// owner may keep it.
+type Entry struct {
+	Seq uint64 // counts every row from 1
+	decode.Row
+	// BlockSeq is the Seq of the HEADERS or PUSH_PROMISE frame that began the
+	// field block which ends with this frame; 0 where there is none (or it
+	// was not seen).
+	BlockSeq uint64
+}
+
+// ConnSummary is what the connection list shows. It is a copy.
+type ConnSummary struct {
+	ID                      capture.ConnID
+	Info                    capture.ConnInfo
+	Role                    capture.Role
+	Protocol                decode.Protocol
+	Local, Remote           netip.AddrPort   // the zero AddrPort while unknown
+	Evidence                capture.Evidence // 0 while unknown
+	Opened                  int64            // Unix nanoseconds
+	Closed                  int64            // 0 while open
+	Last                    int64            // time of the last row
+	Frames, SentB, RecvB    uint64           // frames; octets of frames in each direction
+	Streams                 int
+	Errors, Gaps, LostBytes uint64
+}
+
+// StreamSummary is what the stream list shows. It is a copy.
+type StreamSummary struct {
+	Conn         capture.ConnID
+	ID           uint32
+	Method, Path string // unsanitised; empty while unknown
+	Authority    string
+	Status       string
+	First, Last  int64 // Unix nanoseconds
+	Frames       uint64
+	SentB, RecvB uint64 // octets of DATA payload
+	EndSend      bool   // END_STREAM was sent
+	EndRecv      bool   // END_STREAM was received
+	Reset        bool   // an RST_STREAM went either way
+	ResetCode    uint32
+	Errors       uint64
+	FirstSeq     uint64
+	RequestTrust decode.Trust // of Method and Path
+}
+
+// Snapshot is the state of the store at one moment.
+type Snapshot struct {
+	Generation   uint64 // changes with every append
+	Rows         uint64 // appended ever: the last Seq
+	Frames       uint64 // appended ever
+	Bytes        uint64 // octets of frames, headers included
+	Conns        int
+	Evicted      uint64 // rows evicted
+	LostBytes    uint64 // octets in gaps with reason lost
+	HistoryUsed  int64  // bytes
+	HistoryLimit int64  // bytes
+	Errors       uint64 // frames with an error
+}
