@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// ErrTerminal is returned by [Create] for standard output that is a terminal.
+var ErrTerminal = errors.New("a recording cannot go to a terminal: name a file, or send standard output to one or to a pipe")
+
+// Create begins a recording in the file path, "-" being standard output. It
+// holds plaintext, so the file can be read and written by its owner alone
+// (mode 0600), also if it was there before; what it held is gone.
+// [Writer.Close] closes the file, but not standard output.
+func Create(path string, o Options) (*Writer, error) {
+	if path == "-" {
+		if term.IsTerminal(int(os.Stdout.Fd())) {
+			return nil, ErrTerminal
+		}
+		return NewWriter(os.Stdout, o)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	w, err := create(f, o)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func create(f *os.File, o Options) (*Writer, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
+		if err := f.Chmod(0o600); err != nil {
+			return nil, fmt.Errorf("keep others from reading the recording: %w", err)
+		}
+	}
+	w, err := NewWriter(f, o)
+	if err != nil {
+		return nil, err
+	}
+	w.closer = f
+	return w, nil
+}
+
+// Open begins to read the recording in the file path, "-" being standard
+// input.
+func Open(path string) (*Reader, error) {
+	var src io.ReadCloser
+	if path == "-" {
+		path = "standard input"
+		src = interruptible(os.Stdin)
+	} else {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		src = f
+	}
+	r, err := NewReader(src)
+	if err != nil {
+		src.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// interruptible reads from r in a goroutine, because closing standard input
+// does not end a read that waits for it. The goroutine ends after the next
+// octet, or with the process.
+func interruptible(r io.Reader) io.ReadCloser {
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err) // nil: io.EOF
+	}()
+	return pr
+}
