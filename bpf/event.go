@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// RecordKind says what a record of the ring buffer tells (enum record_kind).
+type RecordKind uint8
+
+const (
+	RecordOpen RecordKind = iota + 1
+	RecordBegin
+	RecordData
+	RecordNothing
+	RecordTentative
+	RecordCommit
+	RecordAddress
+	RecordClose
+	RecordThread
+	RecordProcess
+)
+
+// Directions of a record (enum direction).
+const (
+	DirSend = 0
+	DirRecv = 1
+)
+
+// RecordLast is set in Record.Flags of the record that ends a call.
+const RecordLast = 1
+
+// Record is struct record of event.h, which documents the fields, and what
+// follows it. Data belongs to the buffer that ParseRecord was given.
+type Record struct {
+	Kind                RecordKind
+	Dir, Flags, Depth   uint8
+	PID, TID            uint32
+	Thread, Handle, Gen uint64
+	Time, Pos, Len      uint64
+	Data                []byte
+	Open                OpenRecord    // RecordOpen
+	Address             AddressRecord // RecordAddress
+}
+
+// OpenRecord is the tail of struct open_record.
+type OpenRecord struct {
+	Comm    [16]byte // of the thread-group leader, NUL-terminated
+	Library uint32   // the number given in the attach cookie
+	Role    uint8    // 0 unknown, 1 client, 2 server
+	Fresh   bool
+}
+
+// AddressRecord is the tail of struct address_record.
+type AddressRecord struct {
+	Cookie                uint64
+	Local, Remote         [16]byte
+	LocalPort, RemotePort uint16
+	Family                uint16 // AF_INET or AF_INET6
+	Nested                bool
+}
+
+// Sizes of the C structs; the C side asserts the same.
+const (
+	recordSize        = 64
+	openRecordSize    = 88
+	addressRecordSize = 120
+)
+
+// ParseRecord reads one record as it lies in the ring buffer. b may be longer
+// than the record: records have size classes.
+func ParseRecord(b []byte, r *Record) error {
+	if len(b) < recordSize {
+		return fmt.Errorf("ring buffer record of %d bytes is shorter than its header", len(b))
+	}
+	ne := binary.NativeEndian
+	copied := ne.Uint32(b[4:])
+	r.Kind, r.Dir, r.Flags, r.Depth = RecordKind(b[0]), b[1], b[2], b[3]
+	r.PID, r.TID = ne.Uint32(b[8:]), ne.Uint32(b[12:])
+	r.Thread, r.Handle, r.Gen = ne.Uint64(b[16:]), ne.Uint64(b[24:]), ne.Uint64(b[32:])
+	r.Time, r.Pos, r.Len = ne.Uint64(b[40:]), ne.Uint64(b[48:]), ne.Uint64(b[56:])
+	r.Data = nil
+	switch r.Kind {
+	case RecordOpen:
+		if len(b) < openRecordSize {
+			return fmt.Errorf("open record of %d bytes", len(b))
+		}
+		copy(r.Open.Comm[:], b[64:80])
+		r.Open.Library = ne.Uint32(b[80:])
+		r.Open.Role = b[84]
+		r.Open.Fresh = b[85] != 0
+	case RecordAddress:
+		if len(b) < addressRecordSize {
+			return fmt.Errorf("address record of %d bytes", len(b))
+		}
+		a := &r.Address
+		a.Cookie = ne.Uint64(b[64:])
+		copy(a.Local[:], b[72:88])
+		copy(a.Remote[:], b[88:104])
+		a.LocalPort, a.RemotePort, a.Family = ne.Uint16(b[104:]), ne.Uint16(b[106:]), ne.Uint16(b[108:])
+		a.Nested = b[112] != 0
+	default:
+		if int(copied) > len(b)-recordSize {
+			return fmt.Errorf("record says %d octets follow, %d do", copied, len(b)-recordSize)
+		}
+		r.Data = b[recordSize : recordSize+int(copied)]
+	}
+	return nil
+}
+
+// Op is the shape of a probed function (enum op of op.h, which documents
+// them).
+type Op uint8
+
+const (
+	OpWrite           Op = 1
+	OpWriteEx         Op = 2
+	OpWriteEx2        Op = 3
+	OpGnuTLSSend      Op = 4
+	OpGnuTLSSend2     Op = 5
+	OpGnuTLSSendEarly Op = 6
+	OpGnuTLSUncork    Op = 7
+
+	OpRead             Op = 16
+	OpReadEx           Op = 17
+	OpGnuTLSRecv       Op = 18
+	OpGnuTLSRecvPacket Op = 19
+
+	OpHandshake       Op = 32
+	OpConnect         Op = 33
+	OpAccept          Op = 34
+	OpGnuTLSHandshake Op = 35
+	OpOther           Op = 36
+
+	OpFree  Op = 48
+	OpClear Op = 49
+)
+
+// HasReturn says whether a function of this shape needs a return probe.
+func (op Op) HasReturn() bool { return op < OpFree }
+
+// Cookie is the attach cookie of a probe on a function of the given shape in
+// the library that h2sniff gave this number.
+func Cookie(op Op, library uint32) uint64 { return uint64(op) | uint64(library)<<8 }
+
+// Counter numbers the elements of the counters map (enum counter).
+type Counter uint32
+
+const (
+	Dropped      Counter = iota // records for which the ring had no room
+	DroppedBytes                // plaintext octets in them
+	Faults                      // pages that could not be read
+	TooDeep                     // calls nested too deep to follow
+	NoState                     // calls not followed because a state map was full
+	numCounters
+)
+
+// ConnKey is struct conn_key.
+type ConnKey struct {
+	TGID   uint64 // initial pid namespace
+	Handle uint64
+}
+
+// ConnState is struct conn.
+type ConnState struct {
+	Gen             uint64
+	Pos             [2]uint64 // by direction
+	Exact, Inferred uint64    // socket cookies
+}
+
+// Count sums a counter over the CPUs.
+func (o *Objects) Count(c Counter) (uint64, error) {
+	var perCPU []uint64
+	if err := o.Counters.Lookup(uint32(c), &perCPU); err != nil {
+		return 0, fmt.Errorf("reading BPF counter %d: %w", c, err)
+	}
+	var sum uint64
+	for _, n := range perCPU {
+		sum += n
+	}
+	return sum, nil
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * The few kernel types the programs touch, as CO-RE relocations find them: a
+ * whole vmlinux.h would tie the sources to one kernel and one architecture.
+ */
+#ifndef H2SNIFF_KERNEL_H
+#define H2SNIFF_KERNEL_H
+
+typedef signed char s8;
+typedef unsigned char u8;
+typedef signed short s16;
+typedef unsigned short u16;
+typedef signed int s32;
+typedef unsigned int u32;
+typedef signed long long s64;
+typedef unsigned long long u64;
+
+/* Names that bpf_helper_defs.h expects. */
+#define bool _Bool
+#define true 1
+#define false 0
+
+typedef u8 __u8;
+typedef u16 __u16;
+typedef u32 __u32;
+typedef u64 __u64;
+typedef s32 __s32;
+typedef s64 __s64;
+typedef u16 __be16;
+typedef u32 __be32;
+typedef u64 __be64;
+typedef u32 __wsum;
+typedef u16 __sum16;
+
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+};
+
+enum {
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+};
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	u32 inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	u32 level;
+	struct upid numbers[1];
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct signal_struct *signal;
+	char comm[16];
+};
+
+struct in6_addr {
+	union {
+		u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport;
+	u16 skc_num;
+	u16 skc_family;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+#pragma clang attribute pop
+
+/*
+ * The registers of a probed process, laid out as the kernel's uprobe context
+ * (user ABI, fixed per architecture). RET_SP is the difference between the
+ * stack pointer at a function's entry and where its return probe sees it.
+ */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	u64 orig_ax, ip, cs, flags, sp, ss;
+};
+#define REG_ARG1(c) ((c)->di)
+#define REG_ARG2(c) ((c)->si)
+#define REG_ARG3(c) ((c)->dx)
+#define REG_ARG4(c) ((c)->cx)
+#define REG_ARG5(c) ((c)->r8)
+#define REG_RET(c) ((c)->ax)
+#define REG_SP(c) ((c)->sp)
+#define RET_SP 8
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	u64 regs[31];
+	u64 sp, pc, pstate;
+};
+#define REG_ARG1(c) ((c)->regs[0])
+#define REG_ARG2(c) ((c)->regs[1])
+#define REG_ARG3(c) ((c)->regs[2])
+#define REG_ARG4(c) ((c)->regs[3])
+#define REG_ARG5(c) ((c)->regs[4])
+#define REG_RET(c) ((c)->regs[0])
+#define REG_SP(c) ((c)->sp)
+#define RET_SP 0
+#else
+#error "unknown target architecture"
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * The shapes of probed functions: what their arguments and results mean. The
+ * low octet of an attach cookie; Go's bpf.Op has the same numbers.
+ */
+#ifndef H2SNIFF_OP_H
+#define H2SNIFF_OP_H
+
+enum op {
+	/* (handle, buf, len) -> int, > 0: octets */
+	OP_WRITE = 1,
+	/* (handle, buf, len, *octets) -> 1 on success */
+	OP_WRITE_EX = 2,
+	/* (handle, buf, len, flags, *octets) -> 1 on success */
+	OP_WRITE_EX2 = 3,
+	/* (handle, buf, len) -> ssize_t; (handle, NULL, 0) sends what an earlier
+	 * call that met E_AGAIN had left */
+	OP_GNUTLS_SEND = 4,
+	OP_GNUTLS_SEND2 = 5,
+	/* (handle, buf, len) -> ssize_t, or 0 for all of it */
+	OP_GNUTLS_SEND_EARLY = 6,
+	/* sends, from inside, octets that a corked gnutls_record_send took */
+	OP_GNUTLS_UNCORK = 7,
+	OP_FIRST_SEND = OP_WRITE,
+	OP_LAST_SEND = OP_GNUTLS_UNCORK,
+
+	OP_READ = 16,
+	OP_READ_EX = 17, /* SSL_read_early_data too: SSL_READ_EARLY_DATA_SUCCESS is 1 */
+	OP_GNUTLS_RECV = 18,
+	/* (handle, *packet) -> ssize_t */
+	OP_GNUTLS_RECV_PACKET = 19,
+	OP_FIRST_RECV = OP_READ,
+	OP_LAST_RECV = OP_GNUTLS_RECV_PACKET,
+
+	/* Move no plaintext, but receive on the handle's socket. */
+	OP_HANDSHAKE = 32,	  /* -> 1 when done */
+	OP_CONNECT = 33,	  /* the same, and the role is known */
+	OP_ACCEPT = 34,
+	OP_GNUTLS_HANDSHAKE = 35, /* -> 0 when done */
+	OP_OTHER = 36,
+
+	OP_FREE = 48,
+	OP_CLEAR = 49,
+};
+
+/* Bits of the cookie above the op: a number of the library, for h2sniff. */
+#define COOKIE_LIBRARY 8
+
+#endif

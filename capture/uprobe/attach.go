@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"h2sniff/bpf"
+	"h2sniff/capture/target"
+
+	"github.com/cilium/ebpf/link"
+)
+
+// Attacher places probes. It owns every link that it made until Detach or
+// Close; the kernel drops them too when the process ends, however it ends.
+// Methods may be called from any goroutine.
+type Attacher struct {
+	objs *bpf.Objects
+
+	mu     sync.Mutex
+	base   []link.Link // not tied to a library
+	probes map[probeKey][]link.Link
+	number map[target.Key]uint32
+	names  []string // by number
+}
+
+// probeKey is a place of probes: a library, in one process or (PID 0) in all.
+type probeKey struct {
+	library target.Key
+	pid     int
+}
+
+// NewAttacher attaches what serves all libraries: socket evidence, and the
+// ends of processes.
+func NewAttacher(objs *bpf.Objects) (*Attacher, error) {
+	a := &Attacher{objs: objs, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32)}
+	receive, err := link.AttachTracing(link.TracingOptions{Program: objs.Receive})
+	if err != nil {
+		return nil, fmt.Errorf("attaching to tcp_rcv_space_adjust: %w", err)
+	}
+	a.base = append(a.base, receive)
+	exit, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exit", Program: objs.ProcessExit})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attaching to sched_process_exit: %w", err), a.Close())
+	}
+	a.base = append(a.base, exit)
+	exec, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: objs.ProcessExec})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attaching to sched_process_exec: %w", err), a.Close())
+	}
+	a.base = append(a.base, exec)
+	return a, nil
+}
+
+// Attach probes a library's functions in the process pid, or with pid 0 in
+// every process that maps it now or later. It does nothing where that was done
+// before. Return probes come first: an entry without its return would be taken
+// for a call that never ended.
+func (a *Attacher) Attach(lib *target.Library, pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := probeKey{lib.Key(), pid}
+	if a.probes[key] != nil {
+		return nil
+	}
+	ex, err := link.OpenExecutable(lib.Open)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", lib.Path, err)
+	}
+	number, ok := a.number[lib.Key()]
+	if !ok {
+		number = uint32(len(a.names))
+		a.number[lib.Key()] = number
+		a.names = append(a.names, lib.Path)
+	}
+	var entries, returns sites
+	for _, f := range lib.Functions {
+		op, ok := opOf(lib.Family, f.Name)
+		if !ok {
+			continue
+		}
+		entries.add(f.Offset, bpf.Cookie(op, number))
+		if op.HasReturn() {
+			returns.add(f.Offset, bpf.Cookie(op, number))
+		}
+	}
+	attach := a.attachEach
+	if a.objs.Multi {
+		attach = a.attachMulti
+	}
+	links, err := attach(ex, &returns, &entries, pid)
+	if err != nil {
+		return errors.Join(fmt.Errorf("attaching to %s: %w", lib.Path, err), closeLinks(links))
+	}
+	a.probes[key] = links
+	return nil
+}
+
+// sites are file offsets and the cookies of their probes.
+type sites struct{ offsets, cookies []uint64 }
+
+func (s *sites) add(offset, cookie uint64) {
+	s.offsets = append(s.offsets, offset)
+	s.cookies = append(s.cookies, cookie)
+}
+
+func (a *Attacher) attachMulti(ex *link.Executable, returns, entries *sites, pid int) ([]link.Link, error) {
+	var links []link.Link
+	if len(returns.offsets) > 0 {
+		l, err := ex.UretprobeMulti(nil, a.objs.Ret, &link.UprobeMultiOptions{
+			Addresses: returns.offsets, Cookies: returns.cookies, PID: uint32(pid),
+		})
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, l)
+	}
+	l, err := ex.UprobeMulti(nil, a.objs.Entry, &link.UprobeMultiOptions{
+		Addresses: entries.offsets, Cookies: entries.cookies, PID: uint32(pid),
+	})
+	if err != nil {
+		return links, err
+	}
+	return append(links, l), nil
+}
+
+func (a *Attacher) attachEach(ex *link.Executable, returns, entries *sites, pid int) ([]link.Link, error) {
+	var links []link.Link
+	for i, offset := range returns.offsets {
+		l, err := ex.Uretprobe("", a.objs.Ret, &link.UprobeOptions{Address: offset, Cookie: returns.cookies[i], PID: pid})
+		if err != nil {
+			return links, err
+		}
+		links = append(links, l)
+	}
+	for i, offset := range entries.offsets {
+		l, err := ex.Uprobe("", a.objs.Entry, &link.UprobeOptions{Address: offset, Cookie: entries.cookies[i], PID: pid})
+		if err != nil {
+			return links, err
+		}
+		links = append(links, l)
+	}
+	return links, nil
+}
+
+// Detach removes the probes that Attach placed for the same library and pid.
+func (a *Attacher) Detach(library target.Key, pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := probeKey{library, pid}
+	links := a.probes[key]
+	delete(a.probes, key)
+	return closeLinks(links)
+}
+
+// DetachProcess removes every probe placed for a process of its own.
+func (a *Attacher) DetachProcess(pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var err error
+	for key, links := range a.probes {
+		if key.pid == pid {
+			delete(a.probes, key)
+			err = errors.Join(err, closeLinks(links))
+		}
+	}
+	return err
+}
+
+// Library names the library of an attach cookie's number.
+func (a *Attacher) Library(number uint32) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if int(number) < len(a.names) {
+		return a.names[number]
+	}
+	return ""
+}
+
+// Close removes all probes. Traced programs go on running.
+func (a *Attacher) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var err error
+	for _, links := range a.probes {
+		err = errors.Join(err, closeLinks(links))
+	}
+	clear(a.probes)
+	err = errors.Join(err, closeLinks(a.base))
+	a.base = nil
+	return err
+}
+
+// closeLinks removes entry probes before return probes, the reverse of the
+// order in which they were placed.
+func closeLinks(links []link.Link) error {
+	var err error
+	for i := len(links) - 1; i >= 0; i-- {
+		err = errors.Join(err, links[i].Close())
+	}
+	return err
+}

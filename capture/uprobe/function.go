@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uprobe
+
+import (
+	"h2sniff/bpf"
+	"h2sniff/capture/target"
+)
+
+// function is a probed function of a TLS library and its shape.
+type function struct {
+	name string
+	op   bpf.Op
+}
+
+// functions lists what is probed by family. Functions that a version of the
+// library does not have are left out when it is attached to.
+//
+// OpenSSL: libssl 1.1.0 to 3.x; the _ex functions came with 1.1.1,
+// SSL_write_ex2 with 3.3. SSL_peek and SSL_shutdown move no plaintext but
+// receive from the socket, which address evidence must know of.
+//
+// GnuTLS: libgnutls.so.30 (3.4 to 3.8). gnutls_record_send jumps to
+// gnutls_record_send2, and gnutls_record_uncork calls gnutls_record_send with
+// octets that were counted when they were corked: the outermost call counts.
+var functions = map[target.Family][]function{
+	target.OpenSSL: {
+		{"SSL_write", bpf.OpWrite},
+		{"SSL_write_ex", bpf.OpWriteEx},
+		{"SSL_write_ex2", bpf.OpWriteEx2},
+		{"SSL_write_early_data", bpf.OpWriteEx},
+		{"SSL_read", bpf.OpRead},
+		{"SSL_read_ex", bpf.OpReadEx},
+		{"SSL_read_early_data", bpf.OpReadEx},
+		{"SSL_do_handshake", bpf.OpHandshake},
+		{"SSL_connect", bpf.OpConnect},
+		{"SSL_accept", bpf.OpAccept},
+		{"SSL_peek", bpf.OpOther},
+		{"SSL_peek_ex", bpf.OpOther},
+		{"SSL_shutdown", bpf.OpOther},
+		{"SSL_clear", bpf.OpClear},
+		{"SSL_free", bpf.OpFree},
+	},
+	target.GnuTLS: {
+		{"gnutls_record_send", bpf.OpGnuTLSSend},
+		{"gnutls_record_send2", bpf.OpGnuTLSSend2},
+		{"gnutls_record_send_early_data", bpf.OpGnuTLSSendEarly},
+		{"gnutls_record_uncork", bpf.OpGnuTLSUncork},
+		{"gnutls_record_recv", bpf.OpGnuTLSRecv},
+		{"gnutls_record_recv_seq", bpf.OpGnuTLSRecv},
+		{"gnutls_record_recv_early_data", bpf.OpGnuTLSRecv},
+		{"gnutls_record_recv_packet", bpf.OpGnuTLSRecvPacket},
+		{"gnutls_handshake", bpf.OpGnuTLSHandshake},
+		{"gnutls_bye", bpf.OpOther},
+		{"gnutls_deinit", bpf.OpFree},
+	},
+}
+
+// Wanted names the functions that are probed where a library has them.
+func Wanted() map[target.Family][]string {
+	wanted := make(map[target.Family][]string)
+	for family, list := range functions {
+		for _, f := range list {
+			wanted[family] = append(wanted[family], f.name)
+		}
+	}
+	return wanted
+}
+
+func opOf(family target.Family, name string) (bpf.Op, bool) {
+	for _, f := range functions[family] {
+		if f.name == name {
+			return f.op, true
+		}
+	}
+	return 0, false
+}

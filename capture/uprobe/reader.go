@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"h2sniff/bpf"
+	"h2sniff/capture"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+)
+
+// pollInterval is the deadline on the reader: the kernel side wakes it only
+// when much is queued.
+const pollInterval = 5 * time.Millisecond
+
+// checkEvery is the number of records after which a busy reader looks for
+// drops; an idle one does at each deadline.
+const checkEvery = 4096
+
+// Reader is the capture.Source of live programs. Read and Ignore are for one
+// goroutine; Stats, Finish and Close for any.
+type Reader struct {
+	objs      *bpf.Objects
+	ring      *ringbuf.Reader
+	assembler *assembler
+	stats     stats
+	raw       ringbuf.Record
+	record    bpf.Record
+	out       []capture.Event
+	next      int
+	records   uint64
+	dropped   uint64
+	ended     bool
+}
+
+// NewReader reads the ring buffer of objs. library names the library that an
+// attach cookie numbers; it is called from the goroutine that calls Read.
+func NewReader(objs *bpf.Objects, library func(uint32) string) (*Reader, error) {
+	ring, err := ringbuf.NewReader(objs.Events)
+	if err != nil {
+		return nil, fmt.Errorf("opening the ring buffer: %w", err)
+	}
+	epoch, err := bootEpoch()
+	if err != nil {
+		ring.Close()
+		return nil, err
+	}
+	r := &Reader{objs: objs, ring: ring}
+	r.assembler = &assembler{
+		conns:     make(map[bpf.ConnKey]*conn),
+		byID:      make(map[capture.ConnID]*conn),
+		addresses: newAddresses(),
+		epoch:     epoch,
+		library:   library,
+		comm:      commOf,
+		positions: r.positions,
+		stats:     &r.stats,
+		order:     sequencer{emit: r.emit},
+	}
+	return r, nil
+}
+
+// Read implements capture.Source.
+func (r *Reader) Read(ev *capture.Event) error {
+	for r.next == len(r.out) {
+		if r.ended {
+			return io.EOF
+		}
+		r.out, r.next = r.out[:0], 0
+		if err := r.fill(); err != nil {
+			return err
+		}
+	}
+	*ev = r.out[r.next]
+	r.next++
+	return nil
+}
+
+func (r *Reader) fill() error {
+	r.ring.SetDeadline(time.Now().Add(pollInterval))
+	err := r.ring.ReadInto(&r.raw)
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.checkDrops()
+		return nil
+	case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
+		r.ended = true
+		r.checkDrops()
+		r.assembler.finish(time.Now().UnixNano())
+		return nil
+	default:
+		return fmt.Errorf("reading the ring buffer: %w", err)
+	}
+	if err := bpf.ParseRecord(r.raw.RawSample, &r.record); err != nil {
+		return fmt.Errorf("reading the ring buffer: %w", err)
+	}
+	r.assembler.record(&r.record)
+	if r.records++; r.records%checkEvery == 0 {
+		r.checkDrops()
+	}
+	return nil
+}
+
+func (r *Reader) emit(ev *capture.Event) {
+	r.stats.add(ev)
+	r.out = append(r.out, *ev)
+}
+
+// checkDrops lets go of what waits for a record that may have been dropped.
+func (r *Reader) checkDrops() {
+	dropped, err := r.objs.Count(bpf.Dropped)
+	if err != nil || dropped == r.dropped {
+		return
+	}
+	r.dropped = dropped
+	r.stats.lostEvents.Store(dropped)
+	r.assembler.order.release()
+}
+
+// Ignore implements capture.Ignorer.
+func (r *Reader) Ignore(id capture.ConnID) {
+	c := r.assembler.byID[id]
+	if c == nil {
+		return
+	}
+	// Where it fails the connection goes on being captured, and ignored here.
+	_ = r.objs.Ignored.Put(c.key, c.gen)
+}
+
+// Stats implements capture.Source.
+func (r *Reader) Stats() capture.Stats {
+	if dropped, err := r.objs.Count(bpf.Dropped); err == nil {
+		r.stats.lostEvents.Store(dropped)
+	}
+	return r.stats.snapshot()
+}
+
+// Finish makes Read return what is still queued and then io.EOF. Call it when
+// no probe is attached any more.
+func (r *Reader) Finish() error { return r.ring.Flush() }
+
+// Close implements capture.Source.
+func (r *Reader) Close() error { return r.ring.Close() }
+
+func (r *Reader) positions(key bpf.ConnKey, forget bool) (state bpf.ConnState, ok bool) {
+	if err := r.objs.Conns.Lookup(key, &state); err != nil {
+		return state, false
+	}
+	if forget {
+		_ = r.objs.Conns.Delete(key) // gone already: the same
+	}
+	return state, true
+}
+
+// bootEpoch is the wall-clock time, in Unix nanoseconds, at which
+// CLOCK_BOOTTIME was zero.
+func bootEpoch() (int64, error) {
+	var boot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return 0, fmt.Errorf("reading CLOCK_BOOTTIME: %w", err)
+	}
+	return time.Now().UnixNano() - boot.Nano(), nil
+}
+
+func commOf(pid uint32) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return "" // the process has gone: unknown is an answer
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+// stats are the counters behind capture.Stats.
+type stats struct {
+	events, bytes, lostEvents, lostBytes, notCopied atomic.Uint64
+}
+
+func (s *stats) add(ev *capture.Event) {
+	s.events.Add(1)
+	if ev.Kind == capture.Data {
+		s.bytes.Add(ev.Length)
+		s.notCopied.Add(ev.Length - uint64(len(ev.Data)))
+	}
+}
+
+func (s *stats) snapshot() capture.Stats {
+	return capture.Stats{
+		Events: s.events.Load(), Bytes: s.bytes.Load(),
+		LostEvents: s.lostEvents.Load(), LostBytes: s.lostBytes.Load(), NotCopied: s.notCopied.Load(),
+	}
+}
