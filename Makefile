@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+
+GO ?= go
+ARGS ?=
+# The clang that the committed BPF objects were made with.
+CLANG = clang-14
+
+# What the tests run against: servers, clients, an independent decoder.
+TEST_PACKAGES = nginx-light h2o curl nghttp2-client nghttp2-server gnutls-bin \
+	python3 tshark tmux openssl gcc libc6-dev libssl-dev libgnutls28-dev util-linux
+CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
+
+.PHONY: build run demo test check bench fuzz generate go-toolchain
+
+build: go-toolchain
+	$(GO) build -o h2sniff ./cmd/h2sniff
+
+# Builds and opens the user interface: make run ARGS="-p PID".
+run: build
+	@if [ "$$(id -u)" = 0 ]; then exec ./h2sniff $(ARGS); else exec sudo ./h2sniff $(ARGS); fi
+
+# The user interface on a server of its own that gets some traffic.
+demo: build
+	.ci/packages nginx-light nghttp2-client openssl
+	docs/demo.sh
+
+# End-to-end tests attach to programs that they start: they need root.
+test: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	$(GO) test -count=1 -timeout 15m ./...
+
+check: go-toolchain
+	.ci/packages $(CHECK_PACKAGES)
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	$(MAKE) generate
+	@git diff --exit-code --stat -- bpf || { echo "generated files are not current: commit what 'make generate' makes"; exit 1; }
+	$(GO) test -count=1 -run TestImportDirections ./cmd/h2sniff
+
+# Objects and Go bindings from the C sources in bpf.
+generate: go-toolchain
+	$(GO) generate ./bpf
+
+bench: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	$(GO) test -run '^$$' -bench . -benchmem ./decode/... ./capture/recording ./tui
+	$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./cmd/h2sniff
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz: go-toolchain
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+go-toolchain:
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install"; exit 1; }
