@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decode
+
+import (
+	"math"
+
+	"h2sniff/capture"
+)
+
+// Conn decodes both directions of one connection.
+//
+// Memory is bounded, whatever it is fed: per direction one frame payload, the
+// octets among which a frame boundary is sought, one field section and its
+// dynamic table, each with a limit of its own. A Conn is used by one goroutine
+// at a time.
+type Conn struct {
+	id      capture.ConnID
+	info    *capture.ConnInfo // nil if no Open was seen
+	proto   Protocol
+	role    capture.Role
+	proven  roleProof
+	preface [2]bool // by direction: the client connection preface was seen there
+	dirs    [2]direction
+	closed  bool
+
+	row  Row
+	emit func(*Row)
+}
+
+// roleProof ranks what Conn.role rests on.
+type roleProof uint8
+
+const (
+	roleTold    roleProof = iota // by ConnInfo, or nothing
+	roleFields                   // by who sends requests
+	rolePreface                  // by who sends the preface
+)
+
+// NewConn returns a Conn that has seen nothing yet.
+func NewConn(id capture.ConnID) *Conn {
+	c := &Conn{id: id}
+	for d := range c.dirs {
+		dir := &c.dirs[d]
+		dir.conn = c
+		dir.dir = capture.Direction(d)
+		dir.fields.table.attach()
+		dir.fields.sizeLimit = initialTableSize
+		dir.maxFrame = defaultMaxFrameSize
+	}
+	return c
+}
+
+// Protocol is what the connection speaks, as far as it has shown.
+func (c *Conn) Protocol() Protocol { return c.proto }
+
+// Role is the part that the traced process plays: by the client preface, else
+// by who sends requests, else as ConnInfo has it.
+func (c *Conn) Role() capture.Role { return c.role }
+
+// Feed decodes one event. Events of a connection are fed in the order of the
+// Source. emit is called for each row that the event completes; the Row and
+// its slices are valid only during that call (the strings in it stay good).
+func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
+	if c.closed {
+		return
+	}
+	c.emit = emit
+	switch ev.Kind {
+	case capture.Open:
+		c.info = ev.Info
+		if c.info != nil && c.proven == roleTold {
+			c.role = c.info.Role
+		}
+		c.row = Row{Kind: RowOpen, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Info: ev.Info}
+		emit(&c.row)
+	case capture.Bind:
+		c.row = Row{Kind: RowBind, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Binding: ev.Binding}
+		emit(&c.row)
+	case capture.Data, capture.Lost:
+		if c.dropped() || ev.Direction > capture.Recv {
+			break
+		}
+		c.dirs[ev.Direction].event(ev)
+	case capture.Close:
+		if !c.dropped() {
+			c.dirs[capture.Send].searchLast()
+			c.dirs[capture.Recv].searchLast()
+			c.dirs[capture.Send].close()
+			c.dirs[capture.Recv].close()
+		}
+		c.drop()
+		c.closed = true
+		c.row = Row{Kind: RowClose, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time}
+		emit(&c.row)
+	}
+	c.emit = nil
+	c.row = Row{} // keeps nothing of the event alive
+}
+
+// fresh tells whether position 0 is the start of the connection.
+func (c *Conn) fresh() bool { return c.info != nil && c.info.Fresh }
+
+// dropped tells whether the plaintext is of no interest.
+func (c *Conn) dropped() bool { return c.proto == HTTP1 || c.proto == OtherProtocol }
+
+// drop frees what the directions hold.
+func (c *Conn) drop() {
+	for d := range c.dirs {
+		c.dirs[d] = direction{conn: c, dir: capture.Direction(d)}
+	}
+}
+
+// giveUp decides that the connection is none of HTTP/2.
+func (c *Conn) giveUp(p Protocol) {
+	c.proto = p
+	c.drop()
+}
+
+func (c *Conn) setRole(r capture.Role, proof roleProof) {
+	if proof > c.proven {
+		c.role, c.proven = r, proof
+	}
+}
+
+// sender is the role of the traced process if the octets of direction d come
+// from the client.
+func sender(d capture.Direction) capture.Role {
+	if d == capture.Send {
+		return capture.Client
+	}
+	return capture.Server
+}
+
+// event takes a Data or Lost event of this direction.
+func (d *direction) event(ev *capture.Event) {
+	end := ev.Offset + ev.Length
+	if end < ev.Offset {
+		end = math.MaxUint64
+	}
+	if end < d.pos || (end == d.pos && ev.Length > 0) {
+		return // nothing new
+	}
+	if ev.Offset > d.pos {
+		d.hole(ev.Offset-d.pos, GapLost, ev.Time)
+		d.pos = ev.Offset
+	}
+	if ev.Kind == capture.Lost {
+		if end > d.pos {
+			d.hole(end-d.pos, GapLost, ev.Time)
+			d.pos = end
+		}
+		return
+	}
+	data := ev.Data
+	if uint64(len(data)) > ev.Length {
+		data = data[:ev.Length]
+	}
+	seen := d.pos - ev.Offset // octets that an earlier event brought
+	if seen < uint64(len(data)) {
+		data = data[seen:]
+		whole := uint64(len(data)) == end-d.pos
+		d.data(data, mark{time: ev.Time, tid: ev.TID}, seen == 0, whole)
+	}
+	if d.conn.dropped() {
+		return
+	}
+	if end > d.pos {
+		d.hole(end-d.pos, GapNotCopied, ev.Time)
+		d.pos = end
+	}
+}

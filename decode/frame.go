@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decode
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/http2"
+)
+
+var (
+	errFirstFrame      = &FrameError{http2.ErrCodeProtocol, "the first frame of the connection is not SETTINGS"}
+	errBlockCut        = &FrameError{http2.ErrCodeProtocol, "another frame stands between the frames of a field block"}
+	errNoBlock         = &FrameError{http2.ErrCodeProtocol, "CONTINUATION does not follow a field block to continue"}
+	errBlockMissing    = &FrameError{http2.ErrCodeNo, "octets of the field block are missing, so it was not decoded"}
+	errBlockUnseen     = &FrameError{http2.ErrCodeNo, "the beginning of the field block was not seen, so it was not decoded"}
+	errBlockTruncated  = &FrameError{http2.ErrCodeNo, "the field block is longer than is kept, so it was not decoded"}
+	errConnectionEnded = &FrameError{http2.ErrCodeNo, "the connection ended before the frame did"}
+	errClientPromises  = &FrameError{http2.ErrCodeProtocol, "a client sends PUSH_PROMISE"}
+)
+
+// block is the state of the field block in progress (RFC 9113, section 4.3).
+type block struct {
+	open   bool
+	stream uint32
+	push   bool        // begun by PUSH_PROMISE
+	failed *FrameError // why the rest of it is not decoded
+	// unseen is set until the first frame after a boundary was found: a
+	// CONTINUATION there belongs to a block that began before.
+	unseen bool
+}
+
+// lost says that frames were missed.
+func (b *block) lost() { *b = block{unseen: true} }
+
+// frame ends the frame in progress, whose payload is given as far as it is
+// kept, and emits its row.
+func (d *direction) frame(payload []byte, end int64) {
+	c := d.conn
+	row := &c.row
+	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: end,
+		Header: d.h, Payload: payload, Missing: d.missing}
+	d.judge(row)
+	c.emit(row)
+	d.next()
+}
+
+// unfinished emits the frame in progress as it is when the connection ends.
+func (d *direction) unfinished() {
+	c := d.conn
+	row := &c.row
+	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: d.last,
+		Header: d.h, Payload: d.buf, Missing: d.missing}
+	if row.Err = checkHeader(d.h); row.Err == nil {
+		row.Err = errConnectionEnded
+	}
+	c.emit(row)
+	d.next()
+}
+
+// next makes room for the next frame.
+func (d *direction) next() {
+	d.headerN = 0
+	d.frames++
+	if d.guard > 0 {
+		d.guard--
+	}
+	if cap(d.buf) > keepBuffer {
+		d.buf = nil
+	}
+	d.buf = d.buf[:0]
+}
+
+// judge finds what is malformed, decodes the field block and follows the
+// settings.
+func (d *direction) judge(row *Row) {
+	h := row.Header
+	rev := d.reverse()
+	if row.Err = checkHeader(h); row.Err == nil && row.Missing == 0 {
+		row.Err = checkPayload(h, row.Payload)
+	}
+	if h.Length > d.maxFrame && row.Err == nil && rev.settingsKnown() {
+		row.Err = errFrameSize
+	}
+	if d.frames == 0 && d.fromStart && !d.damaged && row.Err == nil &&
+		(h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)) {
+		row.Err = errFirstFrame
+	}
+	if d.block.open && row.Err == nil && (h.Type != http2.FrameContinuation || h.StreamID != d.block.stream) {
+		row.Err = errBlockCut
+	}
+	switch h.Type {
+	case http2.FrameHeaders, http2.FramePushPromise:
+		if d.block.open {
+			d.fields.abort() // its rest will not come
+		}
+		d.block = block{open: true, stream: h.StreamID, push: h.Type == http2.FramePushPromise}
+		d.fields.begin()
+		d.fields.limitKnown = rev.settingsKnown()
+		if d.block.push && row.Err == nil && d.conn.proven == rolePreface && d.conn.role == sender(d.dir) {
+			row.Err = errClientPromises
+		}
+		d.fragment(row)
+	case http2.FrameContinuation:
+		switch {
+		case d.block.open && h.StreamID == d.block.stream:
+			d.fragment(row)
+		case d.block.unseen:
+			if row.Err == nil {
+				row.Err = errBlockUnseen
+			}
+			if h.Flags.Has(http2.FlagContinuationEndHeaders) {
+				d.block.unseen = false
+			}
+		default:
+			if row.Err == nil {
+				row.Err = errNoBlock
+			}
+			// It may have changed the encoder's table all the same.
+			d.block = block{}
+			d.fields.abort()
+		}
+	case http2.FrameSettings:
+		d.block.unseen = false
+		d.settings(row)
+	default:
+		d.block.unseen = false
+	}
+}
+
+// fragment decodes the field block fragment of a frame that belongs to the
+// block in progress.
+func (d *direction) fragment(row *Row) {
+	b := &d.block
+	if b.failed == nil {
+		b.failed = d.decodeFragment(row)
+		if b.failed != nil && b.failed != errSectionLarge {
+			d.fields.abort()
+		}
+	}
+	if b.failed != nil && row.Err == nil {
+		row.Err = b.failed
+	}
+	if !row.Header.Flags.Has(http2.FlagHeadersEndHeaders) {
+		return
+	}
+	// Of a malformed block, what stands before the fault was decoded; of one
+	// with missing octets, nothing is given.
+	if b.failed == nil || b.failed.Code != http2.ErrCodeNo {
+		row.Fields, row.HasFields = d.fields.fields, true
+		d.tellRole(row.Fields)
+	}
+	d.block = block{}
+}
+
+func (d *direction) decodeFragment(row *Row) *FrameError {
+	if row.Missing > 0 {
+		return errBlockMissing
+	}
+	if uint32(len(row.Payload)) < row.Header.Length {
+		return errBlockTruncated
+	}
+	p, ok := fieldBlockFragment(row.Header, row.Payload)
+	if !ok {
+		return row.Err // the padding or the length, found before
+	}
+	return d.fields.write(p, row.Header.Flags.Has(http2.FlagHeadersEndHeaders))
+}
+
+// tellRole learns from a field section who is the client.
+func (d *direction) tellRole(fields []Field) {
+	if d.conn.proven != roleTold {
+		return
+	}
+	for i := range fields {
+		switch f := &fields[i]; {
+		case !f.NameKnown:
+			continue
+		case len(f.Name) == 0 || f.Name[0] != ':':
+			return
+		case f.Name == ":status" || d.block.push:
+			d.conn.setRole(sender(d.dir.Reverse()), roleFields)
+			return
+		case f.Name == ":method":
+			d.conn.setRole(sender(d.dir), roleFields)
+			return
+		}
+	}
+}
+
+// settingsKnown tells whether every setting that this direction carried was
+// seen.
+func (d *direction) settingsKnown() bool { return d.fromStart && !d.damaged }
+
+// settings follows those settings that bound what the other direction may
+// send. Until they are acknowledged the values before them hold too, so the
+// largest ever given is what counts.
+func (d *direction) settings(row *Row) {
+	if row.Missing > 0 || uint32(len(row.Payload)) < row.Header.Length {
+		d.damaged = true
+		return
+	}
+	if row.Header.StreamID != 0 || row.Header.Flags.Has(http2.FlagSettingsAck) {
+		return
+	}
+	rev := d.reverse()
+	for p := row.Payload; len(p) >= 6; p = p[6:] {
+		v := binary.BigEndian.Uint32(p[2:])
+		switch binary.BigEndian.Uint16(p) {
+		case settingHeaderTableSize:
+			rev.fields.sizeLimit = max(rev.fields.sizeLimit, uint64(v))
+		case settingMaxFrameSize:
+			rev.maxFrame = max(rev.maxFrame, v)
+		}
+	}
+}

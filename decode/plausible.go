@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decode
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/http2"
+)
+
+// known tells whether a frame type is one of those that have a name here.
+func known(t http2.FrameType) bool {
+	return t <= http2.FrameContinuation || t == FrameAltSvc || t == FrameOrigin || t == FramePriorityUpdate
+}
+
+// plausible tells whether octets that give this header are likely to be one.
+// It is stricter than the RFC: what real programs do not send is refused, such
+// as flags without a meaning, since octets that are no header rarely pass.
+func plausible(h FrameHeader, longest uint32) bool {
+	if h.Length > longest || checkHeader(h) != nil {
+		return false
+	}
+	var flags http2.Flags
+	switch h.Type {
+	case http2.FrameData:
+		flags = http2.FlagDataEndStream | http2.FlagDataPadded
+		if h.Length == 0 && h.Flags != http2.FlagDataEndStream {
+			return false // as in runs of zeroes
+		}
+	case http2.FrameHeaders:
+		flags = http2.FlagHeadersEndStream | http2.FlagHeadersEndHeaders | http2.FlagHeadersPadded | http2.FlagHeadersPriority
+		if h.Length == 0 {
+			return false
+		}
+	case http2.FrameSettings:
+		flags = http2.FlagSettingsAck
+		if h.Length > 64*6 {
+			return false
+		}
+	case http2.FramePing:
+		flags = http2.FlagPingAck
+	case http2.FramePushPromise:
+		flags = http2.FlagPushPromiseEndHeaders | http2.FlagPushPromisePadded
+		if h.StreamID&1 == 0 {
+			return false // pushed in answer to a client's stream
+		}
+	case http2.FrameContinuation:
+		flags = http2.FlagContinuationEndHeaders
+		if h.Length == 0 {
+			return false
+		}
+	case FrameOrigin:
+		if h.StreamID != 0 {
+			return false
+		}
+	case http2.FramePriority, http2.FrameRSTStream, http2.FrameGoAway, http2.FrameWindowUpdate,
+		FrameAltSvc, FramePriorityUpdate:
+	default:
+		return false
+	}
+	return h.Flags&^flags == 0
+}
+
+// plausiblePayload tells the same of a whole payload whose header is plausible.
+func plausiblePayload(h FrameHeader, p []byte) bool {
+	if checkPayload(h, p) != nil {
+		return false
+	}
+	switch h.Type {
+	case http2.FrameHeaders, http2.FramePushPromise:
+		fragment, ok := fieldBlockFragment(h, p)
+		return ok && plausibleBlock(fragment, h.Flags.Has(http2.FlagHeadersEndHeaders))
+	case http2.FrameRSTStream:
+		return binary.BigEndian.Uint32(p) <= uint32(http2.ErrCodeHTTP11Required)
+	case http2.FrameGoAway:
+		return binary.BigEndian.Uint32(p) <= maxInt31 && binary.BigEndian.Uint32(p[4:]) <= uint32(http2.ErrCodeHTTP11Required)
+	case http2.FrameWindowUpdate:
+		return binary.BigEndian.Uint32(p) <= maxInt31
+	}
+	return true
+}
+
+// plausibleBlock tells whether p, from the beginning of a field block, is a
+// run of representations (RFC 7541, section 6), whole if whole is set.
+func plausibleBlock(p []byte, whole bool) bool {
+	var scratch []byte
+	for len(p) > 0 {
+		prefix, strings := uint(4), 1
+		switch b := p[0]; {
+		case b&0x80 != 0:
+			prefix, strings = 7, 0
+		case b&0x40 != 0:
+			prefix = 6
+		case b&0x20 != 0:
+			prefix, strings = 5, 0
+		}
+		i, at, err := hpackInteger(p, prefix)
+		if err != nil {
+			return err == errIncompleteRep && !whole
+		}
+		if prefix == 7 && i == 0 {
+			return false
+		}
+		if strings == 1 && i == 0 {
+			strings = 2
+		}
+		for ; strings > 0; strings-- {
+			s, huff, next, err := hpackString(p, at)
+			if err != nil {
+				return err == errIncompleteRep && !whole
+			}
+			if huff {
+				var ok bool
+				if scratch, ok = appendHuffman(scratch[:0], s); !ok {
+					return false
+				}
+			}
+			at = next
+		}
+		p = p[at:]
+	}
+	return true
+}
+
+// credible tells whether a header can be believed where the boundary was
+// found by its looks only. It refuses what other octets than a header would
+// nearly always give.
+func credible(h FrameHeader) bool {
+	longest := uint32(defaultMaxFrameSize)
+	if h.Type == http2.FrameData {
+		longest = 1 << 20
+	}
+	return h.Length <= longest && checkHeader(h) == nil
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decode
+
+import (
+	"bytes"
+
+	"golang.org/x/net/http2"
+)
+
+// longestFirstLine bounds the first line of HTTP/1 that is waited for.
+const longestFirstLine = 8 << 10
+
+// verdict is what the first octets of a direction look like.
+type verdict uint8
+
+const (
+	looksShort    verdict = iota // too few to tell
+	looksPreface                 // the client connection preface
+	looksSettings                // a SETTINGS frame that is no acknowledgement
+	looksRequest                 // an HTTP/1 request line
+	looksResponse                // an HTTP/1 status line
+	looksOther
+)
+
+// classify judges the first octets of a direction, or of a call.
+func classify(b []byte) verdict {
+	if n := min(len(b), len(http2.ClientPreface)); string(b[:n]) == http2.ClientPreface[:n] {
+		if n < len(http2.ClientPreface) {
+			return looksShort
+		}
+		return looksPreface
+	}
+	if v := classifySettings(b); v != looksOther {
+		return v
+	}
+	const version = "HTTP/1."
+	if n := min(len(b), len(version)); string(b[:n]) == version[:n] {
+		if n < len(version) {
+			return looksShort
+		}
+		return looksResponse
+	}
+	return classifyRequest(b, version)
+}
+
+func classifySettings(b []byte) verdict {
+	// Length below 2^16, type, no flag, stream 0.
+	for i, want := range [frameHeaderSize]int{0, -1, -1, int(http2.FrameSettings), 0, 0, 0, 0, 0} {
+		if i == len(b) {
+			return looksShort
+		}
+		if want >= 0 && int(b[i]) != want {
+			return looksOther
+		}
+	}
+	if h := parseHeader(b); h.Length%6 != 0 || h.Length > defaultMaxFrameSize {
+		return looksOther
+	}
+	return looksSettings
+}
+
+// classifyRequest looks for method SP target SP version (RFC 9112, section 3),
+// with the methods that are in use: 3 to 20 upper-case letters.
+func classifyRequest(b []byte, version string) verdict {
+	i := 0
+	for i < len(b) && i <= 20 && b[i] >= 'A' && b[i] <= 'Z' {
+		i++
+	}
+	if i == len(b) && i <= 20 {
+		return looksShort
+	}
+	if i < 3 || i > 20 || b[i] != ' ' {
+		return looksOther
+	}
+	line, _, found := bytes.Cut(b, []byte{'\n'})
+	for _, ch := range line {
+		if ch < ' ' && ch != '\r' {
+			return looksOther
+		}
+	}
+	if !found {
+		if len(b) > longestFirstLine {
+			return looksOther
+		}
+		return looksShort
+	}
+	sp := bytes.LastIndexByte(line, ' ')
+	if sp > i && bytes.HasPrefix(line[sp+1:], []byte(version)) {
+		return looksRequest
+	}
+	return looksOther
+}
+
+// start judges the first octets of the direction, which are in the window.
+func (d *direction) start() {
+	c, rev := d.conn, d.reverse()
+	switch v := classify(d.win.buf); v {
+	case looksShort:
+	case looksPreface:
+		c.preface[d.dir] = true
+		c.setRole(sender(d.dir), rolePreface)
+		if rev.settingsFirst && !rev.fromStart {
+			rev.fromStart = true
+			rev.fields.table.proveStart()
+		}
+		d.begin()
+		c.found(d)
+		d.emitPreface()
+		d.drain(d.win.base + uint64(len(http2.ClientPreface)))
+		rev.review()
+	case looksSettings:
+		d.settingsFirst = true
+		if !d.mayBeStart() && !c.preface[rev.dir] {
+			// No proof: it can be sent at any time.
+			d.startHunt()
+			return
+		}
+		d.begin()
+		c.found(d)
+		d.drain(d.win.base)
+		rev.review()
+	default:
+		switch {
+		case c.proto == HTTP2 && d.mayBeStart() && c.preface[rev.dir]:
+			// A server's first frame, though not the right one.
+			d.begin()
+			d.drain(d.win.base)
+		case c.proto == HTTP2:
+			d.startHunt()
+		case v == looksRequest:
+			c.setRole(sender(d.dir), roleFields)
+			c.giveUp(HTTP1)
+		case v == looksResponse:
+			c.setRole(sender(rev.dir), roleFields)
+			c.giveUp(HTTP1)
+		case !d.mayBeStart():
+			d.startHunt()
+		case rev.refuted || len(d.win.buf) > windowSize:
+			c.giveUp(OtherProtocol)
+		default:
+			d.refuted = true // the other direction may still tell
+		}
+	}
+}
+
+// mayBeStart tells whether the first octet in the window is the first one of
+// the connection in this direction.
+func (d *direction) mayBeStart() bool { return d.conn.fresh() && d.win.base == 0 }
+
+// begin says that the first octet in the window is proven to be the first one
+// of the connection in this direction.
+func (d *direction) begin() {
+	d.state, d.fromStart = dirFrames, true
+	d.fields.table.start()
+}
+
+func (d *direction) emitPreface() {
+	c := d.conn
+	first := d.win.markAt(d.win.base)
+	last := d.win.markAt(d.win.base + uint64(len(http2.ClientPreface)) - 1)
+	c.row = Row{Kind: RowPreface, Direction: d.dir, Conn: c.id, TID: first.tid, Time: first.time, TimeEnd: last.time}
+	c.emit(&c.row)
+}
+
+// found decides that the connection is HTTP/2.
+func (c *Conn) found(d *direction) {
+	if c.proto == HTTP2 {
+		return
+	}
+	c.proto = HTTP2
+	d.flushHeld()
+	d.reverse().flushHeld()
+}
+
+// review looks again at octets that wait, now that the other direction has
+// shown more.
+func (d *direction) review() {
+	if d.state == dirStart && len(d.win.buf) > 0 {
+		d.start()
+	}
+	if d.state != dirHunt {
+		return
+	}
+	if d.settingsFirst && d.fromStart && len(d.win.buf) > 0 && d.hunt.from == d.win.base {
+		d.begin()
+		d.drain(d.win.base)
+		return
+	}
+	d.look(d.hunt.endCall)
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decode
+
+import "golang.org/x/net/http2"
+
+const (
+	// maxCandidates bounds how many places are followed at once.
+	maxCandidates = 64
+	// giveUpAfter is how many octets of a direction are searched before the
+	// connection is held to be no HTTP/2.
+	giveUpAfter = 1 << 20
+	// doubtedFrames is for how many frames a boundary that was found by its
+	// looks is still doubted.
+	doubtedFrames = 8
+)
+
+// hunt is the search for a frame boundary in a direction that is not in step.
+//
+// Frame headers are followed from each place where one could stand. A place
+// where several in a row make sense is a boundary; where calls begin and end
+// on boundaries, fewer do.
+type hunt struct {
+	from    uint64 // where the octets begin that have no place in a frame yet
+	first   int64  // time of the first of them
+	begun   bool   // first is set
+	scanned uint64 // places before it were looked at
+	octets  uint64 // octets searched
+	endCall bool   // the window ends where a call ends
+	cands   []candidate
+}
+
+// candidate is a place where a frame may begin.
+type candidate struct {
+	start  uint64
+	last   uint64 // where the newest header of the chain stands
+	next   uint64 // where the chain's next header must stand
+	h      FrameHeader
+	n      int    // headers in the chain that are evidence
+	open   uint32 // stream of a field block that the chain leaves open, or 0
+	atCall bool   // a call begins at start
+}
+
+// restart begins a search at pos.
+func (h *hunt) restart(pos uint64) {
+	*h = hunt{from: pos, scanned: pos, cands: h.cands[:0]}
+}
+
+// startHunt turns from judging the first octets to the search.
+func (d *direction) startHunt() {
+	d.state = dirHunt
+	endCall := d.hunt.endCall
+	d.hunt.restart(d.win.base)
+	d.hunt.octets = uint64(len(d.win.buf))
+	d.look(endCall)
+}
+
+// search works on the octets just added to the window, of which call is the
+// beginning of a call if atCall is set.
+func (d *direction) search(call []byte, atCall, endCall bool) {
+	c := d.conn
+	d.hunt.endCall = endCall
+	d.hunt.octets += uint64(len(call))
+	if d.state == dirStart {
+		d.start()
+		if d.state == dirStart && len(d.win.buf) > windowSize {
+			c.giveUp(OtherProtocol)
+		}
+		return
+	}
+	if c.proto == Undecided {
+		if atCall {
+			switch classify(call) {
+			case looksRequest:
+				c.setRole(sender(d.dir), roleFields)
+				c.giveUp(HTTP1)
+				return
+			case looksResponse:
+				c.setRole(sender(d.dir.Reverse()), roleFields)
+				c.giveUp(HTTP1)
+				return
+			}
+		}
+		if d.hunt.octets > giveUpAfter {
+			c.giveUp(OtherProtocol)
+			return
+		}
+	}
+	d.look(endCall)
+}
+
+// look follows the candidates through the window and comes in step where one
+// is good enough.
+func (d *direction) look(endCall bool) {
+	d.scan()
+	if best := d.best(endCall, 0); best != nil {
+		d.comeInStep(best.start)
+		return
+	}
+	if len(d.win.buf) > windowSize {
+		d.slide(d.win.end() - windowSize/2)
+	}
+}
+
+// searchLast looks once more when there will be no more octets.
+func (d *direction) searchLast() {
+	if d.state != dirHunt {
+		return
+	}
+	if best := d.best(true, 1); best != nil {
+		d.comeInStep(best.start)
+	}
+}
+
+// comeInStep goes on with frames from pos.
+func (d *direction) comeInStep(pos uint64) {
+	d.markFirst()
+	skipped := pos - d.hunt.from
+	first, last := d.hunt.first, d.last
+	if pos > d.win.base && len(d.win.buf) > 0 {
+		last = d.win.markAt(min(pos, d.win.end()) - 1).time
+	}
+	if skipped > 0 {
+		d.settingsFirst = false
+	}
+	d.state, d.guard, d.frames = dirFrames, doubtedFrames, 0
+	d.block.lost()
+	found := d.conn.proto != HTTP2
+	d.conn.found(d)
+	d.gap(skipped, GapSkipped, first, last)
+	d.drain(pos)
+	if found {
+		d.reverse().review()
+	}
+}
+
+// drain decodes what the window holds from pos on.
+func (d *direction) drain(pos uint64) {
+	w := d.win
+	d.win = window{}
+	endCall := d.hunt.endCall
+	d.hunt = hunt{}
+	w.discard(pos)
+	d.pos = w.base
+	for i, s := range w.segs {
+		end, ends := w.end(), endCall
+		if i+1 < len(w.segs) {
+			end, ends = w.segs[i+1].start, w.segs[i+1].call
+		}
+		d.data(w.buf[s.start-w.base:end-w.base], s.mark, s.call, ends)
+	}
+}
+
+// slide drops the octets before pos from the window. Candidates there go on
+// with the next frame of their chain.
+func (d *direction) slide(pos uint64) {
+	for i := range d.hunt.cands {
+		c := &d.hunt.cands[i]
+		if c.start >= pos {
+			continue
+		}
+		c.atCall = false
+		if c.start = c.next; c.last >= pos {
+			c.start = c.last
+		}
+	}
+	d.markFirst()
+	d.win.discard(pos)
+	d.hunt.scanned = max(d.hunt.scanned, pos)
+}
+
+// markFirst notes when the first octet came that is being skipped.
+func (d *direction) markFirst() {
+	if !d.hunt.begun && len(d.win.buf) > 0 {
+		d.hunt.first, d.hunt.begun = d.win.markAt(d.win.base).time, true
+	}
+}
+
+// holeInWindow says that the n octets at d.pos will never come, in a direction
+// that is not in step.
+func (d *direction) holeInWindow(n uint64, why GapReason, t int64) {
+	after := d.pos + n
+	from := d.hunt.from
+	if d.state == dirStart {
+		d.state = dirHunt
+		from = d.pos - uint64(len(d.win.buf))
+	}
+	d.markFirst()
+	if d.pos > from {
+		last := t
+		if len(d.win.buf) > 0 {
+			last = d.win.segs[len(d.win.segs)-1].time
+		}
+		d.gap(d.pos-from, GapSkipped, d.hunt.first, last)
+	}
+	d.gap(n, why, t, t)
+	d.damaged, d.settingsFirst = true, false
+	d.fields.abort()
+	// A chain whose next header lies behind the hole goes on there.
+	kept := d.hunt.cands[:0]
+	for _, c := range d.hunt.cands {
+		if c.next >= after {
+			c.start, c.atCall = c.next, false
+			kept = append(kept, c)
+		}
+	}
+	octets := d.hunt.octets
+	d.hunt.restart(after)
+	d.hunt.cands, d.hunt.octets = kept, octets
+	d.win.clear()
+}
+
+// scan follows the chains through the new octets of the window, and begins new
+// ones.
+func (d *direction) scan() {
+	h, w := &d.hunt, &d.win
+	due := h.due()
+	h.scanned = max(h.scanned, w.base)
+	for ; h.scanned+frameHeaderSize <= w.end(); h.scanned++ {
+		pos := h.scanned
+		b := w.buf[pos-w.base:]
+		if pos == due {
+			alive := d.advance(pos, b)
+			due = h.due()
+			if alive {
+				continue
+			}
+		}
+		if b[3] > byte(FramePriorityUpdate) || b[5]&0x80 != 0 || len(h.cands) == maxCandidates {
+			continue
+		}
+		hd := parseHeader(b)
+		if !plausible(hd, d.longest(hd)) {
+			continue
+		}
+		c := candidate{start: pos, atCall: w.isCall(pos)}
+		c.follow(pos, hd)
+		h.cands = append(h.cands, c)
+		due = min(due, c.next)
+	}
+}
+
+// due is the next position where a chain needs a header.
+func (h *hunt) due() uint64 {
+	due := ^uint64(0)
+	for i := range h.cands {
+		due = min(due, h.cands[i].next)
+	}
+	return due
+}
+
+// advance takes the chains that need a header at pos one further, or drops
+// them. Of several that meet there the best one stays. It tells whether one
+// is left.
+func (d *direction) advance(pos uint64, b []byte) bool {
+	hd := parseHeader(b)
+	reserved := b[5]&0x80 != 0
+	kept := d.hunt.cands[:0]
+	met := -1
+	for _, c := range d.hunt.cands {
+		if c.next == pos {
+			if reserved || !c.continues(hd, d.longest(hd)) || !d.payloadPlausible(&c) {
+				continue
+			}
+			c.follow(pos, hd)
+			if met >= 0 {
+				if m := &kept[met]; c.n > m.n {
+					*m = c
+				}
+				continue
+			}
+			met = len(kept)
+		}
+		kept = append(kept, c)
+	}
+	d.hunt.cands = kept
+	return met >= 0
+}
+
+// follow adds a header to the chain.
+func (c *candidate) follow(pos uint64, h FrameHeader) {
+	c.last, c.h = pos, h
+	c.next = pos + frameHeaderSize + uint64(h.Length)
+	if known(h.Type) && h.Length <= defaultMaxFrameSize {
+		c.n++
+	}
+	switch h.Type {
+	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		c.open = h.StreamID
+		if h.Flags.Has(http2.FlagHeadersEndHeaders) { // the same bit in all three
+			c.open = 0
+		}
+	}
+}
+
+// continues tells whether h can be the next frame of the chain.
+func (c *candidate) continues(h FrameHeader, longest uint32) bool {
+	if c.open != 0 {
+		return h.Type == http2.FrameContinuation && h.StreamID == c.open && plausible(h, longest)
+	}
+	if !known(h.Type) {
+		return c.n > 0 && h.Length <= longest
+	}
+	// What moved its start past the window has no block to tell of.
+	return plausible(h, longest) && (h.Type != http2.FrameContinuation || c.n == 0)
+}
+
+// payloadPlausible judges the newest frame of a chain where the window holds
+// it whole, and holds it to be plausible otherwise.
+func (d *direction) payloadPlausible(c *candidate) bool {
+	from := c.last + frameHeaderSize
+	if c.last < d.win.base || c.next > d.win.end() || c.n == 0 {
+		return true
+	}
+	return plausiblePayload(c.h, d.win.buf[from-d.win.base:c.next-d.win.base])
+}
+
+// best gives the candidate that has enough evidence and the most of it, or
+// nil. less lowers what is enough.
+func (d *direction) best(endCall bool, less int) *candidate {
+	var best *candidate
+	if d.conn.proto != HTTP2 {
+		less--
+	}
+	end := d.win.end()
+	for i := range d.hunt.cands {
+		c := &d.hunt.cands[i]
+		if c.start > end {
+			continue
+		}
+		exact := endCall && c.next == end
+		enough := false
+		switch {
+		case c.atCall && exact:
+			enough = c.n >= 1
+		case c.atCall:
+			enough = c.n >= 2
+		case exact:
+			enough = c.n >= 2-less
+		default:
+			enough = c.n >= 3-less
+		}
+		if !enough || (best != nil && c.n <= best.n) {
+			continue
+		}
+		if exact && !d.payloadPlausible(c) {
+			continue
+		}
+		best = c
+	}
+	return best
+}
+
+// longest is the longest payload that a frame with this header may have.
+func (d *direction) longest(h FrameHeader) uint32 {
+	if d.reverse().settingsKnown() {
+		return d.maxFrame
+	}
+	if h.Type == http2.FrameData {
+		return 1 << 20 // seen of Go's client
+	}
+	return defaultMaxFrameSize
+}
