@@ -37,6 +37,8 @@ type candidate struct {
 	next   uint64 // where the chain's next header must stand
 	h      FrameHeader
 	n      int    // headers in the chain that are evidence
+	weight int    // how much of it
+	weak   bool   // the chain is one DATA header that needs a second of its stream
 	open   uint32 // stream of a field block that the chain leaves open, or 0
 	atCall bool   // a call begins at start
 }
@@ -234,6 +236,15 @@ func (d *direction) scan() {
 			continue
 		}
 		c := candidate{start: pos, atCall: w.isCall(pos)}
+		if hd.Type == http2.FrameData {
+			// Zeroes and small numbers, as they stand at the end of
+			// WINDOW_UPDATE or RST_STREAM, make a DATA header of them. An
+			// empty one is never where a chain begins.
+			if hd.Length == 0 {
+				continue
+			}
+			c.weak = hd.StreamID&1 == 0 || hd.StreamID >= 1<<16
+		}
 		c.follow(pos, hd)
 		h.cands = append(h.cands, c)
 		due = min(due, c.next)
@@ -259,12 +270,15 @@ func (d *direction) advance(pos uint64, b []byte) bool {
 	met := -1
 	for _, c := range d.hunt.cands {
 		if c.next == pos {
+			if c.weak && (hd.Type != http2.FrameData || hd.StreamID != c.h.StreamID) {
+				continue
+			}
 			if reserved || !c.continues(hd, d.longest(hd)) || !d.payloadPlausible(&c) {
 				continue
 			}
 			c.follow(pos, hd)
 			if met >= 0 {
-				if m := &kept[met]; c.n > m.n {
+				if m := &kept[met]; c.weight > m.weight {
 					*m = c
 				}
 				continue
@@ -279,13 +293,21 @@ func (d *direction) advance(pos uint64, b []byte) bool {
 
 // follow adds a header to the chain.
 func (c *candidate) follow(pos uint64, h FrameHeader) {
+	c.weak = c.weak && c.n == 0
 	c.last, c.h = pos, h
 	c.next = pos + frameHeaderSize + uint64(h.Length)
 	if known(h.Type) && h.Length <= defaultMaxFrameSize {
 		c.n++
 	}
 	switch h.Type {
+	case http2.FrameData:
+		c.weight++
+	default:
+		if known(h.Type) {
+			c.weight += 3 // its payload is checked too
+		}
 	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		c.weight += 2
 		c.open = h.StreamID
 		if h.Flags.Has(http2.FlagHeadersEndHeaders) { // the same bit in all three
 			c.open = 0
@@ -299,7 +321,7 @@ func (c *candidate) continues(h FrameHeader, longest uint32) bool {
 		return h.Type == http2.FrameContinuation && h.StreamID == c.open && plausible(h, longest)
 	}
 	if !known(h.Type) {
-		return c.n > 0 && h.Length <= longest
+		return h.Length <= longest
 	}
 	// What moved its start past the window has no block to tell of.
 	return plausible(h, longest) && (h.Type != http2.FrameContinuation || c.n == 0)
@@ -340,7 +362,7 @@ func (d *direction) best(endCall bool, less int) *candidate {
 		default:
 			enough = c.n >= 3-less
 		}
-		if !enough || (best != nil && c.n <= best.n) {
+		if !enough || c.weak || (best != nil && c.weight <= best.weight) {
 			continue
 		}
 		if exact && !d.payloadPlausible(c) {
