@@ -46,7 +46,7 @@ type ConnSummary struct {
 	Closed                  int64            // 0 while open
 	Last                    int64            // time of the last row
 	Frames, SentB, RecvB    uint64           // frames; octets of frames in each direction
-	Streams                 int
+	Streams                 int              // seen, stream 0 left out
 	Errors, Gaps, LostBytes uint64
 }
 
@@ -64,18 +64,20 @@ type StreamSummary struct {
 	EndRecv      bool   // END_STREAM was received
 	Reset        bool   // an RST_STREAM went either way
 	ResetCode    uint32
-	Errors       uint64
-	FirstSeq     uint64
-	RequestTrust decode.Trust // of Method and Path
+	// ResetCodeKnown is false where the octets of the code were not captured.
+	ResetCodeKnown bool
+	Errors         uint64
+	FirstSeq       uint64
+	RequestTrust   decode.Trust // of Method and Path
 }
 
 // Snapshot is the state of the store at one moment.
 type Snapshot struct {
-	Generation   uint64 // changes with every append
+	Generation   uint64 // changes with every append and SetConn
 	Rows         uint64 // appended ever: the last Seq
 	Frames       uint64 // appended ever
 	Bytes        uint64 // octets of frames, headers included
-	Conns        int
+	Conns        int    // ever seen
 	Evicted      uint64 // rows evicted
 	LostBytes    uint64 // octets in gaps with reason lost
 	HistoryUsed  int64  // bytes

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store is the ordered frame store: it keeps the newest rows of all
+// connections within a bound of memory and answers for any window of any view
+// of them without scanning.
+//
+// One goroutine writes ([Store.Append], [Store.SetConn]); any number of others
+// read at the same time. Readers pull copies and cannot hold up the writer for
+// longer than it takes to look up a few segments: rows are decoded outside the
+// lock.
+//
+// # Inside
+//
+// Rows are encoded into segments, blocks of memory without pointers, which the
+// garbage collector does not look into. Field lines are written once a segment
+// and referred to by 4 octets. Each segment has a directory of the
+// connections, the streams and the stream ids that have rows in it, and the
+// rows of each are chained; so the indices are bounded and evicted together
+// with the rows, a segment at a time. Connections and streams have summaries,
+// which leave with their last row.
+package store
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+const (
+	// DefaultHistory is the bound on memory where Options gives none.
+	DefaultHistory = 256 << 20
+	// MinHistory is the smallest bound; a lower one is raised to it.
+	MinHistory = 1 << 20
+)
+
+var noAddr netip.AddrPort
+
+// Options of a Store.
+type Options struct {
+	// History bounds the memory of all that the store holds, in bytes: rows,
+	// indices, summaries. 0 means DefaultHistory. Only when the newest row
+	// alone needs more is it exceeded, by that row's decoded fields.
+	History int64
+}
+
+// Store is the ordered frame store. Use New.
+type Store struct {
+	limit    int64
+	segBytes int // of an ordinary block
+	changed  chan struct{}
+
+	mu       sync.RWMutex
+	segs     []*segment // oldest first; the last is open. Never empty.
+	idle     *segment   // evicted, its memory to be used again
+	segHeld  int64      // bytes of all segments but the open one, and of idle
+	last     uint64     // Seq of the newest row
+	h        hasher
+	fields   fieldIndex // of the open segment
+	places   []uint32   // scratch
+	conns    map[capture.ConnID]*connState
+	connList []*connState // by id
+	lastConn *connState
+	goneConn capture.ConnID // the highest that has left
+
+	connBytes int64
+	connsEver int
+	streams   table // stream key → place in slab
+	slab      slab
+	pool      stringPool
+	ids       table  // stream id → the newest segment with a frame of it
+	goneID    uint32 // the highest stream id that has left ids
+
+	frames, octets, lost, errors uint64
+	generation                   uint64
+}
+
+// New returns an empty store.
+func New(o Options) *Store {
+	if o.History == 0 {
+		o.History = DefaultHistory
+	}
+	s := &Store{
+		limit:   max(o.History, MinHistory),
+		changed: make(chan struct{}, 1),
+		h:       newHasher(),
+		conns:   make(map[capture.ConnID]*connState),
+	}
+	s.segBytes = int(min(max(s.limit/64, 32<<10), 4<<20))
+	s.streams.h, s.ids.h = s.h, s.h
+	s.fields.seed = maphash.MakeSeed()
+	s.open(s.segBytes)
+	return s
+}
+
+// Changed returns a channel that receives after something was appended or
+// changed since the last receive. It says only that there is more; one reader
+// may use it.
+func (s *Store) Changed() <-chan struct{} { return s.changed }
+
+func (s *Store) notify() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Append stores a copy of row as the newest one and returns its Seq. Only the
+// writer may call it. Of a payload too large for the history the end is left
+// out, as Row.Payload allows.
+func (s *Store) Append(row *decode.Row) uint64 {
+	s.mu.Lock()
+	seq := s.append(row)
+	s.mu.Unlock()
+	s.notify()
+	return seq
+}
+
+// SetConn says what a connection speaks and which part the process plays in
+// it, when that became known or changed. Only the writer may call it.
+func (s *Store) SetConn(id capture.ConnID, p decode.Protocol, r capture.Role) {
+	s.mu.Lock()
+	c := s.conn(id)
+	c.Protocol, c.Role = p, r
+	s.generation++
+	s.mu.Unlock()
+	s.notify()
+}
+
+func (s *Store) append(row *decode.Row) uint64 {
+	if limit := int(s.limit / 4); len(row.Payload) > limit {
+		cut := *row
+		cut.Payload = row.Payload[:limit]
+		row = &cut
+	}
+	need := bound(row)
+	g := s.segs[len(s.segs)-1]
+	if need > g.room() || g.n == maxRows || len(g.dir.entries)*dirEntrySize > s.segBytes {
+		g = s.roll(row, need)
+	}
+	s.last++
+	seq := s.last
+	local := g.n
+
+	c := s.conn(row.Conn)
+	began, promised := c.block(row, seq)
+	s.write(g, row, local, seq, began)
+	s.count(c, row, seq)
+	s.index(g, c, row, local, seq, promised)
+	g.n++
+
+	s.generation++
+	for s.used() > s.limit && (s.idle != nil || len(s.segs) > 1) {
+		if s.idle == nil {
+			s.evict()
+		}
+		s.dropIdle()
+	}
+	return seq
+}
+
+// write puts the row into g's block, which has room.
+func (s *Store) write(g *segment, row *decode.Row, local int, seq, began uint64) {
+	var extra byte
+	if row.HasFields {
+		extra |= recHasFields
+	}
+	var back uint64
+	switch began {
+	case 0:
+	case seq:
+		extra |= recOwnBlock
+	default:
+		back = seq - began
+	}
+	places := s.places[:0]
+	for i := range row.Fields {
+		places = append(places, s.fields.place(g, &row.Fields[i]))
+	}
+	if cap(places) <= 4096 {
+		s.places = places
+	}
+	at := g.used
+	g.used = len(encode(g.block[:at], row, places, back))
+	putRecord(record(g.block, local), row, at, extra)
+}
+
+// count takes the row into the counters of the store and its connection.
+func (s *Store) count(c *connState, row *decode.Row, seq uint64) {
+	if row.Kind == decode.RowOpen {
+		s.connBytes -= c.bytes()
+	}
+	c.addRow(row)
+	switch row.Kind {
+	case decode.RowOpen:
+		s.connBytes += c.bytes()
+	case decode.RowFrame:
+		s.frames++
+		s.octets += frameOctets(row)
+		if row.Err != nil {
+			s.errors++
+		}
+	case decode.RowGap:
+		if row.GapReason == decode.GapLost {
+			s.lost += row.GapBytes
+		}
+	}
+}
+
+// index chains the row into the views that it belongs to.
+func (s *Store) index(g *segment, c *connState, row *decode.Row, local int, seq uint64, promised uint32) {
+	rec := record(g.block, local)
+	if c.entry < 0 || c.seg != g.num {
+		c.seg = g.num
+		c.entry = int32(g.dir.add(dirEntry{key: connKey(c.ID), before: c.next}))
+		c.last = 0
+	}
+	link(rec, chainConn, &g.dir.entries[c.entry], local)
+	c.next++
+	c.held++
+	if row.Kind != decode.RowFrame {
+		putLink(rec, chainStream, 0)
+		putLink(rec, chainID, 0)
+		return
+	}
+	id := row.Header.StreamID &^ (1 << 31)
+	var n uint32
+	var ent int
+	if c.last != 0 && c.lastID == id {
+		n, ent = c.last-1, int(c.lastEnt)
+	} else {
+		n, ent = s.streamEntry(g, c, id, seq)
+		c.last, c.lastID, c.lastEnt = n+1, id, int32(ent)
+	}
+	link(rec, chainStream, &g.dir.entries[ent], local)
+	link(rec, chainID, &g.dir.entries[g.dir.entries[ent].link], local)
+	r := s.slab.at(n)
+	r.next++
+	r.addFrame(row)
+	if !row.HasFields {
+		return
+	}
+	if promised == 0 {
+		r.addFields(row.Fields, &s.pool)
+		return
+	}
+	// The request that is promised belongs to the stream to come. That has
+	// no row yet; an entry without rows lets it leave with this segment.
+	n, _ = s.streamEntry(g, c, promised, seq)
+	p := s.slab.at(n)
+	if p.frames == 0 {
+		p.first, p.last = row.Time, row.Time
+	}
+	p.addFields(row.Fields, &s.pool)
+}
+
+// streamEntry returns a stream's record and its entry in g's directory, and
+// makes what is missing.
+func (s *Store) streamEntry(g *segment, c *connState, id uint32, seq uint64) (n uint32, entry int) {
+	key := streamKey(c.ID, id)
+	if entry, ok := g.dir.find(key); ok {
+		return g.dir.entries[entry].ref, entry
+	}
+	n = s.stream(c, id, seq)
+	r := s.slab.at(n)
+	r.lastSeg = g.num
+	all, ok := g.dir.find(idKey(id))
+	if !ok {
+		all = g.dir.add(dirEntry{key: idKey(id), before: s.nextOfID(id, seq)})
+		s.ids.put(uint64(id), g.num)
+	}
+	return n, g.dir.add(dirEntry{key: key, before: r.next, ref: n, link: uint32(all)})
+}
+
+// nextOfID returns the ordinal of the next frame in the view of a stream id.
+func (s *Store) nextOfID(id uint32, seq uint64) uint64 {
+	if num, ok := s.ids.get(uint64(id)); ok {
+		g := s.segs[num-s.segs[0].num]
+		if n, ok := g.dir.find(idKey(id)); ok {
+			return g.dir.entries[n].before + uint64(g.dir.entries[n].count)
+		}
+	}
+	if s.segs[0].first > 1 && id <= s.goneID {
+		return seq - 1 // see Span: ordinals never go back
+	}
+	return 0
+}
+
+func link(rec []byte, offset int, e *dirEntry, local int) {
+	prev := uint16(0)
+	if e.count > 0 {
+		prev = e.tail + 1
+	}
+	putLink(rec, offset, prev)
+	e.tail = uint16(local)
+	e.count++
+}
+
+func putLink(rec []byte, offset int, v uint16) {
+	rec[offset], rec[offset+1] = byte(v), byte(v>>8)
+}
+
+// used is how many bytes the store holds.
+func (s *Store) used() int64 {
+	g := s.segs[len(s.segs)-1]
+	return s.segHeld + g.bytes() + s.fields.bytes() + s.streams.bytes() + s.slab.bytes() +
+		s.pool.bytes() + s.ids.bytes() + s.connBytes
+}
+
+// roll seals the open segment and opens one with room for row.
+func (s *Store) roll(row *decode.Row, need int) *segment {
+	size := s.segBytes
+	if need > size {
+		size = max(size, exactBound(row))
+	}
+	g := s.segs[len(s.segs)-1]
+	if g.n == 0 { // nothing in it: it was too small
+		s.segs = s.segs[:len(s.segs)-1]
+		return s.open(size)
+	}
+	g.dir.trim()
+	s.segHeld += g.bytes()
+	for len(s.segs) > 1 {
+		more := int64(size)
+		if s.idle != nil && len(s.idle.block) == size {
+			more = 0
+		}
+		if s.used()-g.bytes()+more <= s.limit {
+			break
+		}
+		s.evict()
+	}
+	return s.open(size)
+}
+
+func (s *Store) dropIdle() {
+	if s.idle != nil {
+		s.segHeld -= s.idle.bytes()
+		s.idle = nil
+	}
+}
+
+func (s *Store) open(size int) *segment {
+	g := s.idle
+	s.dropIdle()
+	if g == nil || len(g.block) != size {
+		g = &segment{block: make([]byte, size)}
+	}
+	g.n, g.used = 0, 0
+	g.first = s.last + 1
+	g.dir.h = s.h
+	g.dir.reset()
+	if n := len(s.segs); n > 0 {
+		g.num = s.segs[n-1].num + 1
+	}
+	s.fields.reset()
+	s.segs = append(s.segs, g)
+	return g
+}
+
+// evict drops the oldest segment and what it alone kept alive. It is not the
+// only one.
+func (s *Store) evict() {
+	g := s.segs[0]
+	s.segs = slices.Delete(s.segs, 0, 1)
+	s.segHeld -= g.bytes()
+	for i := range g.dir.entries {
+		e := &g.dir.entries[i]
+		switch {
+		case e.key&tagged == 0:
+			r := s.slab.at(e.ref)
+			if r.lastSeg != g.num {
+				break
+			}
+			s.streams.del(e.key)
+			if r.id == 0 { // in no list
+				s.freeStream(e.ref)
+				break
+			}
+			r.dead = true
+		case e.key&(1<<32) == 0:
+			id := uint32(e.key)
+			if num, ok := s.ids.get(uint64(id)); ok && num == g.num {
+				s.ids.del(uint64(id))
+				s.goneID = max(s.goneID, id)
+			}
+		}
+	}
+	left := false
+	lastSeq := g.first + uint64(g.n) - 1
+	for i := range g.dir.entries {
+		e := &g.dir.entries[i]
+		if e.key&tagged == 0 || e.key&(1<<32) == 0 {
+			continue
+		}
+		c := s.conns[capture.ConnID(uint32(e.key))]
+		s.leave(c, lastSeq)
+		c.held -= uint64(e.count)
+		left = left || c.held == 0
+	}
+	s.slab.shrink()
+	if left {
+		s.dropConns()
+	}
+	// A reader that still has a pin keeps the block; the garbage collector
+	// takes it later.
+	if s.idle == nil && len(g.block) == s.segBytes && g.pins.Load() == 0 {
+		s.idle = g
+		s.segHeld += g.bytes()
+	}
+}
+
+// dropConns drops closed connections that have no rows left, and open ones
+// too, oldest first, while summaries take more than an eighth of the memory.
+func (s *Store) dropConns() {
+	s.connList = slices.DeleteFunc(s.connList, func(c *connState) bool {
+		if c.held > 0 || c.Closed == 0 && s.connBytes <= s.limit/8 {
+			return false
+		}
+		s.connBytes -= c.bytes()
+		delete(s.conns, c.ID)
+		s.goneConn = max(s.goneConn, c.ID)
+		if s.lastConn == c {
+			s.lastConn = nil
+		}
+		return true
+	})
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/net/http2"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// streamRec is what a StreamSummary is made of, without pointers.
+type streamRec struct {
+	first, last        int64
+	frames, sent, recv uint64
+	firstSeq, errors   uint64
+	next               uint64 // ordinal of its next frame
+	conn, id           uint32
+	method, path       uint32 // in the string pool
+	authority, status  uint32
+	resetCode          uint32
+	lastSeg            uint32 // the newest segment with a frame of it
+	endSend, endRecv   bool
+	reset, resetKnown  bool
+	dead               bool // no rows left; waits to leave its connection's list
+	requestTrust       uint8
+}
+
+const (
+	streamRecSize = int64(unsafe.Sizeof(streamRec{}))
+	slabChunk     = 256
+)
+
+// slab holds stream records in chunks. A chunk whose records have all been
+// freed is given back, so that a flood of streams leaves nothing behind.
+type slab struct {
+	chunks []*[slabChunk]streamRec
+	live   []int32  // records in use, by chunk; -1: chunk given back
+	free   []uint32 // may name records of chunks given back
+	holes  []int    // chunks given back
+	held   int64    // chunks
+}
+
+func (s *slab) bytes() int64 {
+	return s.held*slabChunk*streamRecSize +
+		int64(cap(s.chunks))*8 + int64(cap(s.live))*4 + int64(cap(s.free))*4 + int64(cap(s.holes))*8
+}
+
+func (s *slab) at(n uint32) *streamRec { return &s.chunks[n/slabChunk][n%slabChunk] }
+
+func (s *slab) alloc() uint32 {
+	if len(s.free) == 0 {
+		s.addChunk()
+	}
+	last := len(s.free) - 1
+	n := s.free[last]
+	s.free = s.free[:last]
+	s.live[n/slabChunk]++
+	return n
+}
+
+func (s *slab) addChunk() {
+	c := len(s.chunks)
+	if last := len(s.holes) - 1; last >= 0 {
+		c = s.holes[last]
+		s.holes = s.holes[:last]
+	} else {
+		s.chunks = append(s.chunks, nil)
+		s.live = append(s.live, 0)
+	}
+	s.chunks[c] = new([slabChunk]streamRec)
+	s.live[c] = 0
+	s.held++
+	for i := slabChunk - 1; i >= 0; i-- {
+		s.free = append(s.free, uint32(c*slabChunk+i))
+	}
+}
+
+func (s *slab) release(n uint32) {
+	c := n / slabChunk
+	*s.at(n) = streamRec{}
+	s.free = append(s.free, n)
+	s.live[c]--
+}
+
+// shrink gives back chunks without records. It costs a pass over the list of
+// free records, so it is called once an eviction.
+func (s *slab) shrink() {
+	empty := 0
+	for _, n := range s.live {
+		if n == 0 {
+			empty++
+		}
+	}
+	if empty < 2 { // one is kept for the next streams
+		return
+	}
+	keep := false
+	for c, n := range s.live {
+		if n != 0 {
+			continue
+		}
+		if !keep {
+			keep = true
+			continue
+		}
+		s.chunks[c], s.live[c] = nil, -1
+		s.holes = append(s.holes, c)
+		s.held--
+	}
+	kept := make([]uint32, 0, len(s.free)-(empty-1)*slabChunk)
+	for _, n := range s.free {
+		if s.live[n/slabChunk] >= 0 {
+			kept = append(kept, n)
+		}
+	}
+	s.free = kept
+}
+
+// addFrame takes a frame into the summary of its stream.
+func (r *streamRec) addFrame(row *decode.Row) {
+	if r.frames == 0 {
+		r.first = row.Time
+	}
+	r.frames++
+	r.last = max(r.last, row.Time, row.TimeEnd)
+	if row.Err != nil {
+		r.errors++
+	}
+	h := &row.Header
+	switch h.Type {
+	case http2.FrameData:
+		if row.Direction == capture.Send {
+			r.sent += uint64(h.Length)
+		} else {
+			r.recv += uint64(h.Length)
+		}
+		fallthrough
+	case http2.FrameHeaders:
+		if h.Flags.Has(http2.FlagDataEndStream) { // the same bit in both types
+			if row.Direction == capture.Send {
+				r.endSend = true
+			} else {
+				r.endRecv = true
+			}
+		}
+	case http2.FrameRSTStream:
+		r.reset = true
+		r.resetKnown = len(row.Payload) >= 4 && row.Missing == 0
+		r.resetCode = 0
+		if r.resetKnown {
+			r.resetCode = binary.BigEndian.Uint32(row.Payload)
+		}
+	}
+}
+
+// addFields takes a field section into the summary: the first request and the
+// last status that is not informational. Trailers have no pseudo-fields.
+func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
+	trust := decode.TrustExact
+	worse := func(t decode.Trust) { trust = max(trust, t) }
+	var method, path, authority, host, status string
+	unnamed, request := decode.TrustExact, false
+	for i := range fields {
+		f := &fields[i]
+		if !f.NameKnown {
+			unnamed = max(unnamed, f.Trust)
+			continue
+		}
+		if len(f.Name) == 0 || f.Name[0] != ':' && f.Name[0] != 'h' {
+			continue
+		}
+		switch f.Name {
+		case ":method":
+			method, request = f.Value, true
+			worse(f.Trust)
+		case ":path":
+			path, request = f.Value, true
+			worse(f.Trust)
+		case ":authority":
+			authority, request = f.Value, true
+		case "host":
+			host = f.Value
+		case ":status":
+			status = f.Value
+		}
+	}
+	if status != "" {
+		informational := len(status) == 3 && status[0] == '1'
+		if !informational || r.status == 0 {
+			p.drop(r.status)
+			r.status = p.hold(status)
+		}
+		return
+	}
+	if r.method != 0 || r.path != 0 || !request && unnamed == decode.TrustExact {
+		return
+	}
+	if method == "" || path == "" {
+		worse(unnamed) // one of them may be what is missing
+	}
+	if authority == "" && request {
+		authority = host
+	}
+	p.drop(r.authority)
+	r.method, r.path, r.authority = p.hold(method), p.hold(path), p.hold(authority)
+	r.requestTrust = uint8(trust)
+}
+
+func (r *streamRec) dropStrings(p *stringPool) {
+	p.drop(r.method)
+	p.drop(r.path)
+	p.drop(r.authority)
+	p.drop(r.status)
+}
+
+func (r *streamRec) summary(p *stringPool) StreamSummary {
+	return StreamSummary{
+		Conn:           capture.ConnID(r.conn),
+		ID:             r.id,
+		Method:         p.get(r.method),
+		Path:           p.get(r.path),
+		Authority:      p.get(r.authority),
+		Status:         p.get(r.status),
+		First:          r.first,
+		Last:           r.last,
+		Frames:         r.frames,
+		SentB:          r.sent,
+		RecvB:          r.recv,
+		EndSend:        r.endSend,
+		EndRecv:        r.endRecv,
+		Reset:          r.reset,
+		ResetCode:      r.resetCode,
+		ResetCodeKnown: r.resetKnown,
+		Errors:         r.errors,
+		FirstSeq:       r.firstSeq,
+		RequestTrust:   decode.Trust(r.requestTrust),
+	}
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"math/bits"
+	"math/rand/v2"
+)
+
+// hasher hashes keys with a secret, because peers choose stream ids and could
+// otherwise choose them to collide.
+type hasher struct{ a, b uint64 }
+
+func newHasher() hasher { return hasher{rand.Uint64(), rand.Uint64() | 1} }
+
+func (h hasher) sum(key uint64) uint32 {
+	hi, lo := bits.Mul64(key^h.a, h.b^key>>32)
+	return uint32(hi ^ lo)
+}
+
+// table maps 64-bit keys to 32-bit values. Unlike a Go map it holds no
+// pointers for certain, its size can be counted, and it shrinks.
+type table struct {
+	h     hasher
+	slots []slot // a power of two, or none
+	n     int
+}
+
+type slot struct {
+	key  uint64
+	hash uint32
+	val  uint32 // value + 1; 0: free
+}
+
+const slotSize = 16
+
+func (t *table) bytes() int64 { return int64(cap(t.slots)) * slotSize }
+
+func (t *table) get(key uint64) (uint32, bool) {
+	if t.n == 0 {
+		return 0, false
+	}
+	mask := uint32(len(t.slots) - 1)
+	for i := t.h.sum(key) & mask; ; i = (i + 1) & mask {
+		s := &t.slots[i]
+		if s.val == 0 {
+			return 0, false
+		}
+		if s.key == key {
+			return s.val - 1, true
+		}
+	}
+}
+
+func (t *table) put(key uint64, val uint32) {
+	if (t.n+1)*4 > len(t.slots)*3 {
+		t.resize(max(16, len(t.slots)*2))
+	}
+	hash := t.h.sum(key)
+	mask := uint32(len(t.slots) - 1)
+	i := hash & mask
+	for t.slots[i].val != 0 {
+		if t.slots[i].key == key {
+			t.slots[i].val = val + 1
+			return
+		}
+		i = (i + 1) & mask
+	}
+	t.slots[i] = slot{key, hash, val + 1}
+	t.n++
+}
+
+func (t *table) del(key uint64) {
+	if t.n == 0 {
+		return
+	}
+	mask := uint32(len(t.slots) - 1)
+	i := t.h.sum(key) & mask
+	for {
+		if t.slots[i].val == 0 {
+			return
+		}
+		if t.slots[i].key == key {
+			break
+		}
+		i = (i + 1) & mask
+	}
+	// Close the hole: move back every follower that the hole would hide.
+	for j := (i + 1) & mask; t.slots[j].val != 0; j = (j + 1) & mask {
+		home := t.slots[j].hash & mask
+		if (j-home)&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = slot{}
+	t.n--
+	if len(t.slots) > 64 && t.n*8 < len(t.slots) {
+		t.resize(len(t.slots) / 4)
+	}
+}
+
+func (t *table) resize(size int) {
+	old := t.slots
+	t.slots = make([]slot, size)
+	mask := uint32(size - 1)
+	for _, s := range old {
+		if s.val == 0 {
+			continue
+		}
+		i := s.hash & mask
+		for t.slots[i].val != 0 {
+			i = (i + 1) & mask
+		}
+		t.slots[i] = s
+	}
+}
