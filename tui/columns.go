@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+// column is a column of a list pane.
+type column struct {
+	title string
+	min   int  // cells that it takes at least
+	want  int  // cells that it takes when there is room
+	flex  bool // gets its want first, and what the others leave (one a table)
+	right bool // numbers
+	hide  bool // is not wanted now
+	drop  int  // where the room is short, the column with the highest goes first; 0 stays
+	// width is what it got; 0: not shown.
+	width int
+}
+
+// fitColumns shares out w cells, one of them between each two columns.
+func fitColumns(cols []column, w int) {
+	need := -1
+	for i := range cols {
+		cols[i].width = 0
+		if !cols[i].hide {
+			cols[i].width = cols[i].min
+			need += cols[i].min + 1
+		}
+	}
+	for need > w {
+		worst := -1
+		for i, c := range cols {
+			if c.width > 0 && c.drop > 0 && (worst < 0 || c.drop > cols[worst].drop) {
+				worst = i
+			}
+		}
+		if worst < 0 {
+			break
+		}
+		need -= cols[worst].width + 1
+		cols[worst].width = 0
+	}
+	if need > w {
+		squeeze(cols, w)
+		return
+	}
+	// What is left goes to the flexible column first, until it has what it
+	// wants, then to the others, and all that is left then to it again.
+	rest := w - need
+	grow := func(c *column) {
+		if more := min(rest, c.want-c.width); more > 0 && c.width > 0 {
+			c.width += more
+			rest -= more
+		}
+	}
+	flexible := -1
+	for i := range cols {
+		if cols[i].flex && cols[i].width > 0 {
+			flexible = i
+			grow(&cols[i])
+		}
+	}
+	for i := range cols {
+		grow(&cols[i])
+	}
+	if flexible >= 0 {
+		cols[flexible].width += rest
+	}
+}
+
+// squeeze is for screens too narrow for the columns that are never dropped:
+// the first ones keep their width.
+func squeeze(cols []column, w int) {
+	for i := range cols {
+		c := &cols[i]
+		if c.width == 0 {
+			continue
+		}
+		c.width = max(0, min(c.width, w))
+		w -= c.width + 1
+	}
+}
+
+// cell is one cell of a row, made safe to show already.
+type cell struct {
+	text  string
+	style sgr
+}
+
+// appendRow appends exactly w cells: the columns' cells in their styles, or
+// all of them in one style where the row is lit.
+func appendRow(dst []byte, cols []column, cells []cell, w int, lit *sgr, alarm sgr) []byte {
+	used, first := 0, true
+	if lit != nil {
+		dst = append(dst, lit.on...)
+	}
+	for i, c := range cols {
+		if c.width == 0 || used >= w {
+			continue
+		}
+		if !first {
+			dst = append(dst, ' ')
+			used++
+		}
+		first = false
+		n := min(c.width, w-used)
+		style := cells[i].style
+		own := style.on != "" && (lit == nil || style == alarm) && cells[i].text != ""
+		if own {
+			if lit != nil {
+				dst = append(dst, lit.off...)
+			}
+			dst = append(dst, style.on...)
+		}
+		if c.right {
+			dst = appendRight(dst, cells[i].text, n)
+		} else {
+			dst = appendFit(dst, cells[i].text, n)
+		}
+		if own {
+			dst = append(dst, style.off...)
+			if lit != nil {
+				dst = append(dst, lit.on...)
+			}
+		}
+		used += n
+	}
+	dst = appendSpaces(dst, w-used)
+	if lit != nil {
+		dst = append(dst, lit.off...)
+	}
+	return dst
+}
+
+func appendHead(dst []byte, cols []column, w int, style sgr) []byte {
+	cells := make([]cell, len(cols))
+	for i, c := range cols {
+		cells[i].text = c.title
+	}
+	dst = append(dst, style.on...)
+	dst = appendRow(dst, cols, cells, w, nil, sgr{})
+	return append(dst, style.off...)
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
+)
+
+// maxShownValue is how much of one value the detail shows, in octets; maxShown
+// of all values of a row together. What is left out is said.
+const (
+	maxShownValue = 64 << 10
+	maxShown      = 256 << 10
+	// maxItems is how many fields, settings or origins it lists.
+	maxItems = 4096
+)
+
+// detailLine is a line of cells, each to be cut at its column's width; the
+// last one takes the rest.
+type detailLine struct {
+	cells  []cell
+	widths []int // of all cells but the last
+}
+
+// details builds the lines of a row, w cells wide.
+type details struct {
+	m     *Model
+	e     *store.Entry
+	w     int
+	lines []detailLine
+	shown int // octets of values so far
+}
+
+func (d *details) line(style sgr, text string) {
+	d.lines = append(d.lines, detailLine{cells: []cell{{text, style}}})
+}
+
+func (d *details) heading(text string) {
+	if len(d.lines) > 0 {
+		d.line(d.m.sty.plain, "")
+	}
+	d.line(d.m.sty.bold, text)
+}
+
+// property adds a name and its value, wrapped. The value is safe to show.
+func (d *details) property(name, value string, style sgr) {
+	d.wrapped([]cell{{name, d.m.sty.dim}}, []int{d.nameWidth()}, value, style, nil)
+}
+
+func (d *details) nameWidth() int { return min(14, d.w/3) }
+
+// wrapped adds a line of the cells before, the value wrapped below itself, and
+// the cells after on the first line.
+func (d *details) wrapped(before []cell, widths []int, value string, style sgr, after []cell) {
+	room := d.w
+	for _, n := range widths {
+		room -= n + 1
+	}
+	afterWidth := 0
+	for _, c := range after {
+		afterWidth += width(c.text) + 1
+	}
+	room = max(room-afterWidth, 1)
+	parts := wrap(value, room)
+	if len(parts) == 0 {
+		parts = []string{""}
+	}
+	for i, part := range parts {
+		cells := make([]cell, 0, len(before)+1+len(after))
+		ws := append([]int(nil), widths...)
+		if i == 0 {
+			cells = append(cells, before...)
+		} else {
+			cells = append(cells, make([]cell, len(before))...)
+		}
+		cells = append(cells, cell{part, style})
+		if i == 0 && len(after) > 0 {
+			ws = append(ws, room)
+			cells = append(cells, after...)
+		}
+		d.lines = append(d.lines, detailLine{cells, ws})
+	}
+}
+
+// value makes a peer's text safe and says what of it is not shown.
+func (d *details) value(s string) string {
+	limit := min(maxShownValue, maxShown-d.shown)
+	d.shown += min(len(s), limit)
+	if len(s) <= limit {
+		return peer(s, len(s))
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return peer(s[:limit], limit) + ellipsis + " (" + commas(uint64(len(s)-limit)) + " octets more)"
+}
+
+// enough ends a list of n things after maxItems of them, and says so.
+func (d *details) enough(i, n int) bool {
+	if i < maxItems {
+		return false
+	}
+	d.line(d.m.sty.warn, ellipsis+" "+commas(uint64(n-i))+" more")
+	return true
+}
+
+// row describes any row.
+func (d *details) row() {
+	e, s := d.e, d.m.sty
+	switch e.Kind {
+	case decode.RowFrame:
+		d.frame()
+		return
+	case decode.RowOpen:
+		d.line(s.bold, e.Conn.String()+" opened")
+		d.times()
+		d.connection()
+	case decode.RowBind:
+		d.line(s.bold, e.Conn.String()+" addresses")
+		d.times()
+		if b := e.Binding; b != nil && b.Evidence != capture.Withdrawn {
+			d.property("local", address(b.Local, 0), s.plain)
+			d.property("remote", address(b.Remote, 0), s.plain)
+			d.property("evidence", b.Evidence.String(), s.plain)
+		} else {
+			d.property("evidence", bindingText(b), s.warn)
+		}
+		d.connection()
+	case decode.RowGap:
+		d.line(s.bold, e.Conn.String()+" gap")
+		d.times()
+		d.property("direction", e.Direction.String(), s.plain)
+		d.property("octets", commas(e.GapBytes), s.plain)
+		d.property("reason", gapText(e.GapReason), s.warn)
+		d.connection()
+	case decode.RowPreface:
+		d.line(s.bold, e.Conn.String()+" connection preface")
+		d.times()
+		d.property("direction", e.Direction.String(), s.plain)
+		d.property("octets", "PRI * HTTP/2.0␍␊␍␊SM␍␊␍␊", s.plain)
+		d.connection()
+	case decode.RowClose:
+		d.line(s.bold, e.Conn.String()+" closed")
+		d.times()
+		d.connection()
+	default:
+		d.line(s.warn, e.Kind.String())
+	}
+}
+
+func gapText(r decode.GapReason) string {
+	switch r {
+	case decode.GapLost:
+		return "lost: dropped between the program and h2sniff"
+	case decode.GapNotCopied:
+		return "not copied: beyond what is captured of one call"
+	case decode.GapSkipped:
+		return "skipped: no frame boundary could be found in them"
+	}
+	return r.String()
+}
+
+func (d *details) times() {
+	e, s := d.e, d.m.sty
+	t := time.Unix(0, e.Time).UTC().Format("2006-01-02 15:04:05.000000000") + " UTC"
+	d.property("time", seconds(e.Time-d.m.start, 6)+" s   "+t, s.plain)
+	if e.TimeEnd > e.Time {
+		d.property("took", span(e.TimeEnd-e.Time)+" from the first to the last octet", s.plain)
+	}
+}
+
+// connection describes the connection that a row belongs to.
+func (d *details) connection() {
+	s := d.m.sty
+	if i := d.e.Info; i != nil {
+		d.property("process", process(i, 40)+"   thread "+itoa(i.TID), s.plain)
+		d.property("library", d.value(i.Library), s.plain)
+		if !i.Fresh {
+			d.property("attached", "in mid-connection: what came before is unknown", s.warn)
+		}
+	}
+	c, ok := d.m.st.Conn(d.e.Conn)
+	if !ok {
+		return
+	}
+	if d.e.Info == nil {
+		d.property("process", process(&c.Info, 40), s.plain)
+	}
+	local, remote := addresses(&c)
+	d.property("role", role(c.Role), s.plain)
+	d.property("protocol", c.Protocol.String(), s.plain)
+	if d.e.Kind != decode.RowBind {
+		d.property("local", local, s.plain)
+		d.property("remote", remote, s.plain)
+	}
+	d.property("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
+		commas(uint64(c.Streams)), commas(c.Frames), commas(c.SentB), commas(c.RecvB)), s.plain)
+	if c.Errors+c.Gaps > 0 {
+		d.property("troubles", fmt.Sprintf("%s malformed frames, %s gaps, %s octets lost",
+			commas(c.Errors), commas(c.Gaps), commas(c.LostBytes)), s.warn)
+	}
+}
+
+// frame describes a frame.
+func (d *details) frame() {
+	e, s := d.e, d.m.sty
+	h := &e.Header
+	a := arrow(s, e.Direction)
+	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
+	d.line(s.bold, title)
+	d.times()
+	flags := strings.Join(decode.FlagNames(h.Type, h.Flags), " | ")
+	if flags == "" {
+		flags = "none"
+	}
+	d.property("flags", fmt.Sprintf("%s (0x%02x)", flags, uint8(h.Flags)), s.plain)
+	d.property("length", commas(uint64(h.Length))+" octets of payload", s.plain)
+	if e.Err != nil {
+		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
+	}
+	if e.Missing > 0 {
+		d.property("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
+	}
+	if e.BlockSeq != 0 && e.BlockSeq != e.Seq {
+		d.property("field block", "began in row "+commas(e.BlockSeq), s.plain)
+	}
+	d.payload()
+	if e.HasFields {
+		d.fields()
+	}
+}
+
+// payload describes the fields of a frame by their names in RFC 9113.
+func (d *details) payload() {
+	e, s := d.e, d.m.sty
+	p, err := decode.ParsePayload(e.Header, e.Payload)
+	if e.Missing > 0 || err != nil && e.Header.Type != http2.FrameSettings {
+		return // zeroes in place of octets are no values
+	}
+	if p.HasPad {
+		d.property("padding", itoa(p.PadLength)+" octets", s.plain)
+	}
+	if p.Priority != nil {
+		d.property("depends on", "stream "+itoa(p.Priority.StreamDep), s.plain)
+		d.property("weight", itoa(p.Priority.Weight), s.plain)
+		d.property("exclusive", fmt.Sprint(p.Priority.Exclusive), s.plain)
+	}
+	switch e.Header.Type {
+	case http2.FrameRSTStream:
+		d.errorCode(p.ErrorCode)
+	case http2.FrameSettings:
+		if len(p.Settings) > 0 {
+			d.heading("Settings")
+		}
+		for i, v := range p.Settings {
+			if d.enough(i, len(p.Settings)) {
+				break
+			}
+			d.wrapped([]cell{{decode.SettingName(v.ID), s.headers}}, []int{min(28, d.w/2)},
+				fmt.Sprintf("%s (id 0x%x)", commas(uint64(v.Value)), v.ID), s.plain, nil)
+		}
+	case http2.FramePushPromise:
+		d.property("promises", "stream "+itoa(p.PromisedStream), s.plain)
+	case http2.FramePing:
+		d.property("opaque data", hex.EncodeToString(p.Ping[:]), s.plain)
+	case http2.FrameGoAway:
+		d.errorCode(p.ErrorCode)
+		d.property("last stream", itoa(p.LastStream), s.plain)
+		if len(p.DebugData) > 0 {
+			d.property("debug data", d.value(string(p.DebugData)), s.plain)
+		}
+	case http2.FrameWindowUpdate:
+		d.property("increment", commas(uint64(p.Increment))+" octets", s.plain)
+	case decode.FrameAltSvc:
+		d.property("origin", d.value(p.AltSvc.Origin), s.plain)
+		d.property("field value", d.value(p.AltSvc.Value), s.plain)
+	case decode.FrameOrigin:
+		for i, o := range p.Origins {
+			if d.enough(i, len(p.Origins)) {
+				break
+			}
+			d.property("origin", d.value(o), s.plain)
+		}
+	case decode.FramePriorityUpdate:
+		d.property("prioritizes", "stream "+itoa(p.PrioritizedStream), s.plain)
+		d.property("field value", d.value(p.PriorityField), s.plain)
+	}
+}
+
+func (d *details) errorCode(c http2.ErrCode) {
+	d.property("error code", fmt.Sprintf("%s (0x%x)", decode.ErrorName(uint32(c)), uint32(c)), d.m.sty.warn)
+}
+
+// fields is the table of the decoded field section.
+func (d *details) fields() {
+	e, s := d.e, d.m.sty
+	nw := 4
+	for i := range e.Fields[:min(len(e.Fields), maxItems)] {
+		nw = max(nw, width(fieldName(&e.Fields[i], 28)))
+	}
+	nw = min(nw, 28, max(4, d.w*2/5))
+	title := fmt.Sprintf("Fields (%d)", len(e.Fields))
+	d.heading(title)
+	if len(e.Fields) == 0 {
+		d.line(s.dim, "none")
+		return
+	}
+	nw = max(nw, min(len(title), d.w*2/5))
+	d.lines = d.lines[:len(d.lines)-1]
+	d.wrapped([]cell{{title, s.bold}}, []int{nw}, "value", s.dim, []cell{{" trust", s.dim}})
+	for i := range e.Fields {
+		if d.enough(i, len(e.Fields)) {
+			break
+		}
+		f := &e.Fields[i]
+		style := s.plain
+		var value string
+		if f.Trust == decode.TrustExact || f.ValueKnown {
+			value = d.value(f.Value)
+		} else {
+			value, style = fmt.Sprintf("‹unknown, entry %d›", f.Unknown), s.warn
+		}
+		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, []cell{trust(s, f, d.w)})
+	}
+}
+
+// trust is how far a field can be believed, in short where there is no room.
+func trust(s *styles, f *decode.Field, w int) cell {
+	text, style := f.Trust.String(), s.dim
+	switch f.Trust {
+	case decode.TrustExact:
+	case decode.UnknownSinceAttach:
+		style = s.warn
+		if w < 100 {
+			text = "attach?"
+		}
+	case decode.UnknownSinceGap:
+		style = s.warn
+		if w < 100 {
+			text = "gap?"
+		}
+	}
+	if f.Sensitive {
+		text = "never indexed, " + text
+	}
+	return cell{" " + text, style}
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// hintWidth is the cells that a hint takes, with the space before it.
+func hintWidth(b key.Binding) int { return width(b.Help().Key) + width(b.Help().Desc) + 3 }
+
+// hints are the keys that matter most now.
+func (m *Model) hints() []key.Binding {
+	if m.helping {
+		return m.keys.helpHints()
+	}
+	return m.keys.hints(m.focus, m.narrowed())
+}
+
+// appendHints appends exactly w cells: as many hints as fit whole.
+func (m *Model) appendHints(dst []byte, hints []key.Binding, w int) []byte {
+	used := 0
+	for _, b := range hints {
+		n := hintWidth(b)
+		if used+n > w {
+			break
+		}
+		used += n
+		dst = appendSpaces(dst, 1)
+		dst = m.sty.key.append(dst, b.Help().Key)
+		dst = append(dst, ' ')
+		dst = m.sty.dim.append(dst, b.Help().Desc)
+		dst = appendSpaces(dst, 1)
+	}
+	return appendSpaces(dst, w-used)
+}
+
+// legend explains the signs on the screen.
+func legend() [][2]string {
+	return [][2]string{
+		{"Signs"},
+		{"→ ←", "sent, received by the process"},
+		{"ES EH", "END_STREAM, END_HEADERS"},
+		{"PD PR", "PADDED, PRIORITY"},
+		{"!", "malformed, with the error"},
+		{"⋯", "octets lost or skipped"},
+		{"~", "an inferred address"},
+		{"‹unknown›", "not seen: attach or gap"},
+		{"▶ •", "cursor; chosen"},
+	}
+}
+
+// helpBlocks is the help, each block a heading and lines of keys and what they
+// do.
+func (m *Model) helpBlocks() [][][2]string {
+	var out [][][2]string
+	for _, g := range m.keys.groups() {
+		block := [][2]string{{g.title}}
+		for _, b := range g.keys {
+			if b.Enabled() {
+				block = append(block, [2]string{b.Help().Key, b.Help().Desc})
+			}
+		}
+		out = append(out, append(block, g.more...))
+	}
+	return append(out, legend())
+}
+
+const (
+	helpKeyWidth    = 10
+	helpColumnWidth = 40
+)
+
+// drawHelp fills lines with the help, in as many columns as there is room for;
+// where that is not enough, what is below can be scrolled to.
+func (m *Model) drawHelp(lines [][]byte, w int) {
+	columns := helpColumns(m.helpBlocks(), max(1, w/helpColumnWidth), len(lines))
+	tallest := 0
+	for _, c := range columns {
+		tallest = max(tallest, len(c))
+	}
+	m.helpTop = min(m.helpTop, max(0, tallest-len(lines)))
+	for i := range lines {
+		d, rest := lines[i], w
+		for c, column := range columns {
+			n := min(rest, helpColumnWidth)
+			if c == len(columns)-1 {
+				n = rest
+			}
+			rest -= n
+			if at := m.helpTop + i; at < len(column) {
+				d = m.appendHelpLine(d, column[at], n)
+			} else {
+				d = appendSpaces(d, n)
+			}
+		}
+		lines[i] = d
+	}
+}
+
+// helpColumns puts the blocks into at most n columns, no taller than they must
+// be where height is not enough.
+func helpColumns(blocks [][][2]string, n, height int) [][][2]string {
+	for {
+		var columns [][][2]string
+		for _, b := range blocks {
+			last := len(columns) - 1
+			if last < 0 || len(columns[last])+1+len(b) > height && len(columns) <= n {
+				columns = append(columns, append([][2]string(nil), b...))
+				continue
+			}
+			columns[last] = append(append(columns[last], [2]string{}), b...)
+		}
+		if len(columns) <= n {
+			return columns
+		}
+		height++
+	}
+}
+
+func (m *Model) appendHelpLine(d []byte, l [2]string, w int) []byte {
+	s := m.sty
+	if l[1] == "" {
+		return appendStyled(d, " "+l[0], w, s.bold)
+	}
+	n := min(helpKeyWidth, w)
+	d = appendStyled(d, " "+l[0], n, s.key)
+	if w > n {
+		d = append(d, ' ')
+		d = appendFit(d, l[1], w-n-1)
+	}
+	return d
+}
+
+func (m *Model) helpKey(msg tea.KeyMsg) {
+	k := &m.keys
+	switch {
+	case key.Matches(msg, k.Back):
+		m.helping = false
+	case key.Matches(msg, k.Down, k.PageDown, k.HalfDown):
+		m.helpTop++
+	case key.Matches(msg, k.Up, k.PageUp, k.HalfUp):
+		m.helpTop = max(0, m.helpTop-1)
+	}
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+// paneID names a pane. Users meet it as its number plus one.
+type paneID int
+
+const (
+	paneConns paneID = iota
+	paneStreams
+	paneFrames
+	paneDetail
+	numPanes
+)
+
+// box is a framed area of the screen, x and y from the top left corner. It
+// shows one pane and names others, as tabs, that it can show in its place.
+type box struct {
+	x, y, w, h int
+	pane       paneID
+	tabs       []paneID // all that it can show, pane included
+	bare       bool     // too small for a frame around it
+}
+
+// inner is the size that is left for the pane.
+func (b box) inner() (w, h int) {
+	if b.bare {
+		return b.w, b.h
+	}
+	return b.w - 2, b.h - 2
+}
+
+// layout is where everything is. Boxes are in columns from left to right, each
+// from top to bottom.
+type layout struct {
+	w, h   int
+	status bool // line 0
+	hints  bool // last line
+	boxes  []box
+}
+
+const (
+	fullWidth, fullHeight = 110, 20 // from here on all panes at once
+	minTwo                = 14      // lines from which the detail is shown below a list
+	minFramed             = 5       // lines from which a pane has a frame
+	minHints              = 8       // lines from which there are key hints
+)
+
+// newLayout shares out a screen of w by h cells. list is the pane to show
+// where there is room for one of the lists, focus the focused one.
+func newLayout(w, h int, list, focus paneID) layout {
+	l := layout{w: max(w, 0), h: max(h, 0)}
+	if l.w == 0 || l.h == 0 {
+		return l
+	}
+	l.status = true
+	l.hints = l.h >= minHints
+	y, bh := 1, l.h-1
+	if l.hints {
+		bh--
+	}
+	switch {
+	case bh == 0:
+	case w >= fullWidth && h >= fullHeight:
+		lw := leftWidth(w)
+		ch := max(6, bh*3/10)
+		fh := max(8, bh*55/100)
+		one := func(p paneID, x, y, w, h int) box { return box{x, y, w, h, p, []paneID{p}, false} }
+		l.boxes = []box{
+			one(paneConns, 0, y, lw, ch),
+			one(paneStreams, 0, y+ch, lw, bh-ch),
+			one(paneFrames, lw, y, w-lw, fh),
+			one(paneDetail, lw, y+fh, w-lw, bh-fh),
+		}
+	case h >= minTwo:
+		top := (bh + 1) * 11 / 20
+		l.boxes = []box{
+			{0, y, w, top, list, []paneID{paneConns, paneStreams, paneFrames}, w < 4},
+			{0, y + top, w, bh - top, paneDetail, []paneID{paneDetail}, w < 4},
+		}
+	default:
+		l.boxes = []box{{0, y, w, bh, focus, []paneID{paneConns, paneStreams, paneFrames, paneDetail}, bh < minFramed || w < 4}}
+	}
+	return l
+}
+
+// leftWidth is how much of a wide screen the lists on the left take: the
+// frames keep what they need, what is beyond is shared.
+func leftWidth(w int) int {
+	return min(43+max(0, w-120)*2/5, 100)
+}
+
+// boxAt is the box at a cell, and its index; -1 where there is none.
+func (l layout) boxAt(x, y int) (box, int) {
+	for i, b := range l.boxes {
+		if x >= b.x && x < b.x+b.w && y >= b.y && y < b.y+b.h {
+			return b, i
+		}
+	}
+	return box{}, -1
+}

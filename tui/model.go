@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tui is the terminal UI: panes over a [store.Store] that another
+// goroutine fills.
+//
+// A [Model] is a Bubble Tea model. It pulls: thirty times a second it takes a
+// snapshot of the store, and only where something changed it fetches the rows
+// that are in sight and draws them. No message is ever sent for a frame, and
+// nothing here can slow the writer of the store.
+//
+// Update fetches, View draws what was fetched. All octets that a peer controls
+// pass through package visible.
+package tui
+
+import (
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+)
+
+// Options say what a Model shows. The zero Options are usable.
+type Options struct {
+	// Stream narrows the view to one stream id at the start, if HasStream.
+	Stream    uint32
+	HasStream bool
+	// Source names what is captured: "nginx (3 processes)", "file.pcapng".
+	Source string
+	// Live says that rows come from running programs: the view follows the
+	// newest. Otherwise it stays at the oldest.
+	Live bool
+	// Start is what elapsed times count from, in nanoseconds since the Unix
+	// epoch; 0: the first row.
+	Start int64
+	// Status, where set, is asked at each tick, from the goroutine that runs
+	// Update. It must not block.
+	Status func() Status
+	// Renderer decides on colours. nil: lipgloss's default.
+	Renderer *lipgloss.Renderer
+}
+
+// Status is the state of the source.
+type Status struct {
+	Text       string // what is attached, in a few words
+	LostBytes  uint64 // octets that never reached the store
+	LostEvents uint64
+	Err        error // what ended the source early; shown until the end
+	Done       bool  // nothing more will come
+}
+
+// tickInterval is how often the store is looked at.
+const tickInterval = time.Second / 30
+
+type tickMsg time.Time
+
+// Model is the state of the UI. It is not safe for concurrent use: Bubble Tea
+// calls it from one goroutine.
+type Model struct {
+	st   *store.Store
+	o    Options
+	keys keyMap
+	sty  *styles
+
+	width, height int
+	lay           layout
+	focus         paneID
+	listed        paneID // the list that is in sight where there is room for one
+
+	panes  [numPanes]pane
+	conns  *connPane
+	strms  *streamPane
+	frames *framePane
+	detail *detailPane
+
+	view store.View // what the panes are narrowed to
+	back []place    // where esc leads
+
+	now    store.Snapshot // of the last tick
+	shown  store.Snapshot // what the panes show: now, or of the moment of the pause
+	paused bool
+	// pausedConn is the newest connection at the moment of the pause.
+	pausedConn capture.ConnID
+	start      int64 // that elapsed times count from; 0 until the first row
+	status     Status
+	rate       rateMeter
+	text       string    // of the status, as last seen by a tick
+	textAt     time.Time // when it changed
+	// textNew says that it changed a moment ago.
+	textNew bool
+
+	prompt    textinput.Model
+	prompting bool
+	promptErr string
+
+	helping bool
+	helpTop int
+
+	notice      string // until the next key
+	noticeAlarm bool
+
+	dirty  bool // screen is out of date
+	screen string
+	lines  [][]byte // of the screen; kept for their memory
+}
+
+// place is where esc leads back to.
+type place struct {
+	view   store.View
+	focus  paneID
+	seq    uint64
+	follow bool
+}
+
+// maxBack bounds the places remembered.
+const maxBack = 64
+
+// New makes the UI of st.
+func New(st *store.Store, o Options) *Model {
+	r := o.Renderer
+	if r == nil {
+		r = lipgloss.DefaultRenderer()
+	}
+	m := &Model{
+		st: st, o: o, keys: newKeyMap(), sty: newStyles(r),
+		focus: paneFrames, listed: paneFrames,
+		conns: newConnPane(), strms: newStreamPane(), frames: newFramePane(), detail: newDetailPane(),
+		start: o.Start,
+		dirty: true,
+	}
+	m.panes = [numPanes]pane{paneConns: m.conns, paneStreams: m.strms, paneFrames: m.frames, paneDetail: m.detail}
+	m.view = store.View{Stream: o.Stream, HasStream: o.HasStream}
+	m.frames.view = m.view
+	m.frames.follow = o.Live
+	m.conns.follow = o.Live
+	m.prompt = newPrompt()
+	m.snapshot()
+	return m
+}
+
+// Init starts the clock.
+func (m *Model) Init() tea.Cmd { return tick() }
+
+func tick() tea.Cmd {
+	return tea.Tick(tickInterval, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+// snapshot looks at the store and the source, and reports whether anything
+// that is on the screen may have changed.
+func (m *Model) snapshot() bool {
+	now := m.st.Snapshot()
+	changed := now != m.now
+	m.now = now
+	if !m.paused {
+		m.shown = now
+	}
+	if m.o.Status != nil {
+		st := m.o.Status()
+		changed = changed || st != m.status
+		m.status = st
+	}
+	if m.start == 0 {
+		if first := m.st.Rows(store.View{}, 0, 1); len(first) > 0 {
+			m.start = first[0].Time
+		}
+	}
+	return changed
+}
+
+// refresh fetches what is in sight. Each pane may depend on those before it.
+func (m *Model) refresh() {
+	for _, p := range m.panes {
+		p.refresh(m)
+	}
+	m.dirty = true
+}
+
+// resize takes the size of the screen, in cells.
+func (m *Model) resize(w, h int) {
+	m.width, m.height = w, h
+	m.arrange()
+}
+
+// arrange shares out the screen again.
+func (m *Model) arrange() {
+	m.lay = newLayout(m.width, m.height, m.listed, m.focus)
+	for id, p := range m.panes {
+		for _, b := range m.lay.boxes {
+			for _, t := range b.tabs {
+				if t == paneID(id) {
+					p.resize(b.inner())
+				}
+			}
+		}
+	}
+	m.refresh()
+}
+
+// focusOn brings a pane into sight and gives it the keys.
+func (m *Model) focusOn(p paneID) {
+	m.focus = p
+	if p != paneDetail {
+		m.listed = p
+	}
+	m.arrange()
+}
+
+// narrow narrows the panes to a view; esc leads back.
+func (m *Model) narrow(v store.View, focus paneID) {
+	if v != m.view {
+		m.remember()
+		m.view = v
+	}
+	m.focusOn(focus)
+}
+
+func (m *Model) remember() {
+	p := place{view: m.view, focus: m.focus, follow: m.frames.follow}
+	if e := m.frames.selected(); e != nil {
+		p.seq = e.Seq
+	}
+	if len(m.back) == maxBack {
+		m.back = append(m.back[:0], m.back[1:]...)
+	}
+	m.back = append(m.back, p)
+}
+
+// goBack undoes the last step inwards.
+func (m *Model) goBack() {
+	switch {
+	case m.focus == paneDetail:
+		m.focusOn(paneFrames)
+	case len(m.back) > 0:
+		p := m.back[len(m.back)-1]
+		m.back = m.back[:len(m.back)-1]
+		m.view = p.view
+		m.frames.goTo(m, p.view, p.seq, p.follow)
+		m.focusOn(p.focus)
+	case m.view != store.View{}:
+		m.view = store.View{}
+		m.refresh()
+	}
+}
+
+// say shows a notice until the next key.
+func (m *Model) say(text string, alarm bool) {
+	m.notice, m.noticeAlarm = text, alarm
+}
+
+// waiting is the number of rows that came since the pause.
+func (m *Model) waiting() uint64 { return m.now.Rows - m.shown.Rows }
+
+// whyNoFrames is what to show where the view has no rows.
+func (m *Model) whyNoFrames() []string {
+	switch {
+	case m.view != store.View{} && m.now.Rows > 0:
+		return []string{"Nothing here matches " + m.viewName() + ".", "esc goes back, / and enter show everything."}
+	case m.status.Done || !m.o.Live:
+		return []string{"No frames."}
+	}
+	lines := []string{"Waiting for HTTP/2 frames."}
+	if m.status.Text != "" {
+		lines = append(lines, peer(m.status.Text, 200))
+	}
+	return lines
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"net/netip"
+	"sort"
+	"strconv"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+)
+
+// connPane lists the connections, in the order in which they were first seen.
+type connPane struct {
+	list
+	conns []store.ConnSummary // those of the window
+	view  store.View          // that the cursor was put on the connection of
+	// anchor and place are a connection and where in the list it was: closed
+	// connections leave, and the cursor stays with its own.
+	anchor capture.ConnID
+	place  int
+}
+
+const (
+	connID = iota
+	connProcess
+	connRole
+	connLocal
+	connRemote
+	connProtocol
+	connStreams
+	connFrames
+	connMarks
+)
+
+func newConnPane() *connPane {
+	p := &connPane{}
+	p.cols = []column{
+		connID:       {title: "id", min: 3, want: 6, right: true},
+		connProcess:  {title: "process", min: 10, want: 23, drop: 3},
+		connRole:     {title: "role", min: 6, drop: 8},
+		connLocal:    {title: "local", min: 14, want: 22, drop: 7},
+		connRemote:   {title: "remote", min: 9, want: 22, flex: true},
+		connProtocol: {title: "proto", min: 8, drop: 5},
+		connStreams:  {title: "str", min: 4, right: true, drop: 6},
+		connFrames:   {title: "fr", min: 4, right: true, drop: 4},
+		connMarks:    {title: "!", min: 5, want: 9, drop: 2},
+	}
+	p.none = []string{"none yet"}
+	return p
+}
+
+func (p *connPane) name() string { return "Connections" }
+
+func (p *connPane) info(*Model) string { return commas(p.end) }
+
+func (p *connPane) refresh(m *Model) {
+	p.settlePlaces(m)
+	from, n := p.window()
+	key := pageKey{from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(connRemote), view: m.view}
+	if key != p.page {
+		p.page, p.from = key, from
+		p.conns = m.st.Conns(int(from), n)
+		p.rows = p.rows[:0]
+		for i := range p.conns {
+			p.rows = append(p.rows, p.row(m, &p.conns[i]))
+		}
+	}
+	if c := p.selected(); c != nil {
+		p.anchor, p.place = c.ID, int(p.cursor)
+	}
+}
+
+// settlePlaces takes the bounds of the list as it is now.
+func (p *connPane) settlePlaces(m *Model) {
+	n := m.st.NumConns()
+	if m.paused {
+		n = p.find(m, n, m.pausedConn+1)
+	}
+	if p.anchor != 0 {
+		now := p.find(m, n, p.anchor)
+		p.shift(now - p.place)
+		p.place = now
+	}
+	if m.view.Conn != p.view.Conn && m.view.Conn != 0 {
+		p.follow = false
+		p.cursor = uint64(p.find(m, n, m.view.Conn))
+	}
+	p.view = m.view
+	p.bounds(0, uint64(n))
+}
+
+// find is the place of the first connection from id on.
+func (p *connPane) find(m *Model, n int, id capture.ConnID) int {
+	return sort.Search(n, func(i int) bool {
+		c := m.st.Conns(i, 1)
+		return len(c) == 0 || c[0].ID >= id
+	})
+}
+
+// selected is the connection under the cursor; nil where there is none.
+func (p *connPane) selected() *store.ConnSummary {
+	if i := p.cursor - p.from; p.cursor >= p.from && i < uint64(len(p.conns)) {
+		return &p.conns[i]
+	}
+	return nil
+}
+
+func (p *connPane) row(m *Model, c *store.ConnSummary) row {
+	s := m.sty
+	local, remote := addresses(c)
+	r := row{faded: c.Closed != 0, mark: c.ID == m.view.Conn, cells: []cell{
+		connID:       {text: c.ID.String()},
+		connProcess:  {text: process(&c.Info, p.columnWidth(connProcess))},
+		connRole:     {text: role(c.Role)},
+		connLocal:    {text: keepEnd(local, p.columnWidth(connLocal))},
+		connRemote:   {text: keepEnd(remote, p.columnWidth(connRemote))},
+		connProtocol: {text: c.Protocol.String()},
+		connStreams:  {text: compact(uint64(c.Streams))},
+		connFrames:   {text: compact(c.Frames)},
+		connMarks:    {text: marks(c), style: s.warn},
+	}}
+	if c.Protocol == decode.HTTP2 {
+		r.cells[connProtocol].style = s.headers
+	}
+	if c.Errors > 0 {
+		r.cells[connMarks].style = s.bad
+	}
+	return r
+}
+
+// chosen is the connection whose streams are listed: the one that the panes
+// are narrowed to, or else the one under the cursor.
+func (p *connPane) chosen(m *Model) (capture.ConnID, bool) {
+	if m.view.Conn != 0 {
+		return m.view.Conn, true
+	}
+	if c := p.selected(); c != nil {
+		return c.ID, true
+	}
+	return 0, false
+}
+
+func (p *connPane) open(m *Model) {
+	if c := p.selected(); c != nil {
+		p.follow = false
+		m.narrow(store.View{Conn: c.ID}, paneStreams)
+	}
+}
+
+// process names the process of a connection: nginx/1234.
+func process(i *capture.ConnInfo, w int) string {
+	pid := "/" + strconv.FormatUint(uint64(i.PID), 10)
+	comm := peer(i.Comm, w)
+	if n := w - len(pid); n > 0 && width(comm) > n {
+		cut, _ := appendCut(nil, comm, n)
+		comm = string(cut)
+	}
+	return comm + pid
+}
+
+func role(r capture.Role) string {
+	if r == capture.RoleUnknown {
+		return "?"
+	}
+	return r.String()
+}
+
+// addresses are the two ends of a connection; a ~ says that they are inferred.
+func addresses(c *store.ConnSummary) (local, remote string) {
+	return address(c.Local, c.Evidence), address(c.Remote, c.Evidence)
+}
+
+func address(a netip.AddrPort, e capture.Evidence) string {
+	if !a.IsValid() || e == capture.Withdrawn {
+		return "unknown"
+	}
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	if e == capture.Inferred {
+		return "~" + visibleZone(a)
+	}
+	return visibleZone(a)
+}
+
+// visibleZone writes an address; its zone is the only part that is free text.
+func visibleZone(a netip.AddrPort) string {
+	if a.Addr().Zone() == "" {
+		return a.String()
+	}
+	return peer(a.String(), 80)
+}
+
+// keepEnd cuts an address at its beginning, since ports tell most.
+func keepEnd(s string, w int) string {
+	if w <= 1 || len(s) <= w || !printable(s) {
+		return s
+	}
+	return ellipsis + s[len(s)-w+1:]
+}
+
+// marks are the troubles of a connection: errors, and gaps in what was seen.
+func marks(c *store.ConnSummary) string {
+	s := ""
+	if c.Errors > 0 {
+		s = "!" + compact(c.Errors)
+	}
+	if c.Gaps > 0 {
+		if s != "" {
+			s += " "
+		}
+		s += "⋯" + compact(c.Gaps)
+	}
+	return s
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"strconv"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
+)
+
+// framePane lists the rows of the view in their order: frames, and what else
+// happened between them.
+type framePane struct {
+	list
+	view    store.View
+	entries []store.Entry // those of the window
+	w, h    int
+	digits  int // of the largest number of a row
+}
+
+const (
+	frameSeq = iota
+	frameTime
+	frameConn
+	frameDir
+	frameStream
+	frameType
+	frameFlags
+	frameLength
+	frameInfo
+)
+
+// decimals of the time column: milliseconds where it is narrow.
+const narrowTime, wideTime = 9, 13
+
+func newFramePane() *framePane {
+	p := &framePane{}
+	p.cols = []column{
+		frameSeq:    {title: "#", min: 5, want: 9, right: true},
+		frameTime:   {title: "time", min: narrowTime, want: wideTime, right: true, drop: 5},
+		frameConn:   {title: "conn", min: 4, right: true, drop: 2},
+		frameDir:    {min: 1},
+		frameStream: {title: "sid", min: 4, want: 7, right: true},
+		frameType:   {title: "type", min: 13, want: 15},
+		frameFlags:  {title: "flags", min: 6, want: 9, drop: 3},
+		frameLength: {title: "len", min: 6, want: 8, right: true, drop: 4},
+		frameInfo:   {title: "info", min: 8, want: 36, flex: true, drop: 1},
+	}
+	return p
+}
+
+// resize gives the number the digits that it needs, and leaves out the
+// connection where there is only one.
+func (p *framePane) resize(w, h int) {
+	p.w, p.h = w, h
+	p.cols[frameSeq].min = max(5, p.digits)
+	p.cols[frameConn].hide = p.view.Conn != 0
+	p.list.resize(w, h)
+}
+
+func (p *framePane) name() string { return "Frames" }
+
+func (p *framePane) info(m *Model) string {
+	n := commas(p.end-p.first) + " rows"
+	if p.view != (store.View{}) {
+		n += " of " + commas(m.shown.Rows-m.shown.Evicted)
+	}
+	return n
+}
+
+func (p *framePane) refresh(m *Model) {
+	if p.view != m.view {
+		p.show(m)
+	}
+	if n := len(strconv.FormatUint(m.shown.Rows, 10)); n != p.digits {
+		p.digits = n
+		p.resize(p.w, p.h)
+	}
+	first, end := p.held(m)
+	if p.bounds(first, end) {
+		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
+	}
+	from, n := p.window()
+	key := pageKey{view: p.view, from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(frameInfo)}
+	if key == p.page {
+		return
+	}
+	p.page = key
+	p.fetch(m, from, n)
+	p.none = m.whyNoFrames()
+	p.rows = p.rows[:0]
+	for i := range p.entries {
+		p.rows = append(p.rows, p.row(m, &p.entries[i]))
+	}
+}
+
+// held is what of the view is in the store; while paused, without the rows
+// that came since.
+func (p *framePane) held(m *Model) (first, end uint64) {
+	first, end = m.st.Span(p.view)
+	if m.paused {
+		if p.view == (store.View{}) {
+			end = min(end, m.shown.Rows)
+		} else {
+			end = min(end, m.st.Find(p.view, m.shown.Rows+1))
+		}
+	}
+	return first, max(first, end)
+}
+
+// fetch gets n rows of the view. Rows can be evicted meanwhile: the store then
+// begins with a later one, whose place its number tells.
+func (p *framePane) fetch(m *Model, from uint64, n int) {
+	p.entries = m.st.Rows(p.view, from, n)
+	p.from = from
+	if first, _ := m.st.Span(p.view); first > from && len(p.entries) > 0 {
+		p.from = m.st.Find(p.view, p.entries[0].Seq)
+	}
+}
+
+// show turns to another view and keeps the cursor at the same place in time.
+func (p *framePane) show(m *Model) {
+	seq := uint64(0)
+	if e := p.selected(); e != nil {
+		seq = e.Seq
+	}
+	p.goTo(m, m.view, seq, p.follow)
+}
+
+// goTo shows view with the cursor on the first row from seq on.
+func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
+	p.view = view
+	p.page = pageKey{}
+	p.reset(m.st.Find(view, seq), follow)
+	p.resize(p.w, p.h)
+}
+
+// selected is the row under the cursor; nil where there is none.
+func (p *framePane) selected() *store.Entry {
+	if i := p.cursor - p.from; p.cursor >= p.from && i < uint64(len(p.entries)) {
+		return &p.entries[i]
+	}
+	return nil
+}
+
+func (p *framePane) open(m *Model) {
+	if p.selected() != nil {
+		p.follow = false
+		m.focusOn(paneDetail)
+	}
+}
+
+func (p *framePane) row(m *Model, e *store.Entry) row {
+	s := m.sty
+	decimals := 3
+	if p.columnWidth(frameTime) == wideTime {
+		decimals = 6
+	}
+	cells := make([]cell, frameInfo+1)
+	cells[frameSeq].text = strconv.FormatUint(e.Seq, 10)
+	cells[frameTime].text = seconds(e.Time-m.start, decimals)
+	cells[frameConn].text = e.Conn.String()
+	if e.Kind != decode.RowFrame {
+		cells[frameDir] = m.event(e, p.columnWidth(frameInfo)+40)
+		return row{cells: cells, span: frameDir}
+	}
+	cells[frameDir] = arrow(s, e.Direction)
+	cells[frameStream].text = strconv.FormatUint(uint64(e.Header.StreamID), 10)
+	cells[frameType] = cell{decode.TypeName(e.Header.Type), typeStyle(s, &e.Header)}
+	cells[frameFlags].text = flagLetters(&e.Header)
+	cells[frameLength].text = strconv.FormatUint(uint64(e.Header.Length), 10)
+	cells[frameInfo] = m.summary(e, p.columnWidth(frameInfo))
+	return row{cells: cells}
+}
+
+func arrow(s *styles, d capture.Direction) cell {
+	if d == capture.Send {
+		return cell{"→", s.send}
+	}
+	return cell{"←", s.recv}
+}
+
+func typeStyle(s *styles, h *decode.FrameHeader) sgr {
+	switch h.Type {
+	case http2.FrameHeaders, http2.FrameContinuation, http2.FramePushPromise:
+		return s.headers
+	case http2.FrameData:
+		return s.plain
+	case http2.FrameRSTStream, http2.FrameGoAway:
+		return s.warn
+	case http2.FrameWindowUpdate, http2.FramePing, http2.FramePriority:
+		return s.dim
+	}
+	return s.control
+}
+
+// flagLetters are the flags in short, in the order of their bits.
+func flagLetters(h *decode.FrameHeader) string {
+	if h.Flags == 0 {
+		return ""
+	}
+	out := ""
+	for _, n := range decode.FlagNames(h.Type, h.Flags) {
+		switch n {
+		case "END_STREAM":
+			n = "ES"
+		case "END_HEADERS":
+			n = "EH"
+		case "PADDED":
+			n = "PD"
+		case "PRIORITY":
+			n = "PR"
+		}
+		if out != "" {
+			out += " "
+		}
+		out += n
+	}
+	return out
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"sort"
+	"strconv"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
+)
+
+// streamPane lists the streams of the chosen connection, in the order of their
+// first appearance.
+type streamPane struct {
+	list
+	conn    capture.ConnID
+	streams []store.StreamSummary // those of the window
+	view    store.View            // that the cursor was put on the stream of
+	// anchor and place are the FirstSeq of a stream and where in the list it
+	// was: the oldest streams leave, and the cursor stays with its own.
+	anchor uint64
+	place  int
+}
+
+const (
+	streamID = iota
+	streamRequest
+	streamStatus
+	streamState
+	streamFrames
+	streamSent
+	streamRecv
+	streamTime
+)
+
+func newStreamPane() *streamPane {
+	p := &streamPane{}
+	p.cols = []column{
+		streamID:      {title: "sid", min: 4, want: 7, right: true},
+		streamRequest: {title: "request", min: 12, want: 24, flex: true},
+		streamStatus:  {title: "st", min: 3},
+		streamState:   {title: "state", min: 9, want: 14, drop: 4},
+		streamFrames:  {title: "fr", min: 4, right: true, drop: 3},
+		streamSent:    {title: "→oct", min: 4, right: true, drop: 6},
+		streamRecv:    {title: "←oct", min: 4, right: true, drop: 5},
+		streamTime:    {title: "time", min: 5, right: true, drop: 2},
+	}
+	p.none = []string{"none yet"}
+	return p
+}
+
+func (p *streamPane) name() string { return "Streams" }
+
+func (p *streamPane) info(*Model) string {
+	if p.conn == 0 {
+		return ""
+	}
+	return p.conn.String() + ": " + commas(p.end)
+}
+
+func (p *streamPane) refresh(m *Model) {
+	conn, ok := m.conns.chosen(m)
+	if conn != p.conn {
+		p.conn, p.anchor = conn, 0
+		p.page = pageKey{}
+		p.reset(0, m.o.Live)
+	}
+	if !ok {
+		p.bounds(0, 0)
+		p.streams, p.rows = nil, nil
+		return
+	}
+	p.settlePlaces(m)
+	from, n := p.window()
+	key := pageKey{from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(streamRequest), view: m.view}
+	if key != p.page {
+		p.page, p.from = key, from
+		p.streams = m.st.Streams(conn, int(from), n)
+		p.rows = p.rows[:0]
+		for i := range p.streams {
+			p.rows = append(p.rows, p.row(m, &p.streams[i]))
+		}
+	}
+	if t := p.selected(); t != nil {
+		p.anchor, p.place = t.FirstSeq, int(p.cursor)
+	}
+}
+
+// settlePlaces takes the bounds of the list as it is now; while paused,
+// without the streams that began since.
+func (p *streamPane) settlePlaces(m *Model) {
+	n := m.st.NumStreams(p.conn)
+	if m.paused {
+		n = p.find(m, n, m.shown.Rows+1)
+	}
+	if p.anchor != 0 {
+		now := p.find(m, n, p.anchor)
+		p.shift(now - p.place)
+		p.place = now
+	}
+	if m.view != p.view && m.view.HasStream {
+		if t, ok := m.st.Stream(p.conn, m.view.Stream); ok {
+			p.follow = false
+			p.cursor = uint64(p.find(m, n, t.FirstSeq))
+		}
+	}
+	p.view = m.view
+	p.bounds(0, uint64(n))
+}
+
+// find is the place of the first stream that began with row seq or later.
+func (p *streamPane) find(m *Model, n int, seq uint64) int {
+	return sort.Search(n, func(i int) bool {
+		t := m.st.Streams(p.conn, i, 1)
+		return len(t) == 0 || t[0].FirstSeq >= seq
+	})
+}
+
+// selected is the stream under the cursor; nil where there is none.
+func (p *streamPane) selected() *store.StreamSummary {
+	if i := p.cursor - p.from; p.cursor >= p.from && i < uint64(len(p.streams)) {
+		return &p.streams[i]
+	}
+	return nil
+}
+
+func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
+	s := m.sty
+	state, style := streamStateOf(s, t)
+	r := row{mark: m.view.HasStream && t.ID == m.view.Stream && t.Conn == m.view.Conn, cells: []cell{
+		streamID:      {text: strconv.FormatUint(uint64(t.ID), 10)},
+		streamRequest: {text: request(t, p.columnWidth(streamRequest))},
+		streamStatus:  {text: peer(t.Status, 4), style: statusStyle(s, t.Status)},
+		streamState:   {text: state, style: style},
+		streamFrames:  {text: compact(t.Frames)},
+		streamSent:    {text: octets(t.SentB)},
+		streamRecv:    {text: octets(t.RecvB)},
+		streamTime:    {text: span(t.Last - t.First)},
+	}}
+	if t.Reset && p.columnWidth(streamState) == 0 && t.Status == "" {
+		r.cells[streamStatus] = cell{"RST", style}
+	}
+	if t.Errors > 0 {
+		r.cells[streamID] = cell{"!" + r.cells[streamID].text, s.bad}
+	}
+	return r
+}
+
+func (p *streamPane) open(m *Model) {
+	if t := p.selected(); t != nil {
+		p.follow = false
+		m.narrow(store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, paneFrames)
+	}
+}
+
+// request is the method and path of a stream, as far as they are known.
+func request(t *store.StreamSummary, w int) string {
+	switch {
+	case t.Method == "" && t.Path == "" && t.RequestTrust == decode.TrustExact:
+		return "–"
+	}
+	return known(t.Method, w) + " " + known(t.Path, w)
+}
+
+// known is a value, or the sign for one that is not known.
+func known(v string, w int) string {
+	if v == "" {
+		return unknownValue
+	}
+	return peer(v, w)
+}
+
+const unknownValue = "‹unknown›"
+
+// streamStateOf is the state of RFC 9113, section 5.1, as far as END_STREAM
+// flags and RST_STREAM frames that were seen tell it.
+func streamStateOf(s *styles, t *store.StreamSummary) (string, sgr) {
+	switch {
+	case t.Reset && http2.ErrCode(t.ResetCode) == http2.ErrCodeNo:
+		return "reset", s.warn
+	case t.Reset:
+		return "RST " + decode.ErrorName(t.ResetCode), s.warn
+	case t.EndSend && t.EndRecv:
+		return "closed", s.dim
+	case t.EndSend:
+		return "hc-local", s.plain
+	case t.EndRecv:
+		return "hc-remote", s.plain
+	}
+	return "open", s.good
+}
+
+func statusStyle(s *styles, status string) sgr {
+	if status == "" {
+		return s.plain
+	}
+	switch status[0] {
+	case '2':
+		return s.good
+	case '4', '5':
+		return s.warn
+	}
+	return s.plain
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"strconv"
+	"time"
+
+	"h2sniff/decode/store"
+)
+
+// rateMeter tells frames a second over about the last second.
+type rateMeter struct {
+	samples []rateSample // oldest first
+	shownAt time.Time
+	shown   uint64
+}
+
+type rateSample struct {
+	t      time.Time
+	frames uint64
+}
+
+const (
+	rateSpan  = time.Second
+	rateEvery = 250 * time.Millisecond // a figure that changes faster cannot be read
+)
+
+// sample takes the count at a moment and reports whether the rate to show has
+// changed.
+func (r *rateMeter) sample(t time.Time, frames uint64) bool {
+	r.samples = append(r.samples, rateSample{t, frames})
+	old := 0
+	for old < len(r.samples)-1 && t.Sub(r.samples[old+1].t) >= rateSpan {
+		old++
+	}
+	r.samples = append(r.samples[:0], r.samples[old:]...)
+	if t.Sub(r.shownAt) < rateEvery && !r.shownAt.IsZero() {
+		return false
+	}
+	r.shownAt = t
+	rate, first := uint64(0), r.samples[0]
+	if d := t.Sub(first.t); d > 0 && frames > first.frames {
+		rate = uint64(float64(frames-first.frames) / max(d, rateSpan).Seconds())
+	}
+	changed := rate != r.shown
+	r.shown = rate
+	return changed
+}
+
+// segment is a part of the status line.
+type segment struct {
+	long, short string // short: where there is no room for long; empty: nothing then
+	style       sgr
+	keep        int // the lowest give way first; 0: stays whatever happens
+}
+
+func (m *Model) appendStatus(dst []byte, w int) []byte {
+	segs := m.statusSegments()
+	texts := make([]string, len(segs))
+	total := 0
+	for i, g := range segs {
+		texts[i] = g.long
+		total += cells(g.long)
+	}
+	for total > w {
+		low := -1
+		for i, g := range segs {
+			if texts[i] == "" || g.keep == 0 && texts[i] == g.short {
+				continue
+			}
+			if low < 0 || rank(g, texts[i]) < rank(segs[low], texts[low]) {
+				low = i
+			}
+		}
+		if low < 0 {
+			break
+		}
+		total -= cells(texts[low])
+		if texts[low] != segs[low].short {
+			texts[low] = segs[low].short
+		} else {
+			texts[low] = ""
+		}
+		total += cells(texts[low])
+	}
+	between := 1
+	if total+len(segs) <= w {
+		between = 2
+	}
+	used := 0
+	for i, t := range texts {
+		if t == "" || used >= w {
+			continue
+		}
+		if n := min(between, w-used); used > 0 {
+			dst = appendSpaces(dst, n)
+			used += n
+		} else if w > total {
+			dst = append(dst, ' ')
+			used++
+		}
+		dst = append(dst, segs[i].style.on...)
+		n := 0
+		dst, n = appendCut(dst, t, w-used)
+		dst = append(dst, segs[i].style.off...)
+		used += n
+	}
+	return appendSpaces(dst, w-used)
+}
+
+// cells is what a segment takes with the space before it.
+func cells(text string) int {
+	if text == "" {
+		return 0
+	}
+	return width(text) + 1
+}
+
+// rank orders what gives way: first all that has a short form takes it, then
+// the least worth keeping goes.
+func rank(g segment, text string) int {
+	if text != g.short && g.short != "" {
+		return g.keep
+	}
+	return g.keep + 100
+}
+
+// maxSource is how much of the source's name the status line shows, in cells.
+const maxSource = 40
+
+func (m *Model) statusSegments() []segment {
+	s, n := m.sty, m.now
+	var segs []segment
+	add := func(long, short string, style sgr, keep int) {
+		segs = append(segs, segment{long, short, style, keep})
+	}
+	lost := max(n.LostBytes, m.status.LostBytes)
+	lostLong, lostStyle := "lost 0", s.good
+	lostShort := lostLong
+	if lost > 0 || m.status.LostEvents > 0 {
+		lostLong, lostShort = "LOST "+commas(lost)+" octets", "LOST "+octets(lost)
+		lostStyle = s.bad
+	}
+	// Nothing may hide that there is something missing: on the narrowest
+	// screens it comes first.
+	if m.lay.w < 24 {
+		add(lostShort, lostShort, lostStyle, 0)
+	}
+	add("h2sniff", "", s.bold, 1)
+	text, short, style := m.mode()
+	add(text, short, style, 0)
+	if m.frames.follow && m.o.Live && !m.paused {
+		add("⇣ FOLLOW", "⇣", s.good, 7)
+	}
+	if src := m.sourceName(); src != "" {
+		add(src, m.viewName(), s.plain, 4)
+	}
+	if m.o.Live || m.rate.shown > 0 {
+		add(compact(m.rate.shown)+" fr/s", "", s.plain, 5)
+	}
+	add(commas(n.Frames)+" frames", compact(n.Frames)+" fr", s.plain, 6)
+	add("history "+mib(n.HistoryUsed)+"/"+mib(n.HistoryLimit)+" MiB",
+		"hist "+percent(n.HistoryUsed, n.HistoryLimit), s.dim, 2)
+	if n.Evicted > 0 {
+		add("evicted "+commas(n.Evicted), "evicted "+compact(n.Evicted), s.warn, 3)
+	}
+	if m.lay.w >= 24 {
+		add(lostLong, lostShort, lostStyle, 0)
+	}
+	if n.Errors > 0 {
+		add("!"+commas(n.Errors), "!"+compact(n.Errors), s.bad, 8)
+	}
+	return segs
+}
+
+// mode is whether the view follows, waits, or has all there is.
+func (m *Model) mode() (long, short string, style sgr) {
+	s := m.sty
+	if m.paused {
+		return "❚❚ PAUSED +" + commas(m.waiting()), "❚❚ +" + compact(m.waiting()), s.warn
+	}
+	switch {
+	case !m.o.Live && !m.status.Done && m.o.Status != nil:
+		return "■ FILE reading", "■ FILE", s.warn
+	case !m.o.Live:
+		return "■ FILE", "■ FILE", s.bold
+	case m.status.Done:
+		return "■ ENDED", "■ END", s.warn
+	}
+	return "● LIVE", "● LIVE", s.good
+}
+
+// sourceName is where the rows come from and what of them is shown.
+func (m *Model) sourceName() string {
+	src := peer(m.o.Source, maxSource)
+	if width(src) > maxSource {
+		cut, _ := appendCut(nil, src, maxSource)
+		src = string(cut)
+	}
+	view := m.viewName()
+	switch {
+	case src == "":
+		return view
+	case view == "":
+		return src
+	}
+	return src + " › " + view
+}
+
+// viewName is what the panes are narrowed to; empty where they are not.
+func (m *Model) viewName() string {
+	name := ""
+	if m.view.Conn != 0 {
+		name = m.view.Conn.String()
+	}
+	if m.view.HasStream {
+		if name != "" {
+			name += " › "
+		}
+		name += "stream " + strconv.FormatUint(uint64(m.view.Stream), 10)
+	}
+	return name
+}
+
+// narrowed says whether esc has anything to undo.
+func (m *Model) narrowed() bool { return m.view != store.View{} || len(m.back) > 0 }
+
+func mib(n int64) string { return strconv.FormatInt((n+1<<19)>>20, 10) }
+
+func percent(n, of int64) string {
+	if of <= 0 {
+		return "0%"
+	}
+	return strconv.FormatInt(int64(float64(n)/float64(of)*100), 10) + "%"
+}
+
+const (
+	// minText is the cells from which the state of the source is worth
+	// beginning; short of that the keys have the last line for themselves.
+	minText = 20
+	// textShown is for how long it may take the keys' place when it is new.
+	textShown = 8 * time.Second
+)
+
+// appendBottom is the last line: the prompt, or a notice, or the keys to press
+// with the state of the source on the right.
+func (m *Model) appendBottom(dst []byte, w int) []byte {
+	s := m.sty
+	switch {
+	case m.prompting:
+		return m.appendPrompt(dst, w)
+	case m.notice != "":
+		style := s.warn
+		if m.noticeAlarm {
+			style = s.bad
+		}
+		return appendStyled(dst, " "+m.notice, w, style)
+	case m.status.Err != nil:
+		return appendStyled(dst, " "+peer(m.status.Err.Error(), w), w, s.bad)
+	}
+	hints := m.hints()
+	keys := 0
+	for _, b := range hints {
+		keys += hintWidth(b)
+	}
+	text := peer(m.status.Text, w)
+	n := w - keys - 2
+	if m.textNew {
+		n = max(n, w/2)
+	}
+	if n = min(n, width(text)); n < minText && n < width(text) || n <= 0 {
+		return m.appendHints(dst, hints, w)
+	}
+	dst = m.appendHints(dst, hints, w-n-2)
+	dst = append(dst, ' ')
+	dst = appendStyled(dst, text, n, s.dim)
+	return append(dst, ' ')
+}
+
+func appendStyled(dst []byte, text string, w int, style sgr) []byte {
+	dst = append(dst, style.on...)
+	dst = appendFit(dst, text, w)
+	return append(dst, style.off...)
+}

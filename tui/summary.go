@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"encoding/hex"
+	"path"
+	"strconv"
+	"strings"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
+)
+
+// summary is what the info column says of a frame, in w cells or little more.
+func (m *Model) summary(e *store.Entry, w int) cell {
+	s := m.sty
+	if e.Err != nil {
+		return cell{"! " + decode.ErrorName(uint32(e.Err.Code)) + ": " + peer(e.Err.Reason, w), s.bad}
+	}
+	text, style := frameText(s, e, w)
+	if e.Missing > 0 {
+		text = "⋯ " + commas(uint64(e.Missing)) + " octets missing " + text
+		style = s.warn
+	}
+	return cell{text, style}
+}
+
+func frameText(s *styles, e *store.Entry, w int) (string, sgr) {
+	if e.HasFields {
+		return fieldsText(s, e, w)
+	}
+	p, err := decode.ParsePayload(e.Header, e.Payload)
+	if err != nil || e.Missing > 0 {
+		return "", s.plain
+	}
+	switch e.Header.Type {
+	case http2.FrameData:
+		if p.HasPad {
+			return "padding " + itoa(p.PadLength), s.dim
+		}
+	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		if !e.Header.Flags.Has(http2.FlagHeadersEndHeaders) {
+			return "… continued", s.dim
+		}
+	case http2.FramePriority:
+		return priorityText(p.Priority), s.dim
+	case http2.FrameRSTStream:
+		return decode.ErrorName(uint32(p.ErrorCode)), s.warn
+	case http2.FrameSettings:
+		return settingsText(&e.Header, p.Settings), s.plain
+	case http2.FramePing:
+		return hex.EncodeToString(p.Ping[:]), s.dim
+	case http2.FrameGoAway:
+		text := decode.ErrorName(uint32(p.ErrorCode)) + " last " + itoa(p.LastStream)
+		if len(p.DebugData) > 0 {
+			text += " " + peer(clip(p.DebugData, w), w)
+		}
+		return text, s.warn
+	case http2.FrameWindowUpdate:
+		return "+" + itoa(p.Increment), s.dim
+	case decode.FrameAltSvc:
+		return peer(p.AltSvc.Origin, w) + " " + peer(p.AltSvc.Value, w), s.plain
+	case decode.FrameOrigin:
+		if len(p.Origins) == 0 {
+			return "(none)", s.dim
+		}
+		return peer(strings.Join(p.Origins[:min(len(p.Origins), w+1)], " "), w), s.plain
+	case decode.FramePriorityUpdate:
+		return itoa(p.PrioritizedStream) + " " + peer(p.PriorityField, w), s.plain
+	}
+	return "", s.plain
+}
+
+// fieldsText is what a field section is about: the request, the status, or
+// else its first fields.
+func fieldsText(s *styles, e *store.Entry, w int) (string, sgr) {
+	var method, target, status *decode.Field
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		if !f.NameKnown {
+			continue
+		}
+		switch f.Name {
+		case ":method":
+			method = f
+		case ":path":
+			target = f
+		case ":authority":
+			if target == nil { // CONNECT has no path
+				target = f
+			}
+		case ":status":
+			status = f
+		}
+	}
+	text := ""
+	if e.Header.Type == http2.FramePushPromise {
+		if p, _ := decode.ParsePayload(e.Header, e.Payload); p.PromisedStream != 0 {
+			text = "promises " + itoa(p.PromisedStream) + " "
+		}
+	}
+	switch {
+	case method != nil || target != nil:
+		return text + fieldValue(method, w) + " " + fieldValue(target, w), s.plain
+	case status != nil:
+		v := fieldValue(status, w)
+		return text + ":status " + v, statusStyle(s, v)
+	}
+	b := []byte(text)
+	for i := range e.Fields {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		if len(b) > maxCluster*w {
+			break
+		}
+		f := &e.Fields[i]
+		b = append(b, fieldName(f, w)...)
+		b = append(b, ": "...)
+		b = append(b, fieldValue(f, w)...)
+	}
+	return string(b), s.plain
+}
+
+func fieldName(f *decode.Field, w int) string {
+	if !f.NameKnown {
+		return unknownValue
+	}
+	return peer(f.Name, w)
+}
+
+func fieldValue(f *decode.Field, w int) string {
+	if f == nil || !f.ValueKnown && f.Trust != decode.TrustExact {
+		return unknownValue
+	}
+	return peer(f.Value, w)
+}
+
+func priorityText(p *decode.Priority) string {
+	if p == nil {
+		return ""
+	}
+	t := "depends on " + itoa(p.StreamDep) + " weight " + itoa(p.Weight)
+	if p.Exclusive {
+		t += " exclusive"
+	}
+	return t
+}
+
+// maxListed is how many settings the info column names at most.
+const maxListed = 12
+
+func settingsText(h *decode.FrameHeader, list []decode.Setting) string {
+	if len(list) == 0 {
+		if h.Flags.Has(http2.FlagSettingsAck) {
+			return "ACK"
+		}
+		return "(none)"
+	}
+	var b strings.Builder
+	for i, v := range list {
+		if i == maxListed {
+			b.WriteString(" …")
+			break
+		}
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(decode.SettingName(v.ID) + "=" + itoa(v.Value))
+	}
+	return b.String()
+}
+
+// event is what the frames pane says of a row that is no frame.
+func (m *Model) event(e *store.Entry, w int) cell {
+	s := m.sty
+	switch e.Kind {
+	case decode.RowOpen:
+		text := "● opened"
+		if i := e.Info; i != nil {
+			text = "● " + process(i, 30)
+			if i.Role != capture.RoleUnknown {
+				text += " " + i.Role.String()
+			}
+			if !i.Fresh {
+				text += ", open before the capture began"
+			}
+			if i.Library != "" {
+				text += "  " + peer(path.Base(i.Library), w)
+			}
+		}
+		return cell{text, s.good}
+	case decode.RowBind:
+		return cell{"● " + bindingText(e.Binding), s.dim}
+	case decode.RowPreface:
+		c := arrow(s, e.Direction)
+		return cell{c.text + "      connection preface", c.style}
+	case decode.RowGap:
+		style := s.warn
+		if e.GapReason == decode.GapLost {
+			style = s.bad
+		}
+		return cell{arrow(s, e.Direction).text + " ⋯ " + commas(e.GapBytes) + " octets " + e.GapReason.String(), style}
+	case decode.RowClose:
+		return cell{"○ closed", s.dim}
+	}
+	return cell{e.Kind.String(), s.warn}
+}
+
+func bindingText(b *capture.Binding) string {
+	if b == nil || b.Evidence == capture.Withdrawn {
+		return "addresses withdrawn: the evidence contradicts itself"
+	}
+	return "local " + address(b.Local, 0) + "  remote " + address(b.Remote, 0) + "  (" + b.Evidence.String() + ")"
+}
+
+// hasStream says whether a row is part of a stream, the connection's stream 0
+// among them.
+func hasStream(e *store.Entry) bool { return e.Kind == decode.RowFrame }
+
+func itoa[T uint8 | uint16 | uint32](n T) string { return strconv.FormatUint(uint64(n), 10) }
+
+// clip is the beginning of b, enough for w cells.
+func clip(b []byte, w int) string { return string(b[:min(len(b), maxCluster*(w+1))]) }

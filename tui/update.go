@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"time"
+
+	"h2sniff/decode/store"
+
+	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// wheelLines is how far one step of the mouse wheel scrolls.
+const wheelLines = 3
+
+// Update takes one message.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tickMsg:
+		m.tick(time.Time(msg))
+		return m, tick()
+	case tea.WindowSizeMsg:
+		m.snapshot()
+		m.resize(msg.Width, msg.Height)
+	case tea.KeyMsg:
+		m.notice = ""
+		m.dirty = true
+		return m, m.key(msg)
+	case tea.MouseMsg:
+		m.mouse(tea.MouseEvent(msg))
+	}
+	return m, nil
+}
+
+// tick looks whether there is anything new to show.
+func (m *Model) tick(t time.Time) {
+	changed := m.snapshot()
+	if m.rate.sample(t, m.now.Frames) || changed {
+		m.dirty = true
+	}
+	if m.status.Text != m.text {
+		m.text, m.textAt = m.status.Text, t
+	}
+	if textNew := t.Sub(m.textAt) < textShown; textNew != m.textNew {
+		m.textNew, m.dirty = textNew, true
+	}
+	if changed && !m.paused {
+		m.refresh()
+	}
+}
+
+func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
+	if key.Matches(msg, m.keys.Interrupt) {
+		return tea.Quit
+	}
+	if m.prompting {
+		return m.promptKey(msg)
+	}
+	k := &m.keys
+	switch {
+	case key.Matches(msg, k.Quit):
+		return tea.Quit
+	case key.Matches(msg, k.Help):
+		m.helping, m.helpTop = !m.helping, 0
+		return nil
+	case m.helping:
+		m.helpKey(msg)
+		return nil
+	case key.Matches(msg, k.Next):
+		m.focusOn((m.focus + 1) % numPanes)
+	case key.Matches(msg, k.Prev):
+		m.focusOn((m.focus + numPanes - 1) % numPanes)
+	case key.Matches(msg, k.Connections):
+		m.focusOn(paneConns)
+	case key.Matches(msg, k.Streams):
+		m.focusOn(paneStreams)
+	case key.Matches(msg, k.Frames):
+		m.focusOn(paneFrames)
+	case key.Matches(msg, k.Detail):
+		m.focusOn(paneDetail)
+	case key.Matches(msg, k.Enter):
+		m.panes[m.focus].open(m)
+	case key.Matches(msg, k.Only):
+		m.onlyThisStream()
+	case key.Matches(msg, k.Back):
+		m.goBack()
+	case key.Matches(msg, k.Pause):
+		m.pause()
+	case key.Matches(msg, k.Filter):
+		return m.openPrompt()
+	default:
+		m.moveKey(msg)
+	}
+	return nil
+}
+
+// moveKey moves in the focused pane.
+func (m *Model) moveKey(msg tea.KeyMsg) {
+	k, t := &m.keys, m.panes[m.focus].position()
+	page := max(1, t.height-1)
+	switch {
+	case key.Matches(msg, k.Up):
+		t.move(-1)
+	case key.Matches(msg, k.Down):
+		t.move(1)
+	case key.Matches(msg, k.PageUp):
+		t.move(-page)
+	case key.Matches(msg, k.PageDown):
+		t.move(page)
+	case key.Matches(msg, k.HalfUp):
+		t.move(-max(1, page/2))
+	case key.Matches(msg, k.HalfDown):
+		t.move(max(1, page/2))
+	case key.Matches(msg, k.Home):
+		t.home()
+	case key.Matches(msg, k.End):
+		t.toEnd(m.focus != paneDetail)
+	default:
+		return
+	}
+	m.refresh()
+}
+
+// pause freezes what the panes show, or lets them catch up.
+func (m *Model) pause() {
+	m.snapshot()
+	m.paused = !m.paused
+	if m.paused {
+		if last := m.st.Conns(m.st.NumConns()-1, 1); len(last) > 0 {
+			m.pausedConn = last[0].ID
+		}
+	} else {
+		m.shown = m.now
+	}
+	m.refresh()
+}
+
+// onlyThisStream narrows the panes to the stream of the frame under the
+// cursor.
+func (m *Model) onlyThisStream() {
+	e := m.frames.selected()
+	if e == nil || m.focus == paneConns || m.focus == paneStreams {
+		return
+	}
+	if !hasStream(e) {
+		m.say("this row belongs to no stream", false)
+		return
+	}
+	m.narrow(store.View{Conn: e.Conn, Stream: e.Header.StreamID, HasStream: true}, paneFrames)
+}
+
+func (m *Model) mouse(e tea.MouseEvent) {
+	if e.Action != tea.MouseActionPress {
+		return
+	}
+	b, i := m.lay.boxAt(e.X, e.Y)
+	if i < 0 || m.helping {
+		return
+	}
+	t := m.panes[b.pane].position()
+	switch e.Button {
+	case tea.MouseButtonWheelUp:
+		t.scroll(-wheelLines)
+	case tea.MouseButtonWheelDown:
+		t.scroll(wheelLines)
+	case tea.MouseButtonLeft:
+		m.notice = ""
+		m.click(b, e.X, e.Y)
+	default:
+		return
+	}
+	m.refresh()
+}
+
+// click focuses a pane, and points at the row or chooses the tab under the
+// mouse. A click on the row under the cursor opens it.
+func (m *Model) click(b box, x, y int) {
+	if !b.bare && y == b.y {
+		if p, ok := m.tabAt(b, x); ok {
+			m.focusOn(p)
+			return
+		}
+	}
+	opens := m.focus == b.pane
+	m.focusOn(b.pane)
+	p := m.panes[b.pane]
+	t := p.position()
+	line := y - b.y
+	if !b.bare {
+		line--
+	}
+	_, h := b.inner()
+	line -= h - t.height // column titles
+	was := t.cursor
+	if t.point(line) && opens && was == t.cursor {
+		p.open(m)
+	}
+}
