@@ -73,10 +73,10 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 			c.role = c.info.Role
 		}
 		c.row = Row{Kind: RowOpen, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Info: ev.Info}
-		emit(&c.row)
+		c.out()
 	case capture.Bind:
 		c.row = Row{Kind: RowBind, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Binding: ev.Binding}
-		emit(&c.row)
+		c.out()
 	case capture.Data, capture.Lost:
 		if c.dropped() || ev.Direction > capture.Recv {
 			break
@@ -92,10 +92,16 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 		c.drop()
 		c.closed = true
 		c.row = Row{Kind: RowClose, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time}
-		emit(&c.row)
+		c.out()
 	}
 	c.emit = nil
 	c.row = Row{} // keeps nothing of the event alive
+}
+
+// out emits the row that is made, with what is known of its connection by now.
+func (c *Conn) out() {
+	c.row.Role = c.role
+	c.emit(&c.row)
 }
 
 // fresh tells whether position 0 is the start of the connection.

@@ -240,7 +240,7 @@ func (d *direction) gap(n uint64, why GapReason, first, last int64) {
 	}
 	c := d.conn
 	c.row = Row{Kind: RowGap, Direction: d.dir, Conn: c.id, Time: first, TimeEnd: last, GapBytes: n, GapReason: why}
-	c.emit(&c.row)
+	c.out()
 }
 
 // flushHeld emits the gaps that waited for the protocol.

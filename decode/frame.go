@@ -41,7 +41,7 @@ func (d *direction) frame(payload []byte, end int64) {
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: end,
 		Header: d.h, Payload: payload, Missing: d.missing}
 	d.judge(row)
-	c.emit(row)
+	c.out()
 	d.next()
 }
 
@@ -54,7 +54,7 @@ func (d *direction) unfinished() {
 	if row.Err = checkHeader(d.h); row.Err == nil {
 		row.Err = errConnectionEnded
 	}
-	c.emit(row)
+	c.out()
 	d.next()
 }
 

@@ -160,7 +160,7 @@ func (d *direction) emitPreface() {
 	first := d.win.markAt(d.win.base)
 	last := d.win.markAt(d.win.base + uint64(len(http2.ClientPreface)) - 1)
 	c.row = Row{Kind: RowPreface, Direction: d.dir, Conn: c.id, TID: first.tid, Time: first.time, TimeEnd: last.time}
-	c.emit(&c.row)
+	c.out()
 }
 
 // found decides that the connection is HTTP/2.

@@ -136,8 +136,9 @@ type Row struct {
 	Direction capture.Direction // frames, prefaces and gaps
 	Conn      capture.ConnID
 	TID       uint32
-	Time      int64 // of its first octet, nanoseconds since the Unix epoch
-	TimeEnd   int64 // of its last octet
+	Role      capture.Role // of the traced process, as far as known with this row
+	Time      int64        // of its first octet, nanoseconds since the Unix epoch
+	TimeEnd   int64        // of its last octet
 
 	// Frames only. Payload may be shorter than Header.Length: Missing of its
 	// octets were lost or not copied (zeroes stand in their places), and what

@@ -27,6 +27,8 @@ const (
 	hasGap                   // GapBytes, GapReason
 	hasInfo                  // PID, TID, Role, Fresh, Comm, Library
 	hasBinding               // Local, Remote, Evidence
+
+	roleShift = 14 // the upper two bits are Role
 )
 
 // A field in the block: flags, length of name, length of value, Unknown and
@@ -84,7 +86,7 @@ func exactBound(row *decode.Row) int {
 func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte {
 	at := len(b)
 	b = append(b, 0, 0)
-	mask := 0
+	mask := int(row.Role) << roleShift
 	if row.TimeEnd != row.Time {
 		mask |= hasTimeEnd
 		b = binary.AppendVarint(b, row.TimeEnd-row.Time)
@@ -155,6 +157,7 @@ func readRow(block []byte, first uint64, local int) Entry {
 	}
 	r := reader{block[place:]}
 	mask := int(binary.LittleEndian.Uint16(r.bytes(2)))
+	e.Role = capture.Role(mask >> roleShift)
 	e.TimeEnd = e.Time
 	if mask&hasTimeEnd != 0 {
 		e.TimeEnd += r.varint()
