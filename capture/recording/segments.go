@@ -68,7 +68,7 @@ func (w *Writer) packets(c *outConn, ev *capture.Event) {
 		w.data(c, ev)
 	case capture.Lost:
 		c.next[d] = ev.Offset
-		w.empty(c, d, flagACK, ev, &note{Event: noteLost, Offset: &ev.Offset, Length: &ev.Length})
+		w.empty(c, d, flagACK, ev, &note{Event: noteLost, Offset: new(ev.Offset), Length: new(ev.Length)})
 		c.next[d] = ev.Offset + ev.Length
 	case capture.Bind:
 		n := note{Event: noteBind}
@@ -109,19 +109,15 @@ func (w *Writer) data(c *outConn, ev *capture.Event) {
 	d := ev.Direction
 	most := c.path.maxPayload()
 	tail := ev.Length - uint64(len(ev.Data))
+	// What the packets cannot tell: a position backwards, or so far ahead that
+	// the sequence number is ambiguous, and a tail of too many packets.
 	var comment []byte
-	var n note
-	if ev.Offset-c.next[d] > math.MaxUint32 {
-		// Backwards, or so far ahead that the sequence number says too little.
-		n.Offset = &ev.Offset
+	unclear, long := ev.Offset-c.next[d] > math.MaxUint32, tail > uint64(maxTailPackets*most)
+	if unclear || long {
+		comment = dataNote(ev, unclear, long)
 	}
-	if tail > uint64(maxTailPackets*most) {
-		n.Length = &ev.Length
+	if long {
 		tail = uint64(maxTailPackets * most)
-	}
-	if n != (note{}) {
-		n.Event = noteData
-		comment = n.comment()
 	}
 	thread := c.thread(d, ev.TID)
 	c.next[d] = ev.Offset
@@ -150,6 +146,17 @@ func (w *Writer) data(c *outConn, ev *capture.Event) {
 	c.next[d] = ev.Offset + ev.Length
 }
 
+func dataNote(ev *capture.Event, offset, length bool) []byte {
+	n := note{Event: noteData}
+	if offset {
+		n.Offset = new(ev.Offset)
+	}
+	if length {
+		n.Length = new(ev.Length)
+	}
+	return n.comment()
+}
+
 // packet appends an enhanced packet block. thread and comment may be nil.
 func (w *Writer) packet(c *outConn, time int64, s *segment, thread, comment []byte) {
 	if s.flags != flagSYN {
@@ -172,7 +179,7 @@ func (w *Writer) packet(c *outConn, time int64, s *segment, thread, comment []by
 		}
 		b = appendEndOfOptions(b)
 	}
-	w.buf = endBlock(b, start)
+	w.end(b, start)
 }
 
 // appendTime appends nanoseconds since the Unix epoch, high half first.

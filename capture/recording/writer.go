@@ -85,7 +85,7 @@ type outConn struct {
 func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	wr := &Writer{
 		w:         w,
-		buf:       make([]byte, 0, bufferSize+maxPacket),
+		buf:       make([]byte, 0, bufferSize+2*maxPacket),
 		conns:     make(map[capture.ConnID]*outConn),
 		addresses: newAddressBook(),
 	}
@@ -138,10 +138,7 @@ func (w *Writer) Write(ev *capture.Event) error {
 		w.packets(w.conn(ev.Conn), ev)
 	}
 	w.last = ev.Time
-	if len(w.buf) >= bufferSize {
-		return w.write()
-	}
-	return nil
+	return w.err
 }
 
 func check(ev *capture.Event) error {
@@ -213,7 +210,7 @@ func (w *Writer) describe(name, description string, n *note) {
 	b = appendOption(b, optInterfaceDescription, description[:min(len(description), 1024)])
 	b = appendOption(b, optInterfaceResolution, []byte{9}) // nanoseconds
 	b = appendOption(b, optComment, n.comment())
-	w.buf = endBlock(appendEndOfOptions(b), start)
+	w.end(appendEndOfOptions(b), start)
 	w.interfaces++
 }
 
@@ -227,7 +224,8 @@ func (w *Writer) Flush() error {
 	if s := w.currentStats(); s != w.written {
 		w.statistics(noteStatistics, s)
 	}
-	return w.write()
+	w.write()
+	return w.err
 }
 
 // Close writes the final counters and the end mark, and closes the file if
@@ -237,11 +235,9 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
+	w.statistics(noteEnd, w.currentStats())
+	w.write()
 	err := w.err
-	if err == nil {
-		w.statistics(noteEnd, w.currentStats())
-		err = w.write()
-	}
 	if w.closer != nil {
 		if cerr := w.closer.Close(); err == nil {
 			err = cerr
@@ -268,18 +264,23 @@ func (w *Writer) statistics(event string, s capture.Stats) {
 	b = appendOption64(b, optStatisticsReceived, s.Events+s.LostEvents)
 	b = appendOption64(b, optStatisticsDropped, s.LostEvents)
 	b = appendOption(b, optComment, n.comment())
-	w.buf = endBlock(appendEndOfOptions(b), start)
+	w.end(appendEndOfOptions(b), start)
 	w.written = s
 }
 
-func (w *Writer) write() error {
-	if len(w.buf) == 0 {
-		return nil
+// end ends the block that begins at start, in b, which becomes the buffer.
+func (w *Writer) end(b []byte, start int) {
+	w.buf = endBlock(b, start)
+	if len(w.buf) >= bufferSize {
+		w.write()
 	}
-	_, w.err = w.w.Write(w.buf)
-	if cap(w.buf) > 4*bufferSize {
-		w.buf = make([]byte, 0, bufferSize+maxPacket)
+}
+
+// write hands the buffer to the underlying writer, unless that has failed
+// before, and sets err if it fails.
+func (w *Writer) write() {
+	if w.err == nil && len(w.buf) > 0 {
+		_, w.err = w.w.Write(w.buf)
 	}
 	w.buf = w.buf[:0]
-	return w.err
 }

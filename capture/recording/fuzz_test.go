@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"h2sniff/capture"
+)
+
+// FuzzReader: whatever the octets are, reading ends without a panic and with
+// an error that the package documents, and the events obey the contract so
+// that they can be recorded again.
+func FuzzReader(f *testing.F) {
+	file, _, ends := small(f)
+	f.Add(file)
+	f.Add(file[:ends[3]])
+	f.Add(write(f, nil))
+	rng := rand.New(rand.NewPCG(1, 3))
+	for range 20 {
+		broken := bytes.Clone(file[:ends[8]])
+		for range 3 {
+			broken[rng.IntN(len(broken))] ^= byte(1 << rng.IntN(8))
+		}
+		f.Add(broken)
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		r, err := NewReader(bytes.NewReader(file))
+		if err == nil {
+			w, werr := NewWriter(io.Discard, Options{})
+			if werr != nil {
+				t.Fatal(werr)
+			}
+			for {
+				var ev capture.Event
+				if err = r.Read(&ev); err != nil {
+					break
+				}
+				if werr := w.Write(&ev); werr != nil && len(file) < maxFacts {
+					t.Fatalf("%+v: %v", ev, werr)
+				}
+			}
+			if cap(r.data) > 2*maxEventData {
+				t.Fatalf("%d octets kept", cap(r.data))
+			}
+		}
+		for _, known := range []error{io.EOF, ErrEmpty, ErrNotRecording, ErrForeign, ErrNewer, ErrTruncated, ErrDamaged} {
+			if errors.Is(err, known) {
+				return
+			}
+		}
+		t.Fatalf("undocumented error %v", err)
+	})
+}
