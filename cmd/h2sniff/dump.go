@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/lines"
+	"h2sniff/decode/store"
+)
+
+// errEnough ends a dump that has printed as many frames as were asked for.
+var errEnough = errors.New("enough frames")
+
+// runDump prints lines until the source ends, ctx does, or -n frames are out.
+func runDump(ctx context.Context, o *options, std stdio) error {
+	// What a command prints must not mix with the lines.
+	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
+	if err != nil {
+		return err
+	}
+	st := store.New(store.Options{History: o.history})
+	printer := newPrinter(std.out, o, s.start, st)
+	p := &pump{src: s, store: st}
+	consume := printer.follow
+	if s.live == nil {
+		// Nothing is harmed by letting a recording wait for its reader.
+		p.after, consume = printer.print, nil
+	}
+	err = runSession(ctx, s, p, consume)
+	printer.summary(std.stderr, s.Stats().LostBytes, s.Stats().NotCopied)
+	return errors.Join(err, s.Close())
+}
+
+// printer writes the rows of a store as lines.
+type printer struct {
+	store  *store.Store
+	writer *lines.Writer
+	view   store.View
+	stream streamFlag
+	// conns is what the rows printed so far have said of each connection, so
+	// that a line depends on nothing but the lines before it.
+	conns map[capture.ConnID]*store.ConnSummary
+	next   uint64 // ordinal in the store of the first row not yet printed
+	missed uint64 // rows evicted before they could be printed
+	limit  uint64 // frames; 0 for no limit
+	frames uint64
+}
+
+func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printer {
+	return &printer{
+		store: st, limit: o.count, stream: o.stream, conns: make(map[capture.ConnID]*store.ConnSummary),
+		writer: lines.NewWriter(out, lines.Options{
+			Format: o.format, Body: o.body, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
+		}),
+	}
+}
+
+// follow prints until done is closed and all is printed.
+func (p *printer) follow(ctx context.Context, done <-chan struct{}) error {
+	for {
+		if err := p.print(); err != nil {
+			return err
+		}
+		select {
+		case <-p.store.Changed():
+		case <-done:
+			return p.print()
+		case <-ctx.Done():
+			<-done // what was captured until now is still printed
+			return p.print()
+		}
+	}
+}
+
+const printBatch = 256
+
+// print prints every row that is in the store.
+func (p *printer) print() error {
+	for {
+		first, end := p.store.Span(p.view)
+		if first > p.next {
+			p.missed += first - p.next
+			p.next = first
+		}
+		if p.next == end {
+			return nil
+		}
+		for _, e := range p.store.Rows(p.view, p.next, printBatch) {
+			p.next = e.Seq // ordinals of the whole store begin at 0, Seq at 1
+			if err := p.writer.Write(e, p.conn(&e)); err != nil {
+				return fmt.Errorf("writing lines: %w", err)
+			}
+			if e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
+				p.frames++
+				if p.frames == p.limit {
+					return errEnough
+				}
+			}
+		}
+	}
+}
+
+// conn takes in what a row says of its connection.
+func (p *printer) conn(e *store.Entry) store.ConnSummary {
+	c := p.conns[e.Conn]
+	if c == nil {
+		c = &store.ConnSummary{ID: e.Conn}
+		if known, ok := p.store.Conn(e.Conn); ok {
+			c.Info = known.Info // its first rows were evicted
+		}
+		p.conns[e.Conn] = c
+	}
+	c.Role = e.Role
+	switch e.Kind {
+	case decode.RowOpen:
+		c.Info = *e.Info
+	case decode.RowBind:
+		c.Local, c.Remote, c.Evidence = e.Binding.Local, e.Binding.Remote, e.Binding.Evidence
+	case decode.RowClose:
+		delete(p.conns, e.Conn)
+	}
+	return *c
+}
+
+func (p *printer) summary(w io.Writer, lost, notCopied uint64) {
+	s := p.store.Snapshot()
+	fmt.Fprintf(w, "h2sniff: %d frames, %d bytes, %d connections, %d bytes lost", s.Frames, s.Bytes, s.Conns, lost)
+	if notCopied > 0 {
+		fmt.Fprintf(w, ", %d not copied", notCopied)
+	}
+	if p.missed > 0 {
+		fmt.Fprintf(w, "; %d rows left the history (--history) before they could be printed", p.missed)
+	}
+	fmt.Fprintln(w)
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// timeout bounds every wait of a test for something that has to happen.
+const timeout = 30 * time.Second
+
+// row is a JSON line of "h2sniff dump --format json" as tests read it.
+type row struct {
+	Kind     string    `json:"kind"`
+	Seq      uint64    `json:"seq"`
+	Time     time.Time `json:"time"`
+	TimeEnd  time.Time `json:"time_end"`
+	Conn     string    `json:"conn"`
+	PID      int       `json:"pid"`
+	TID      int       `json:"tid"`
+	Comm     string    `json:"comm"`
+	Library  string    `json:"library"`
+	Role     string    `json:"role"`
+	Local    string    `json:"local"`
+	Remote   string    `json:"remote"`
+	Address  string    `json:"address"`
+	Dir      string    `json:"dir"`
+	Type     string    `json:"type"`
+	Flags    uint8     `json:"flags_code"`
+	Stream   uint32    `json:"stream"`
+	Length   uint32    `json:"length"`
+	BlockSeq uint64    `json:"block_seq"`
+	Headers  []header  `json:"headers"`
+	Error    any       `json:"error"`
+	Bytes    uint64    `json:"bytes"`
+	Data     []byte    `json:"data"`
+	LastID   *uint32   `json:"last_stream"`
+}
+
+type header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Trust string `json:"trust"`
+}
+
+// sniff is a running "h2sniff dump --format json".
+type sniff struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	done   chan struct{}
+	mu     sync.Mutex
+	rows   []row
+	stderr bytes.Buffer
+	ready  chan struct{}
+}
+
+// startSniff runs h2sniff dump --format json with more arguments and returns
+// when it has said that it is ready.
+func startSniff(t testing.TB, args ...string) *sniff {
+	t.Helper()
+	return startSniffCommand(t, exec.Command(h2sniff, append([]string{"dump", "--format", "json"}, args...)...))
+}
+
+func startSniffCommand(t testing.TB, cmd *exec.Cmd) *sniff {
+	t.Helper()
+	s := &sniff{t: t, cmd: cmd, done: make(chan struct{}), ready: make(chan struct{})}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	readers.Go(func() { s.readRows(stdout) })
+	readers.Go(func() { s.readErrors(stderr) })
+	go func() {
+		readers.Wait()
+		cmd.Wait()
+		close(s.done)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-s.done
+		if t.Failed() {
+			t.Logf("standard error of %v:\n%s", cmd.Args, s.errors())
+		}
+	})
+	select {
+	case <-s.ready:
+	case <-s.done:
+		t.Fatalf("%v ended before it was ready:\n%s", cmd.Args, s.errors())
+	case <-time.After(timeout):
+		t.Fatalf("%v is not ready:\n%s", cmd.Args, s.errors())
+	}
+	return s
+}
+
+func (s *sniff) readRows(stdout io.Reader) {
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var r row
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			s.t.Errorf("not JSON: %v: %.200s", err, lines.Bytes())
+			continue
+		}
+		s.mu.Lock()
+		s.rows = append(s.rows, r)
+		s.mu.Unlock()
+	}
+}
+
+func (s *sniff) readErrors(stderr io.Reader) {
+	lines := bufio.NewScanner(stderr)
+	ready := false
+	for lines.Scan() {
+		s.mu.Lock()
+		s.stderr.WriteString(lines.Text() + "\n")
+		s.mu.Unlock()
+		if lines.Text() == "h2sniff: ready" && !ready {
+			ready = true
+			close(s.ready)
+		}
+	}
+}
+
+func (s *sniff) errors() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stderr.String()
+}
+
+// snapshot is what was printed until now.
+func (s *sniff) snapshot() []row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]row(nil), s.rows...)
+}
+
+// waitFor waits until what was printed satisfies enough.
+func (s *sniff) waitFor(what string, enough func([]row) bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(timeout)
+	for !enough(s.snapshot()) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited for %s in vain; %d rows, standard error:\n%s", what, len(s.snapshot()), s.errors())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// stop ends h2sniff as Ctrl-C does and gives all rows.
+func (s *sniff) stop() []row {
+	s.t.Helper()
+	time.Sleep(50 * time.Millisecond) // more than the reader's deadline
+	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && err != os.ErrProcessDone {
+		s.t.Fatal(err)
+	}
+	s.wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		s.t.Errorf("exit status %d:\n%s", code, s.errors())
+	}
+	return s.snapshot()
+}
+
+// wait waits until h2sniff has ended by itself.
+func (s *sniff) wait() {
+	s.t.Helper()
+	select {
+	case <-s.done:
+	case <-time.After(timeout):
+		s.t.Fatalf("does not end:\n%s", s.errors())
+	}
+}
+
+// frames are the rows of a connection's direction that are frames; "" stands
+// for any.
+func frames(rows []row, conn, dir string) []row {
+	var out []row
+	for _, r := range rows {
+		if r.Kind == "frame" && (conn == "" || r.Conn == conn) && (dir == "" || r.Dir == dir) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// conns lists the connections that have frames, in order of appearance, of
+// processes whose name is comm ("" for any).
+func conns(rows []row, comm string) []string {
+	var out []string
+	seen := make(map[string]bool)
+	for _, r := range rows {
+		if r.Kind == "frame" && !seen[r.Conn] && (comm == "" || r.Comm == comm) {
+			seen[r.Conn] = true
+			out = append(out, r.Conn)
+		}
+	}
+	return out
+}
+
+// wantClean fails on gaps and malformed frames, which no test here expects
+// unless it looks for them.
+func wantClean(t testing.TB, rows []row) {
+	t.Helper()
+	for _, r := range rows {
+		if r.Kind == "gap" {
+			t.Errorf("row %d of %s: a gap of %d octets", r.Seq, r.Conn, r.Bytes)
+		}
+		if r.Kind == "frame" && r.Error != nil {
+			t.Errorf("row %d of %s: %s frame with error %v", r.Seq, r.Conn, r.Type, r.Error)
+		}
+	}
+}
+
+// run runs a program to its end and returns what it printed.
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"h2sniff/capture/target"
+	"h2sniff/decode/lines"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// options are what the command line says.
+type options struct {
+	selection target.Selection
+	debug     bool
+	command   []string // after --
+
+	read    string // recording to read
+	write   string // recording to write
+	history int64  // bytes
+	stream  streamFlag
+
+	format lines.Format
+	body   bool
+	count  uint64
+}
+
+// stdio is what run was given.
+type stdio struct {
+	in          io.Reader
+	out, stderr io.Writer
+}
+
+// run is the whole program. It returns when all its goroutines have ended.
+func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) error {
+	std := stdio{in: in, out: out, stderr: stderr}
+	root := newRoot(std)
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(stderr)
+	return root.ExecuteContext(ctx)
+}
+
+func newRoot(std stdio) *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "h2sniff [flags] [-- COMMAND ARGS...]",
+		Short: "Show every HTTP/2 frame that running programs send and receive",
+		Long: `h2sniff shows every HTTP/2 frame that running programs send and receive, live,
+with its header fields decoded. It reads the plaintext with eBPF probes on the
+programs' TLS libraries (OpenSSL, GnuTLS); the programs are not changed.
+
+On a terminal it opens a user interface (press ? for its keys), otherwise it
+prints lines like "h2sniff dump".`,
+		Example: `  sudo h2sniff -c nginx                   frames of every process named nginx
+  sudo h2sniff -p 4242                    of one process and its children
+  sudo h2sniff dump --format json -c h2o  as JSON lines
+  sudo h2sniff -- curl -s https://example.org/
+  sudo h2sniff record -w x.pcapng -c nginx
+  h2sniff -r x.pcapng                     open a recording (needs no root)`,
+		Version:       version(),
+		Args:          noArgsBeforeDash,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.command = args
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			if f, ok := std.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				return runTUI(cmd.Context(), &o, std)
+			}
+			return runDump(cmd.Context(), &o, std)
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetVersionTemplate("h2sniff {{.Version}}\n")
+
+	dump := &cobra.Command{
+		Use:   "dump [flags] [-- COMMAND ARGS...]",
+		Short: "Print frames as lines: text, the plain one-line form, or JSON",
+		Example: `  sudo h2sniff dump -c nginx
+  sudo h2sniff dump --format json -c nginx | jq 'select(.type=="GOAWAY")'
+  h2sniff dump -r x.pcapng --stream 13`,
+		Args: noArgsBeforeDash,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.command = args
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			return runDump(cmd.Context(), &o, std)
+		},
+	}
+	record := &cobra.Command{
+		Use:   "record -w FILE [flags] [-- COMMAND ARGS...]",
+		Short: "Write what is captured to a pcapng file that h2sniff -r and Wireshark read",
+		Example: `  sudo h2sniff record -w x.pcapng -c nginx
+  sudo h2sniff record -w x.pcapng -- curl -s https://example.org/`,
+		Args: noArgsBeforeDash,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.command = args
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			if o.write == "" {
+				return usageError{errors.New("record needs -w FILE")}
+			}
+			return runRecord(cmd.Context(), &o, std)
+		},
+	}
+	for _, cmd := range []*cobra.Command{root, dump, record} {
+		addSelectionFlags(cmd.Flags(), &o)
+	}
+	for _, cmd := range []*cobra.Command{root, dump} {
+		addReadFlags(cmd.Flags(), &o)
+		addLineFlags(cmd.Flags(), &o)
+	}
+	record.Flags().StringVarP(&o.write, "write", "w", "", "write the recording to `FILE` (mode 0600; - for standard output)")
+	root.AddCommand(dump, record)
+	return root
+}
+
+func addSelectionFlags(f *pflag.FlagSet, o *options) {
+	f.SortFlags = false
+	f.IntSliceVarP(&o.selection.PIDs, "pid", "p", nil, "trace process `PID` and its children (repeatable)")
+	f.StringVarP(&o.selection.Comm, "comm", "c", "", "trace processes named `NAME` (exact, cut at 15 bytes) and their children; wait for one")
+	f.StringVarP(&o.selection.Binary, "bin", "b", "", "trace the executable at `PATH`: its own TLS functions or, if it has none, its libraries'")
+	f.BoolVarP(&o.selection.NoOpenSSL, "no-openssl", "o", false, "leave OpenSSL out")
+	f.BoolVarP(&o.selection.NoGnuTLS, "no-gnutls", "g", false, "leave GnuTLS out")
+	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
+}
+
+func addReadFlags(f *pflag.FlagSet, o *options) {
+	o.history = 256 << 20
+	f.StringVarP(&o.read, "read", "r", "", "read the recording `FILE` (- for standard input) in place of live programs")
+	f.Var((*sizeFlag)(&o.history), "history", "memory for frames; the oldest are evicted beyond it")
+	f.Var(&o.stream, "stream", "show only stream `ID`")
+}
+
+func addLineFlags(f *pflag.FlagSet, o *options) {
+	f.Var((*formatFlag)(&o.format), "format", "lines as `text`, plain or json")
+	f.BoolVar(&o.body, "body", false, "with --format json: the octets of DATA frames, in base64")
+	f.Uint64VarP(&o.count, "count", "n", 0, "stop after `N` frames (lines only)")
+}
+
+// noArgsBeforeDash refuses arguments that are not a command after --.
+func noArgsBeforeDash(cmd *cobra.Command, args []string) error {
+	dash := cmd.ArgsLenAtDash()
+	switch {
+	case dash < 0 && len(args) > 0:
+		return usageError{fmt.Errorf("unknown command %q (put -- before a command to run)", args[0])}
+	case dash > 0:
+		return usageError{fmt.Errorf("unexpected argument %q before --", args[0])}
+	case dash == 0 && len(args) == 0:
+		return usageError{errors.New("no command after --")}
+	}
+	return nil
+}
+
+// check finds options that contradict each other.
+func (o *options) check(f *pflag.FlagSet) error {
+	s := &o.selection
+	chosen := !s.Machine()
+	switch {
+	case o.read != "" && (chosen || len(o.command) > 0):
+		return usageError{errors.New("-r reads a recording: it cannot be combined with -p, -c, -b or a command")}
+	case len(o.command) > 0 && chosen:
+		return usageError{errors.New("a command after -- is what is traced: it cannot be combined with -p, -c or -b")}
+	case s.NoOpenSSL && s.NoGnuTLS:
+		return usageError{errors.New("-o and -g together leave nothing to trace")}
+	case f.Changed("comm") && s.Comm == "":
+		return usageError{errors.New("-c needs a name")}
+	case f.Changed("bin") && s.Binary == "":
+		return usageError{errors.New("-b needs a path")}
+	}
+	for _, pid := range s.PIDs {
+		if pid <= 0 {
+			return usageError{fmt.Errorf("%d is not a process id", pid)}
+		}
+	}
+	return nil
+}
+
+// streamFlag is a stream id (31 bits, RFC 9113, section 5.1.1).
+type streamFlag struct {
+	id  uint32
+	set bool
+}
+
+func (v *streamFlag) Type() string { return "ID" }
+func (v *streamFlag) String() string {
+	if !v.set {
+		return ""
+	}
+	return strconv.FormatUint(uint64(v.id), 10)
+}
+func (v *streamFlag) Set(s string) error {
+	id, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return errors.New("a stream id is a number from 0 to 2147483647")
+	}
+	v.id, v.set = uint32(id), true
+	return nil
+}
+
+// sizeFlag is a number of bytes with an optional unit.
+type sizeFlag int64
+
+const minHistory = 1 << 20
+
+func (v *sizeFlag) Type() string { return "SIZE" }
+func (v *sizeFlag) String() string {
+	return strconv.FormatInt(int64(*v)>>20, 10) + "MiB"
+}
+func (v *sizeFlag) Set(s string) error {
+	number, unit := s, int64(1)
+	for _, u := range []struct {
+		suffix string
+		bytes  int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}} {
+		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
+			number, unit = rest, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 40)
+	if err != nil || n*unit < minHistory {
+		return errors.New("a size of at least 1MiB is needed, as in 512MiB or 2GiB")
+	}
+	*v = sizeFlag(n * unit)
+	return nil
+}
+
+// formatFlag is a format of lines.
+type formatFlag lines.Format
+
+func (v *formatFlag) Type() string   { return "FORMAT" }
+func (v *formatFlag) String() string { return lines.Format(*v).String() }
+func (v *formatFlag) Set(s string) error {
+	format, err := lines.ParseFormat(s)
+	if err != nil {
+		return err
+	}
+	*v = formatFlag(format)
+	return nil
+}

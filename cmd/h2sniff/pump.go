@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"io"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+)
+
+// pump moves events from a source through decoders into the store. It is the
+// store's one writer.
+type pump struct {
+	src   capture.Source
+	store *store.Store
+	// after, where set, is called when an event's rows are stored. It may
+	// block: only for sources that wait.
+	after func() error
+
+	conns map[capture.ConnID]*decoder
+}
+
+// decoder is a connection and what the store was last told of it.
+type decoder struct {
+	*decode.Conn
+	protocol decode.Protocol
+	role     capture.Role
+}
+
+// run ends with nil at the end of the source.
+func (p *pump) run() error {
+	p.conns = make(map[capture.ConnID]*decoder)
+	appendRow := func(row *decode.Row) { p.store.Append(row) }
+	ignorer, _ := p.src.(capture.Ignorer)
+	var ev capture.Event
+	for {
+		if err := p.src.Read(&ev); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		d := p.conns[ev.Conn]
+		if d == nil {
+			d = &decoder{Conn: decode.NewConn(ev.Conn)}
+			p.conns[ev.Conn] = d
+		}
+		d.Feed(&ev, appendRow)
+		if protocol, role := d.Protocol(), d.Role(); protocol != d.protocol || role != d.role {
+			if protocol != d.protocol && ignorer != nil && (protocol == decode.HTTP1 || protocol == decode.OtherProtocol) {
+				ignorer.Ignore(ev.Conn)
+			}
+			d.protocol, d.role = protocol, role
+			p.store.SetConn(ev.Conn, protocol, role)
+		}
+		if ev.Kind == capture.Close {
+			delete(p.conns, ev.Conn)
+		}
+		if p.after != nil {
+			if err := p.after(); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/capture/recording"
+)
+
+// session is where events come from: live programs or a recording.
+type session struct {
+	capture.Source
+	name  string // for the status line
+	start int64  // Unix ns; 0 where a recording does not say
+	live  *live  // nil for a recording
+}
+
+// openSession opens what the options name. report gets what is said about
+// attaching, commandOut the output of a command that is started.
+func openSession(ctx context.Context, o *options, std stdio, report, commandOut io.Writer) (*session, error) {
+	if o.read != "" {
+		r, err := recording.Open(o.read)
+		if err != nil {
+			return nil, fmt.Errorf("opening the recording: %w", err)
+		}
+		return &session{Source: r, name: o.read, start: r.Start()}, nil
+	}
+	start := time.Now().UnixNano()
+	l, err := startLive(ctx, o, std, report, commandOut)
+	if err != nil {
+		return nil, err
+	}
+	return &session{Source: l.reader, name: l.name(), start: start, live: l}, nil
+}
+
+// Ignore implements capture.Ignorer.
+func (s *session) Ignore(id capture.ConnID) {
+	if s.live != nil {
+		s.live.reader.Ignore(id)
+	}
+}
+
+// Close frees what the source holds. The session must have been run, or
+// stopped.
+func (s *session) Close() error {
+	if s.live != nil {
+		return s.live.free()
+	}
+	return s.Source.Close()
+}
+
+// stop makes the source end: what was captured so far is still read.
+func (s *session) stop() {
+	if s.live != nil {
+		s.live.stop()
+		return
+	}
+	s.Source.Close()
+}
+
+// panicError is a panic of a goroutine, kept until the terminal is restored.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("internal error, please report it: %v\n%s", e.value, e.stack)
+}
+
+// runSession runs the pump beside a consumer of what it stores, and ends both:
+// when the consumer returns the source is stopped, when the source ends the
+// consumer is told by done. A nil consumer waits for the source.
+func runSession(ctx context.Context, s *session, p *pump, consume func(ctx context.Context, done <-chan struct{}) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	var pumpErr error
+	go func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil {
+				pumpErr = &panicError{v, debug.Stack()}
+				cancel()
+			}
+		}()
+		pumpErr = p.run()
+	}()
+	stopped := make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		s.stop()
+	})
+	var err error
+	if consume != nil {
+		err = consume(ctx, done)
+		if errors.Is(err, errEnough) {
+			err = nil
+		}
+		cancel()
+	}
+	<-done
+	if !unregister() {
+		<-stopped
+	}
+	if errors.Is(pumpErr, errEnough) {
+		pumpErr = nil
+	}
+	err = errors.Join(err, pumpErr)
+	if s.live != nil && err == nil {
+		s.live.stop()
+		err = s.live.outcome()
+	}
+	return err
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"h2sniff/capture/target"
+	"h2sniff/capture/uprobe"
+)
+
+// targets decides, for each target that the watcher reports, where to attach,
+// and keeps account of it. handle belongs to one goroutine; name, status and
+// gone may be called from any.
+type targets struct {
+	selection target.Selection
+	attacher  *uprobe.Attacher
+	report    io.Writer
+	debug     func(string, ...any)
+
+	// known are libraries that exist whether or not a process maps them yet.
+	// They are attached to in each chosen process at once: the kernel places
+	// the breakpoints when the process maps the file.
+	known []target.Library
+	// own is the binary of -b where it holds the functions itself.
+	own map[target.Key]bool
+
+	mu        sync.Mutex
+	processes map[int]*process
+	attached  map[target.Key]*target.Library
+	failures  []string
+	ready     bool
+	ended     bool // every process of -p has gone
+}
+
+// process is a chosen process.
+type process struct {
+	comm      string
+	startTime uint64
+	libraries map[target.Key]bool // mapped
+}
+
+func newTargets(s target.Selection, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
+	t := &targets{
+		selection: s, attacher: a, report: report, debug: debug,
+		own: make(map[target.Key]bool), processes: make(map[int]*process),
+		attached: make(map[target.Key]*target.Library),
+	}
+	if s.Binary != "" {
+		libraries, err := target.Inspect(s.Binary, o)
+		if err != nil {
+			return nil, err
+		}
+		for i := range libraries {
+			t.own[libraries[i].Key()] = true
+			if !t.perProcess(&libraries[i]) {
+				t.attach(&libraries[i], 0)
+			}
+		}
+		return t, nil
+	}
+	installed := target.Installed(s, o)
+	for i := range installed {
+		if s.Machine() {
+			t.attach(&installed[i], 0)
+		} else {
+			t.known = append(t.known, installed[i])
+		}
+	}
+	return t, nil
+}
+
+// perProcess says whether a library is probed in the chosen processes alone.
+func (t *targets) perProcess(lib *target.Library) bool {
+	if t.selection.Machine() {
+		return false
+	}
+	restricted := len(t.selection.PIDs) > 0 || t.selection.Comm != ""
+	return restricted || !t.own[lib.Key()]
+}
+
+// handle takes in what the watcher reports.
+func (t *targets) handle(ev target.Event) {
+	switch ev := ev.(type) {
+	case target.Chosen:
+		t.mu.Lock()
+		p := &process{comm: ev.Process.Comm, startTime: ev.Process.StartTime, libraries: make(map[target.Key]bool)}
+		t.processes[ev.Process.PID] = p
+		t.mu.Unlock()
+		if !ev.SharesMemory { // else its parent's probes serve, until it executes
+			t.attachProcess(p, &ev.Process)
+		}
+	case target.Executed:
+		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
+			t.attachProcess(p, &ev.Process)
+		}
+	case target.Mapped:
+		if p := t.process(ev.PID, ""); p != nil {
+			t.attachLibraries(p, ev.PID, []target.Library{ev.Library})
+		}
+	case target.Renamed:
+		t.process(ev.PID, ev.Comm)
+	case target.Exited:
+		t.exited(ev.PID)
+	case target.Problem:
+		t.fail(ev.Error())
+	case target.Overrun:
+		t.fail(fmt.Sprintf("%d notices of new processes were lost: short-lived ones may have been missed", ev.Lost))
+	case target.Ready:
+		t.setReady()
+	}
+}
+
+// process finds a chosen process and takes its new name.
+func (t *targets) process(pid int, comm string) *process {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.processes[pid]
+	if p != nil && comm != "" {
+		p.comm = comm
+	}
+	return p
+}
+
+func (t *targets) attachProcess(p *process, proc *target.Process) {
+	for i := range t.known {
+		t.attach(&t.known[i], proc.PID)
+	}
+	t.attachLibraries(p, proc.PID, proc.Libraries)
+}
+
+func (t *targets) attachLibraries(p *process, pid int, libraries []target.Library) {
+	for i := range libraries {
+		lib := &libraries[i]
+		at := 0
+		if t.perProcess(lib) {
+			at = pid
+		}
+		if t.attach(lib, at) {
+			t.mu.Lock()
+			p.libraries[lib.Key()] = true
+			t.mu.Unlock()
+		}
+	}
+}
+
+// attach probes a library in one process, or with pid 0 everywhere.
+func (t *targets) attach(lib *target.Library, pid int) bool {
+	err := t.attacher.Attach(lib, pid)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		t.debug("process %d ended before %s was attached", pid, lib.Path)
+		return false
+	case err != nil:
+		t.fail(err.Error())
+		return false
+	}
+	t.debug("%s %s: %d functions, process %d (0: all)", lib.Family, lib.Path, len(lib.Functions), pid)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.attached[lib.Key()] == nil {
+		t.attached[lib.Key()] = lib
+	}
+	return true
+}
+
+func (t *targets) exited(pid int) {
+	if err := t.attacher.DetachProcess(pid); err != nil {
+		t.debug("detaching from process %d: %v", pid, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.processes, pid)
+	// Only pids cannot come back; a name or a binary can.
+	t.ended = t.ready && len(t.processes) == 0 && len(t.selection.PIDs) > 0
+}
+
+// gone says that every process of -p has ended, so that nothing can come.
+func (t *targets) gone() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended
+}
+
+func (t *targets) fail(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failures = append(t.failures, what)
+	if t.ready {
+		fmt.Fprintf(t.report, "h2sniff: %s\n", what)
+	}
+}
+
+// setReady reports what is attached, what could not be, and last that all is.
+func (t *targets) setReady() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ready = true
+	for _, line := range t.enabled() {
+		fmt.Fprintf(t.report, "h2sniff: %s\n", line)
+	}
+	for _, failure := range t.failures {
+		fmt.Fprintf(t.report, "h2sniff: %s\n", failure)
+	}
+	if len(t.processes) == 0 {
+		if what := t.waitsFor(); what != "" {
+			fmt.Fprintf(t.report, "h2sniff: waiting for %s\n", what)
+		}
+	}
+	fmt.Fprintln(t.report, "h2sniff: ready")
+}
+
+// enabled has a line for each library: "OpenSSL: enabled, PATH, 3 processes".
+func (t *targets) enabled() []string {
+	var out []string
+	for key, lib := range t.attached {
+		n := 0
+		for _, p := range t.processes {
+			if p.libraries[key] {
+				n++
+			}
+		}
+		if n == 0 && t.perProcess(lib) {
+			continue // placed in case a process loads it
+		}
+		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process", "processes")))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (t *targets) waitsFor() string {
+	switch s := t.selection; {
+	case s.Comm != "":
+		return fmt.Sprintf("a process named %s", s.Comm)
+	case s.Binary != "" && len(t.own) == 0:
+		return fmt.Sprintf("a process that runs %s", s.Binary)
+	}
+	return ""
+}
+
+// name says what is traced, for the status line.
+func (t *targets) name() string {
+	s := t.selection
+	switch {
+	case s.Comm != "":
+		return s.Comm
+	case s.Binary != "":
+		return s.Binary
+	case len(s.PIDs) > 0:
+		return "pid " + strings.Trim(fmt.Sprint(s.PIDs), "[]")
+	}
+	return "all processes"
+}
+
+// status is one line on what is attached.
+func (t *targets) status() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.ended:
+		return "the process has ended"
+	case !t.ready:
+		return "attaching"
+	case len(t.processes) == 0 && t.waitsFor() != "":
+		return "waiting for " + t.waitsFor()
+	}
+	families := make(map[target.Family]bool)
+	for _, p := range t.processes {
+		for key := range p.libraries {
+			families[key.Family] = true
+		}
+	}
+	var names []string
+	for family := range families {
+		names = append(names, family.String())
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		names = []string{"no TLS library yet"}
+	}
+	text := fmt.Sprintf("%s, %s", strings.Join(names, "+"), plural(len(t.processes), "process", "processes"))
+	if n := len(t.failures); n > 0 {
+		text += ", " + plural(n, "problem", "problems")
+	}
+	return text
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

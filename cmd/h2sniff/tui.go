@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"h2sniff/decode/store"
+	"h2sniff/tui"
+)
+
+// runTUI shows the user interface until the user quits or ctx ends.
+func runTUI(ctx context.Context, o *options, std stdio) error {
+	if len(o.command) > 0 {
+		// The screen is taken: the command gets no terminal to read from or
+		// write to.
+		std.in, std.stderr = nil, nil
+	}
+	s, err := openSession(ctx, o, std, io.Discard, nil)
+	if err != nil {
+		return err
+	}
+	st := store.New(store.Options{History: o.history})
+	p := &pump{src: s, store: st}
+	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
+		return tui.Run(ctx, st, tui.Options{
+			Stream: o.stream.id, HasStream: o.stream.set,
+			Source: s.name, Live: s.live != nil, Start: s.start, Status: s.status(done),
+		}, os.Stdin, os.Stdout)
+	})
+	return errors.Join(err, s.Close())
+}
+
+// status tells the user interface about the source.
+func (s *session) status(done <-chan struct{}) func() tui.Status {
+	return func() tui.Status {
+		stats := s.Stats()
+		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents}
+		select {
+		case <-done:
+			status.Done = true
+		default:
+		}
+		if s.live != nil {
+			status.Text, status.Err = s.live.statusText(), s.live.outcome()
+		}
+		return status
+	}
+}
