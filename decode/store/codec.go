@@ -258,8 +258,19 @@ func parseField(b []byte) rawField {
 	return f
 }
 
-func (raw *rawField) equal(f *decode.Field) bool {
-	return raw.flags == fieldFlags(f) && raw.unknown == f.Unknown && raw.epoch == f.Epoch &&
+// fieldIs tells whether the field that b begins with is f.
+func fieldIs(b []byte, f *decode.Field) bool {
+	flags, name, value := fieldFlags(f), len(f.Name), len(f.Value)
+	if b[0] != flags {
+		return false
+	}
+	if flags&fieldUnknown == 0 && name|value < 1<<7 {
+		// Each length is one octet: nearly every field.
+		return b[1] == byte(name) && b[2] == byte(value) &&
+			string(b[3:3+name]) == f.Name && string(b[3+name:3+name+value]) == f.Value
+	}
+	raw := parseField(b)
+	return raw.unknown == f.Unknown && raw.epoch == f.Epoch &&
 		string(raw.name) == f.Name && string(raw.value) == f.Value
 }
 

@@ -47,7 +47,7 @@ func (x *fieldIndex) place(g *segment, f *decode.Field) uint32 {
 	i := hash & mask
 	for x.slots[i].place != 0 {
 		if s := x.slots[i]; s.hash == hash {
-			if raw := parseField(g.block[s.place-1:]); raw.equal(f) {
+			if fieldIs(g.block[s.place-1:], f) {
 				return s.place - 1
 			}
 		}
