@@ -24,6 +24,9 @@ type Chosen struct {
 	// memory (vfork, posix_spawn), most likely until it executes something:
 	// probes on the parent's memory see it.
 	SharesMemory bool
+	// Time is when the process was forked, got its name or mapped the first
+	// library, in ns of CLOCK_MONOTONIC; 0 where a scan found it.
+	Time int64
 }
 
 // Mapped reports a library that a chosen process has mapped since.
@@ -31,6 +34,7 @@ type Mapped struct {
 	PID       int
 	StartTime uint64
 	Library   Library
+	Time      int64 // when it was mapped, as Chosen.Time
 }
 
 // Executed reports that a chosen process has executed a program: what it

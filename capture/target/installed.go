@@ -30,15 +30,20 @@ func Installed(s Selection, o Options) []Library {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			if !f.wants([]byte(name)) {
+			path, err := filepath.EvalSymlinks(name)
+			if err != nil {
 				continue
 			}
-			libraries, _, err := f.libraries(name)
+			family, strict := familyOf([]byte(path))
+			if !strict {
+				continue
+			}
+			libraries, _, err := f.libraries(path)
 			if err != nil {
 				continue
 			}
 			for _, l := range libraries {
-				if !seen[l.Key()] {
+				if l.Family == family && !seen[l.Key()] {
 					seen[l.Key()] = true
 					found = append(found, l)
 				}

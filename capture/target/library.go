@@ -19,6 +19,9 @@ type finder struct {
 	wanted   map[Family][]string
 	all      []string
 	cache    map[version]contents
+	// layers tells, of files on overlayfs, the device by which each was seen
+	// first; dev of its keys is 0.
+	layers map[version]uint64
 }
 
 // version identifies a file and the content that it had.
@@ -32,14 +35,19 @@ type version struct {
 type contents struct {
 	functions map[Family][]Function // families with a core function only
 	dynamic   bool
+	overlay   bool
 	err       error
+}
+
+func versionOf(st *unix.Stat_t) version {
+	return version{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}
 }
 
 // maxCached bounds what a program that maps ever new files can make us keep.
 const maxCached = 1024
 
 func newFinder(s Selection, wanted map[Family][]string) *finder {
-	f := &finder{wanted: make(map[Family][]string), cache: make(map[version]contents)}
+	f := &finder{wanted: make(map[Family][]string), cache: make(map[version]contents), layers: make(map[version]uint64)}
 	for _, family := range []Family{OpenSSL, GnuTLS} {
 		off := family == OpenSSL && s.NoOpenSSL || family == GnuTLS && s.NoGnuTLS
 		if names := wanted[family]; len(names) > 0 && !off {
@@ -79,7 +87,28 @@ func (f *finder) library(pid int, m *mapping) (*Library, error) {
 	return &Library{
 		Path: m.path, Open: open, Deleted: m.deleted,
 		Dev: uint64(st.Dev), Inode: st.Ino, Family: family, Functions: functions,
+		layer: f.layer(st, c),
 	}, nil
+}
+
+// layer tells files on overlayfs apart by what is the file's own. Its inode
+// number and times are those of the file in the layer below, and with the time
+// of the last change in nanoseconds no two files share them.
+func (f *finder) layer(st *unix.Stat_t, c contents) uint64 {
+	if !c.overlay {
+		return 0
+	}
+	v := versionOf(st)
+	v.dev = 0
+	dev, ok := f.layers[v]
+	if !ok {
+		if len(f.layers) >= maxCached {
+			clear(f.layers)
+		}
+		dev = uint64(st.Dev)
+		f.layers[v] = dev
+	}
+	return dev
 }
 
 // libraries returns what the file at path holds of any family.
@@ -98,6 +127,7 @@ func (f *finder) libraries(path string) ([]Library, contents, error) {
 			found = append(found, Library{
 				Path: path, Open: path,
 				Dev: uint64(st.Dev), Inode: st.Ino, Family: family, Functions: functions,
+				layer: f.layer(&st, c),
 			})
 		}
 	}
@@ -144,7 +174,7 @@ func locate(pid int, m *mapping) (string, *unix.Stat_t, error) {
 
 // read returns what the file holds that st describes.
 func (f *finder) read(path string, st *unix.Stat_t) contents {
-	v := version{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}
+	v := versionOf(st)
 	if c, ok := f.cache[v]; ok {
 		return c
 	}
@@ -187,6 +217,8 @@ func (f *finder) open(path string, st *unix.Stat_t) (c contents, lasting bool) {
 	if err != nil {
 		return contents{err: err}, lasts(err)
 	}
+	var fs unix.Statfs_t
+	c.overlay = unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 	c.dynamic = o.dynamic
 	c.functions = make(map[Family][]Function)
 	for _, family := range f.families {

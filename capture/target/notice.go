@@ -38,6 +38,7 @@ func (t *tracker) apply(n *notice) {
 	if n.pid <= 0 || n.pid == t.self {
 		return
 	}
+	t.at = n.time
 	switch n.kind {
 	case noticeFork:
 		t.forked(n)

@@ -112,23 +112,44 @@ func TestScanMountNamespace(t *testing.T) {
 	wantLibrary(t, p.Libraries, path, OpenSSL)
 }
 
+// Containers of one image: a file system each, one file below.
 func TestScanOverlay(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	for _, sub := range []string{"lower", "upper", "work", "merged"} {
+	for _, sub := range []string{"lower", "upper0", "work0", "upper1", "work1", "upper2", "work2", "merged"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	privateCopy(t, "libssl.so.3", filepath.Join(dir, "lower"), "libssl.so.3")
-	mount := "mount -t overlay none -o lowerdir=" + dir + "/lower,upperdir=" + dir + "/upper,workdir=" + dir + "/work " + dir + "/merged"
-	if err := exec.Command(command(t, "unshare"), "-m", "/bin/sh", "-c", mount).Run(); err != nil {
+	path := dir + "/merged/libssl.so.3"
+	mount := func(n string) string {
+		return "mount -t overlay none -o lowerdir=" + dir + "/lower,upperdir=" + dir + "/upper" + n +
+			",workdir=" + dir + "/work" + n + " " + dir + "/merged"
+	}
+	if err := exec.Command(command(t, "unshare"), "-m", "/bin/sh", "-c", mount("0")).Run(); err != nil {
 		missing(t, "overlayfs on "+dir)
 	}
-	s := inNamespace(t, mount)
-	s.load(dir + "/merged/libssl.so.3")
-	p := scanOne(t, Selection{PIDs: []int{s.pid}})
-	wantLibrary(t, p.Libraries, dir+"/merged/libssl.so.3", OpenSSL)
+	// The third has a copy of its own.
+	a, b, c := inNamespace(t, mount("0")), inNamespace(t, mount("1")), inNamespace(t, mount("2")+"; touch "+path)
+	selection := Selection{}
+	for _, s := range []*subject{a, b, c} {
+		s.load(path)
+		selection.PIDs = append(selection.PIDs, s.pid)
+	}
+	found, problems, err := Scan(selection, testOptions)
+	if err != nil || len(problems) > 0 || len(found) != 3 {
+		t.Fatalf("found %v, %v, %v", found, problems, err)
+	}
+	libraries := make(map[int]Library)
+	for _, p := range found {
+		libraries[p.PID] = wantLibrary(t, p.Libraries, path, OpenSSL)
+	}
+	la, lb, lc := libraries[a.pid], libraries[b.pid], libraries[c.pid]
+	if la.Dev == lb.Dev || la.Key() != lb.Key() || lb.Key() == lc.Key() {
+		t.Errorf("devices %d, %d, %d; keys %v, %v, %v; want the first two keys alike",
+			la.Dev, lb.Dev, lc.Dev, la.Key(), lb.Key(), lc.Key())
+	}
 }
 
 func TestScanChroot(t *testing.T) {

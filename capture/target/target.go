@@ -14,6 +14,7 @@
 package target
 
 import (
+	"cmp"
 	"os"
 	"slices"
 )
@@ -36,9 +37,8 @@ func (f Family) String() string {
 	return "unknown"
 }
 
-// Library is one file that holds functions of one family. Device, inode and
-// family identify it: two Libraries with equal Key are the same file, whatever
-// their paths.
+// Library is one file that holds functions of one family. Key identifies it,
+// whatever the path.
 type Library struct {
 	// Path is the file's name as the process maps it, for display. The file
 	// may have been deleted or lie in another mount namespace.
@@ -51,16 +51,21 @@ type Library struct {
 	Family     Family
 	Functions  []Function // those present, in the order of Options.Wanted; not empty
 	Deleted    bool       // unlinked, as after a package upgrade
+	// layer is the device of the first overlay by which the file was seen.
+	layer uint64
 }
 
-// Key identifies a Library.
+// Key identifies a Library: two with equal keys are one inode to the kernel, so
+// that a probe on one is a probe on the other. Dev is not always that of the
+// Library: the containers of one image map a library through a file system
+// each, which all lead to the one file of the image.
 type Key struct {
 	Dev, Inode uint64
 	Family     Family
 }
 
 // Key returns what identifies l.
-func (l *Library) Key() Key { return Key{l.Dev, l.Inode, l.Family} }
+func (l *Library) Key() Key { return Key{cmp.Or(l.layer, l.Dev), l.Inode, l.Family} }
 
 // Function is a function in a Library. A name occurs more than once where the
 // file defines several versions of a symbol.

@@ -17,6 +17,7 @@ type tracker struct {
 	debug func(format string, args ...any)
 	procs map[int]*proc
 	told  map[problemKey]struct{}
+	at    int64 // time of the notice that is being applied, 0 during a scan
 }
 
 // proc is a process that meets a condition on descent, or maps a library.
@@ -61,6 +62,7 @@ func now() int64 {
 
 // scan brings the state up to date with /proc.
 func (t *tracker) scan() error {
+	t.at = 0
 	all, err := pids()
 	if err != nil {
 		return err
@@ -157,7 +159,7 @@ func (t *tracker) choose(p *proc, forked bool) {
 		return
 	}
 	p.told = true
-	t.emit(Chosen{Process: p.Process, Forked: forked, SharesMemory: forked && sharesMemory(p.PPID, p.PID)})
+	t.emit(Chosen{Process: p.Process, Forked: forked, SharesMemory: forked && sharesMemory(p.PPID, p.PID), Time: t.at})
 }
 
 // refresh compares a known process with what /proc says now.
@@ -195,7 +197,7 @@ func (t *tracker) mapped(p *proc, libraries []Library) {
 		return
 	}
 	for _, l := range p.Libraries[before:] {
-		t.emit(Mapped{PID: p.PID, StartTime: p.StartTime, Library: l})
+		t.emit(Mapped{PID: p.PID, StartTime: p.StartTime, Library: l, Time: t.at})
 	}
 }
 
