@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"h2sniff/capture"
@@ -16,13 +17,15 @@ import (
 // an error that the package documents, and the events obey the contract so
 // that they can be recorded again.
 func FuzzReader(f *testing.F) {
-	file, _, ends := small(f)
+	_, events, _ := small(f)
+	events = slices.DeleteFunc(events, func(ev capture.Event) bool { return len(ev.Data) > 1000 })
+	file := write(f, events) // small, so that inputs are tried by the thousand
 	f.Add(file)
-	f.Add(file[:ends[3]])
+	f.Add(file[:len(file)-200])
 	f.Add(write(f, nil))
 	rng := rand.New(rand.NewPCG(1, 3))
 	for range 20 {
-		broken := bytes.Clone(file[:ends[8]])
+		broken := bytes.Clone(file)
 		for range 3 {
 			broken[rng.IntN(len(broken))] ^= byte(1 << rng.IntN(8))
 		}

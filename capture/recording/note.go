@@ -127,7 +127,12 @@ func (n *note) unixNano() int64 {
 }
 
 func (n *note) setInfo(info *capture.ConnInfo) {
-	n.PID, n.FirstTID, n.Fresh = info.PID, info.TID, info.Fresh
+	n.FirstTID, n.Fresh = info.TID, info.Fresh
+	n.setProcess(info)
+}
+
+func (n *note) setProcess(info *capture.ConnInfo) {
+	n.PID = info.PID
 	n.Comm, n.CommB64 = textOrBase64(info.Comm)
 	n.Library, n.LibraryB64 = textOrBase64(info.Library)
 	if info.Role != capture.RoleUnknown {

@@ -25,18 +25,17 @@ func (c *outConn) seq(d capture.Direction) uint32 {
 }
 
 // handshake chooses the connection's addresses and appends SYN, SYN-ACK and
-// ACK. first is the event that the packets are due for.
+// ACK. first is the event that the packets are due for; if it is a bind, the
+// ACK carries it.
 func (w *Writer) handshake(c *outConn, first *capture.Event) {
 	role := roleOf(c.info, c.binding, first)
 	local, remote, why := w.addresses.assign(c.binding, role)
 	c.path = newPath(local, remote)
 
-	n := note{Event: noteHandshake, Conn: c.id, Role: role.String(), Why: why}
+	n := note{Event: noteHandshake, Conn: c.id, Local: local.String(), Remote: remote.String(), Address: "made up", Why: why}
 	if c.info != nil {
-		n.setInfo(c.info)
-		n.Role = role.String()
+		n.setProcess(c.info)
 	}
-	n.Local, n.Remote, n.Address = local.String(), remote.String(), "made up"
 	if why == "" {
 		n.Address = c.binding.Evidence.String()
 	}
@@ -45,12 +44,13 @@ func (w *Writer) handshake(c *outConn, first *capture.Event) {
 		client = capture.Recv
 	}
 	server := client.Reverse()
-	syn := segment{direction: client, flags: flagSYN, seq: c.seq(client) - 1, options: synOptions}
-	synAck := segment{direction: server, flags: flagSYN | flagACK, seq: c.seq(server) - 1, options: synOptions}
-	ack := segment{direction: client, flags: flagACK, seq: c.seq(client)}
-	w.packet(c, first.Time, &syn, nil, n.comment())
-	w.packet(c, first.Time, &synAck, nil, nil)
-	w.packet(c, first.Time, &ack, nil, nil)
+	w.packet(c, first.Time, &segment{direction: client, flags: flagSYN, seq: c.seq(client) - 1, options: synOptions}, nil, n.comment())
+	w.packet(c, first.Time, &segment{direction: server, flags: flagSYN | flagACK, seq: c.seq(server) - 1, options: synOptions}, nil, nil)
+	if first.Kind == capture.Bind {
+		w.bind(c, client, first)
+	} else {
+		w.packet(c, first.Time, &segment{direction: client, flags: flagACK, seq: c.seq(client)}, nil, nil)
+	}
 }
 
 // packets appends the packets of an event other than open.
@@ -59,7 +59,8 @@ func (w *Writer) packets(c *outConn, ev *capture.Event) {
 	if ev.Kind == capture.Bind {
 		c.binding = ev.Binding
 	}
-	if c.path == nil {
+	begun := c.path != nil
+	if !begun {
 		w.handshake(c, ev)
 	}
 	d := ev.Direction
@@ -71,9 +72,9 @@ func (w *Writer) packets(c *outConn, ev *capture.Event) {
 		w.empty(c, d, flagACK, ev, &note{Event: noteLost, Offset: new(ev.Offset), Length: new(ev.Length)})
 		c.next[d] = ev.Offset + ev.Length
 	case capture.Bind:
-		n := note{Event: noteBind}
-		n.setBinding(ev.Binding)
-		w.empty(c, capture.Send, flagACK, ev, &n)
+		if begun {
+			w.bind(c, capture.Send, ev)
+		}
 	case capture.Close:
 		// The end that has no note comes first: with the event its interface
 		// is done with.
@@ -82,6 +83,12 @@ func (w *Writer) packets(c *outConn, ev *capture.Event) {
 		w.empty(c, capture.Send, flagFIN|flagACK, ev, &note{Event: noteClose})
 		w.forget(c)
 	}
+}
+
+func (w *Writer) bind(c *outConn, d capture.Direction, ev *capture.Event) {
+	n := note{Event: noteBind}
+	n.setBinding(ev.Binding)
+	w.empty(c, d, flagACK, ev, &n)
 }
 
 // empty appends a packet that carries an event by its note alone.
