@@ -47,7 +47,7 @@ generate: go-toolchain
 bench: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
 	$(GO) test -run '^$$' -bench . -benchmem ./decode/... ./capture/recording ./tui
-	$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./cmd/h2sniff
+	$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./cmd/h2sniff/e2e
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

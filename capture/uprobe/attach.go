@@ -183,9 +183,18 @@ func (a *Attacher) Library(number uint32) string {
 func (a *Attacher) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var err error
+	// Each removal waits for the kernel's grace periods; those of several
+	// places at once are shared.
+	var wg sync.WaitGroup
+	errs := make(chan error, len(a.probes))
 	for _, links := range a.probes {
-		err = errors.Join(err, closeLinks(links))
+		wg.Go(func() { errs <- closeLinks(links) })
+	}
+	wg.Wait()
+	close(errs)
+	var err error
+	for e := range errs {
+		err = errors.Join(err, e)
 	}
 	clear(a.probes)
 	err = errors.Join(err, closeLinks(a.base))
