@@ -15,8 +15,21 @@ type column struct {
 	width int
 }
 
-// fitColumns shares out w cells, one of them between each two columns.
-func fitColumns(cols []column, w int) {
+// fitColumns shares out w cells, one of them between each two columns, and
+// reports whether any column has another width than before.
+func fitColumns(cols []column, w int) (changed bool) {
+	before := make([]int, len(cols))
+	for i := range cols {
+		before[i] = cols[i].width
+	}
+	share(cols, w)
+	for i := range cols {
+		changed = changed || before[i] != cols[i].width
+	}
+	return changed
+}
+
+func share(cols []column, w int) {
 	need := -1
 	for i := range cols {
 		cols[i].width = 0

@@ -19,8 +19,8 @@ import (
 // maxShownValue is how much of one value the detail shows, in octets; maxShown
 // of all values of a row together. What is left out is said.
 const (
-	maxShownValue = 64 << 10
-	maxShown      = 256 << 10
+	maxShownValue = 16 << 10
+	maxShown      = 64 << 10
 	// maxItems is how many fields, settings or origins it lists.
 	maxItems = 4096
 )

@@ -49,13 +49,12 @@ type list struct {
 }
 
 // pageKey identifies what rows were fetched for: while it stays the same they
-// need not be fetched again.
+// need not be fetched again, save when the columns change.
 type pageKey struct {
 	view       store.View
 	from       uint64
 	n          int
 	generation uint64
-	width      int
 }
 
 const (
@@ -71,8 +70,9 @@ func (l *list) resize(w, h int) {
 	if l.head {
 		l.height--
 	}
-	fitColumns(l.cols, w-1)
-	l.page = pageKey{}
+	if fitColumns(l.cols, w-1) {
+		l.page = pageKey{}
+	}
 	l.settle()
 }
 

@@ -59,7 +59,7 @@ func (p *connPane) info(*Model) string { return commas(p.end) }
 func (p *connPane) refresh(m *Model) {
 	p.settlePlaces(m)
 	from, n := p.window()
-	key := pageKey{from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(connRemote), view: m.view}
+	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
 	if key != p.page {
 		p.page, p.from = key, from
 		p.conns = m.st.Conns(int(from), n)

@@ -94,20 +94,25 @@ func (p *detailPane) draw(m *Model, lines [][]byte, w int, _ bool) {
 		return
 	}
 	from, n := p.window()
+	margin := 0
+	if w > 2 {
+		margin = 1
+	}
+	room := w - 2*margin
 	var buf []byte
 	for i := range lines {
-		d := append(lines[i], ' ')
+		d := appendSpaces(lines[i], margin)
 		at := int(from) + i
 		switch {
 		case i >= n:
-			d = appendSpaces(d, w-1)
+			d = appendSpaces(d, room)
 		case at < len(p.lines):
-			d = appendSpaces(p.lines[at].append(d, w-2), 1)
+			d = p.lines[at].append(d, room)
 		default:
 			buf = p.hex.appendLine(buf[:0], at-len(p.lines))
-			d = appendSpaces(appendFit(d, string(buf), w-2), 1)
+			d = appendFit(d, string(buf), room)
 		}
-		lines[i] = d
+		lines[i] = appendSpaces(d, margin)
 	}
 }
 

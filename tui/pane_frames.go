@@ -84,14 +84,14 @@ func (p *framePane) refresh(m *Model) {
 	if p.bounds(first, end) {
 		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
 	}
+	p.none = m.whyNoFrames()
 	from, n := p.window()
-	key := pageKey{view: p.view, from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(frameInfo)}
+	key := pageKey{view: p.view, from: from, n: n, generation: m.shown.Generation}
 	if key == p.page {
 		return
 	}
 	p.page = key
 	p.fetch(m, from, n)
-	p.none = m.whyNoFrames()
 	p.rows = p.rows[:0]
 	for i := range p.entries {
 		p.rows = append(p.rows, p.row(m, &p.entries[i]))

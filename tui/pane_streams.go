@@ -76,7 +76,7 @@ func (p *streamPane) refresh(m *Model) {
 	}
 	p.settlePlaces(m)
 	from, n := p.window()
-	key := pageKey{from: from, n: n, generation: m.shown.Generation, width: p.columnWidth(streamRequest), view: m.view}
+	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
 	if key != p.page {
 		p.page, p.from = key, from
 		p.streams = m.st.Streams(conn, int(from), n)

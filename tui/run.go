@@ -7,49 +7,100 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"h2sniff/decode/store"
+	"h2sniff/decode/visible"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+	"golang.org/x/term"
 )
 
 // framesPerSecond is how often the terminal is written to at most.
 const framesPerSecond = 60
 
-// ErrPanic is wrapped by the error of a Run that ended in a panic of the UI.
-var ErrPanic = errors.New("the terminal UI panicked")
+// PanicError is returned by Run after a panic in the UI.
+type PanicError struct {
+	Value any
+	Stack []byte // of the goroutine that panicked; may be empty
+}
+
+func (e *PanicError) Error() string {
+	return "the terminal UI panicked: " + visible.String(fmt.Sprint(e.Value))
+}
 
 // Run shows the UI on out, with keys from in, until the user quits, ctx ends,
-// or SIGINT, SIGTERM or SIGHUP arrives; that is no error. The terminal is as it
-// was when Run returns, whatever the reason, panics of the UI included.
+// or SIGINT, SIGTERM or SIGHUP arrives; none of these is an error. Where in is
+// no terminal (nil, or a file) the keys come from the controlling terminal.
 //
-// A panic in a goroutine of the caller's would leave the terminal as the UI
-// has it. Such goroutines should recover, cancel ctx, and let the panic be
-// reported when Run has returned.
+// The terminal is as it was when Run returns, whatever the reason. A panic in
+// the UI is returned as a *PanicError. A panic in a goroutine of the caller's
+// would leave the terminal as the UI has it: such goroutines should recover,
+// cancel ctx, and let the panic be reported when Run has returned.
 func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if o.Renderer == nil {
 		o.Renderer = lipgloss.NewRenderer(out)
 	}
-	p := tea.NewProgram(New(st, o),
+	keys := tea.WithInput(in)
+	if f, ok := in.(*os.File); in == nil || ok && !term.IsTerminal(int(f.Fd())) {
+		keys = tea.WithInputTTY()
+	}
+	g := &guard{Model: New(st, o)}
+	_, err := tea.NewProgram(g, keys,
 		tea.WithContext(ctx),
-		tea.WithInput(in),
 		tea.WithOutput(out),
 		tea.WithAltScreen(),
 		tea.WithMouseCellMotion(),
 		tea.WithFPS(framesPerSecond),
 		tea.WithoutSignalHandler(),
-	)
-	_, err := p.Run()
+	).Run()
 	switch {
-	case err == nil, ctx.Err() != nil && !errors.Is(err, tea.ErrProgramPanic):
-		return nil
+	case g.panicked != nil:
+		return g.panicked
 	case errors.Is(err, tea.ErrProgramPanic):
-		return fmt.Errorf("%w: %w", ErrPanic, err)
+		return &PanicError{Value: err}
+	case err == nil, ctx.Err() != nil:
+		return nil
 	}
 	return fmt.Errorf("terminal UI: %w", err)
+}
+
+// guard ends the program in an orderly way when the model panics, so that the
+// terminal is restored before anything is said about it.
+type guard struct {
+	*Model
+	panicked *PanicError
+}
+
+func (g *guard) recover() {
+	if v := recover(); v != nil && g.panicked == nil {
+		g.panicked = &PanicError{v, debug.Stack()}
+	}
+}
+
+// Update is Model's, or quits after a panic. A panic of View is found by the
+// next tick.
+func (g *guard) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
+	model, cmd = g, tea.Quit
+	if g.panicked != nil {
+		return model, cmd
+	}
+	defer g.recover()
+	_, next := g.Model.Update(msg)
+	return g, next
+}
+
+// View is Model's, or nothing after a panic.
+func (g *guard) View() (view string) {
+	if g.panicked != nil {
+		return ""
+	}
+	defer g.recover()
+	return g.Model.View()
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"testing"
+
+	"h2sniff/decode/store"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// million is a store of 1 M rows on 100 connections, all of them held.
+func million(b *testing.B) *traffic {
+	b.Helper()
+	tr := newTraffic(4 << 30)
+	var conns []*talk
+	for range 100 {
+		conns = append(conns, tr.requests(0))
+	}
+	for i := 0; tr.st.Snapshot().Rows < 1_000_000; i++ {
+		for _, k := range conns {
+			k.more(uint32(1+2*i), 1)
+		}
+	}
+	if n := tr.st.Snapshot(); n.Evicted > 0 {
+		b.Fatalf("%d rows were evicted", n.Evicted)
+	}
+	return tr
+}
+
+// BenchmarkView draws a screen of 200x60 from nothing, over 1 M rows.
+func BenchmarkView(b *testing.B) {
+	tr := million(b)
+	for _, bb := range []struct {
+		name    string
+		colours bool
+	}{{"colours", true}, {"plain", false}} {
+		b.Run(bb.name, func(b *testing.B) {
+			m := newScreen(tr.st, 200, 60, Options{Live: true, Source: "nginx", Renderer: renderer(bb.colours)})
+			b.ReportAllocs()
+			for b.Loop() {
+				m.dirty = true
+				m.View()
+			}
+		})
+	}
+}
+
+// BenchmarkKey is a key press and the screen that answers it, at 200x60 over
+// 1 M rows.
+func BenchmarkKey(b *testing.B) {
+	tr := million(b)
+	pages := []string{"pgdown", "pgdown", "pgdown", "pgdown", "pgup", "pgup", "pgup", "pgup"}
+	for _, bb := range []struct {
+		name string
+		view store.View
+		keys []string
+	}{
+		{"down", store.View{}, []string{"j"}},
+		{"page", store.View{}, pages},
+		{"ends", store.View{}, []string{"g", "G"}},
+		{"page of one connection", store.View{Conn: 50}, pages},
+		{"page of one stream id", store.View{Stream: 1001, HasStream: true}, pages},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			m := newScreen(tr.st, 200, 60, Options{Renderer: renderer(true)})
+			m.view = bb.view
+			m.refresh()
+			msgs := make([]tea.Msg, len(bb.keys))
+			for i, k := range bb.keys {
+				msgs[i] = keyMsg(k)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.Update(msgs[i%len(msgs)])
+				m.View()
+			}
+		})
+	}
+}
+
+// BenchmarkTick is a tick that finds new rows, and the screen that shows them.
+func BenchmarkTick(b *testing.B) {
+	tr := million(b)
+	k := tr.requests(0)
+	m := newScreen(tr.st, 200, 60, Options{Live: true, Renderer: renderer(true)})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		k.more(uint32(1+2*i), 1)
+		m.Update(later(i))
+		m.View()
+	}
+}

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/net/http2"
+)
+
+// later is a tick after the first one.
+func later(n int) tickMsg { return tickMsg(time.Unix(1000, 0).Add(time.Duration(n) * tickInterval)) }
+
+// requests makes n requests of three frames each on a new connection.
+func (t *traffic) requests(n int) *talk {
+	k := t.open(capture.ConnInfo{PID: 1, Comm: "nginx", Fresh: true, Role: capture.Server})
+	k.recv().raw(http2.ClientPreface)
+	for _, e := range k.ends {
+		e.write(func(f *http2.Framer) error { return f.WriteSettings() })
+	}
+	k.more(1, n)
+	return k
+}
+
+// more makes n requests from a stream on.
+func (k *talk) more(stream uint32, n int) {
+	for i := range n {
+		id := stream + 2*uint32(i)
+		k.recv().headers(id, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", fmt.Sprintf("/%d", id))
+		k.send().headers(id, false, ":status", "200")
+		k.send().data(id, true, "body")
+	}
+}
+
+// selectedSeq is the number of the row under the cursor of the frames pane.
+func selectedSeq(t *testing.T, m *Model) uint64 {
+	t.Helper()
+	e := m.frames.selected()
+	if e == nil {
+		t.Fatal("no row under the cursor")
+	}
+	return e.Seq
+}
+
+func TestFollowing(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(50)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	last := tr.st.Snapshot().Rows
+	if got := selectedSeq(t, m); got != last {
+		t.Fatalf("row %d under the cursor, the newest is %d", got, last)
+	}
+	k.more(101, 10)
+	do(m, later(1))
+	if got := selectedSeq(t, m); got != last+30 {
+		t.Fatalf("row %d under the cursor, the newest is %d", got, last+30)
+	}
+	press(m, "k k")
+	here := selectedSeq(t, m)
+	if strings.Contains(m.View(), "FOLLOW") {
+		t.Error("the screen still says FOLLOW")
+	}
+	k.more(121, 100)
+	do(m, later(2))
+	if got := selectedSeq(t, m); got != here {
+		t.Fatalf("the cursor went from row %d to %d by itself", here, got)
+	}
+	press(m, "G")
+	if got := selectedSeq(t, m); got != tr.st.Snapshot().Rows {
+		t.Fatalf("G went to row %d", got)
+	}
+	k.more(321, 1)
+	do(m, later(3))
+	if got := selectedSeq(t, m); got != tr.st.Snapshot().Rows || !strings.Contains(m.View(), "FOLLOW") {
+		t.Fatal("G did not follow again")
+	}
+}
+
+func TestRecordingStaysAtItsBeginning(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(100)
+	m := newScreen(tr.st, 120, 36, Options{})
+	if got := selectedSeq(t, m); got != 1 {
+		t.Fatalf("row %d under the cursor", got)
+	}
+}
+
+func TestPauseFreezesTheViewOnly(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(20)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	press(m, "space")
+	body := func() string {
+		_, body, _ := strings.Cut(m.View(), "\n")
+		return body
+	}
+	before := body()
+	rows := tr.st.Snapshot().Rows
+	k.more(201, 30)
+	tr.requests(5)
+	came := tr.st.Snapshot().Rows - rows
+	for i := range 5 {
+		do(m, later(i+1))
+	}
+	if got := body(); got != before {
+		t.Errorf("the panes changed while paused:\n%s\nbefore:\n%s", got, before)
+	}
+	if want := fmt.Sprintf("PAUSED +%d", came); !strings.Contains(m.View(), want) {
+		t.Errorf("no %q in %q", want, strings.SplitN(m.View(), "\n", 2)[0])
+	}
+	// Moving about shows nothing that came since.
+	press(m, "g G j pgdown 2 G 1 G j 3")
+	if got := selectedSeq(t, m); got != rows {
+		t.Errorf("row %d under the cursor, %d was the newest at the pause", got, rows)
+	}
+	if m.strms.end != 20 || m.conns.end != 1 {
+		t.Errorf("%d streams, %d connections; at the pause 20 and 1", m.strms.end, m.conns.end)
+	}
+	press(m, "1 enter 3 G")
+	if got := selectedSeq(t, m); got != rows {
+		t.Errorf("narrowed: row %d under the cursor, %d was the newest at the pause", got, rows)
+	}
+	press(m, "esc esc space")
+	if m.conns.end != 2 || m.shown != m.now {
+		t.Error("the view did not catch up")
+	}
+}
+
+func TestFilter(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(20)
+	tr.requests(20)
+	m := newScreen(tr.st, 120, 36, Options{})
+	press(m, "/ 1 3")
+	if !strings.Contains(m.View(), "stream id: 13▏") {
+		t.Fatalf("no prompt on the screen:\n%s", m.View())
+	}
+	press(m, "enter")
+	if want := (store.View{Stream: 13, HasStream: true}); m.view != want {
+		t.Fatalf("view %+v", m.view)
+	}
+	if len(m.frames.entries) != 6 {
+		t.Fatalf("%d rows; two connections have three each of stream 13", len(m.frames.entries))
+	}
+	for _, e := range m.frames.entries {
+		if e.Header.StreamID != 13 {
+			t.Errorf("a row of stream %d", e.Header.StreamID)
+		}
+	}
+	press(m, "/ x enter")
+	if !m.prompting || !strings.Contains(m.View(), errNotStream.Error()) {
+		t.Error("the error is not on the screen")
+	}
+	press(m, "esc")
+	if m.prompting || m.view.Stream != 13 {
+		t.Error("esc did not leave everything as it was")
+	}
+	press(m, "/ backspace backspace enter")
+	if m.view != (store.View{}) {
+		t.Errorf("an empty filter left %+v", m.view)
+	}
+	if m.frames.end != tr.st.Snapshot().Rows {
+		t.Errorf("%d rows in sight", m.frames.end)
+	}
+}
+
+func TestParseFilter(t *testing.T) {
+	for s, want := range map[string]struct {
+		stream uint32
+		ok     bool
+		err    error
+	}{
+		"":             {},
+		"  ":           {},
+		"0":            {0, true, nil},
+		" 13 ":         {13, true, nil},
+		"2147483647":   {1<<31 - 1, true, nil},
+		"2147483648":   {err: errNotStream},
+		"-1":           {err: errNotStream},
+		"+1":           {err: errNotStream},
+		"0x10":         {err: errNotStream},
+		"1_000":        {err: errNotStream},
+		"13 or so":     {err: errNotStream},
+		"\u0661\u0662": {err: errNotStream},
+	} {
+		stream, ok, err := parseFilter(s)
+		if stream != want.stream || ok != want.ok || !errors.Is(err, want.err) {
+			t.Errorf("%q: %d, %v, %v", s, stream, ok, err)
+		}
+	}
+}
+
+func TestEnterNarrowsAndEscLeadsBack(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(20)
+	tr.requests(20)
+	m := newScreen(tr.st, 120, 36, Options{})
+	press(m, "j j j j j")
+	at := selectedSeq(t, m)
+
+	press(m, "1 j enter")
+	if m.view != (store.View{Conn: 2}) || m.focus != paneStreams || m.strms.conn != 2 {
+		t.Fatalf("view %+v, focus %d, streams of %v", m.view, m.focus, m.strms.conn)
+	}
+	press(m, "j j enter")
+	if m.view != (store.View{Conn: 2, Stream: 5, HasStream: true}) || m.focus != paneFrames {
+		t.Fatalf("view %+v, focus %d", m.view, m.focus)
+	}
+	if n := len(m.frames.entries); n != 3 {
+		t.Fatalf("%d rows of the stream", n)
+	}
+	press(m, "enter")
+	if m.focus != paneDetail {
+		t.Fatal("enter did not open the frame")
+	}
+	press(m, "esc")
+	if m.focus != paneFrames || !m.view.HasStream {
+		t.Fatal("esc did not lead back to the frames")
+	}
+	press(m, "esc")
+	if m.view != (store.View{Conn: 2}) || m.focus != paneStreams {
+		t.Fatalf("esc led to %+v, focus %d", m.view, m.focus)
+	}
+	press(m, "esc")
+	if m.view != (store.View{}) || m.focus != paneConns {
+		t.Fatalf("esc led to %+v, focus %d", m.view, m.focus)
+	}
+	if got := selectedSeq(t, m); got != at {
+		t.Errorf("row %d under the cursor, it was on %d", got, at)
+	}
+	press(m, "esc esc")
+	if m.view != (store.View{}) {
+		t.Error("esc with nothing to undo did something")
+	}
+}
+
+func TestOnlyThisStream(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(3)
+	tr.requests(30)
+	m := newScreen(tr.st, 120, 36, Options{})
+	press(m, "G k k k k s")
+	if m.view != (store.View{Conn: 2, Stream: 57, HasStream: true}) {
+		t.Fatalf("view %+v", m.view)
+	}
+	// The lists point at what was chosen.
+	if c := m.conns.selected(); c == nil || c.ID != 2 {
+		t.Errorf("connection under the cursor: %+v", c)
+	}
+	if s := m.strms.selected(); s == nil || s.ID != 57 {
+		t.Errorf("stream under the cursor: %+v", s)
+	}
+	press(m, "esc g s")
+	if m.view != (store.View{}) || !strings.Contains(m.View(), "belongs to no stream") {
+		t.Error("a row that opens a connection has no stream")
+	}
+}
+
+func TestStreamOfTheCommandLine(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(20)
+	m := newScreen(tr.st, 80, 24, Options{Stream: 5, HasStream: true})
+	if len(m.frames.entries) != 3 {
+		t.Fatalf("%d rows", len(m.frames.entries))
+	}
+	press(m, "esc")
+	if m.view != (store.View{}) {
+		t.Error("esc did not widen the view")
+	}
+}
+
+func TestEvictionUnderTheCursor(t *testing.T) {
+	tr := newTraffic(store.MinHistory)
+	k := tr.requests(100)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	press(m, "g j j")
+	if got := selectedSeq(t, m); got != 3 {
+		t.Fatalf("row %d under the cursor", got)
+	}
+	stream := uint32(201)
+	for tr.st.Snapshot().Evicted < 3 {
+		k.more(stream, 100)
+		stream += 200
+	}
+	do(m, later(1))
+	if got, first := selectedSeq(t, m), tr.st.Snapshot().Evicted+1; got != first {
+		t.Errorf("row %d under the cursor, the oldest is %d", got, first)
+	}
+	if !strings.Contains(m.View(), "was evicted") || !strings.Contains(m.View(), "evicted "+compact(m.now.Evicted)) {
+		t.Errorf("the screen does not say so:\n%s", m.View())
+	}
+	press(m, "j")
+	if strings.Contains(m.View(), "was evicted") {
+		t.Error("the notice is still there after a key")
+	}
+}
+
+// Connections leave the list when they are closed and their rows evicted; the
+// cursor stays with its own.
+func TestListCursorsStayWithTheirOwn(t *testing.T) {
+	tr := newTraffic(store.MinHistory)
+	for range 20 {
+		tr.requests(1).close()
+	}
+	keep := tr.requests(10)
+	m := newScreen(tr.st, 120, 36, Options{})
+	press(m, "1 G k k j j")
+	m.conns.follow = false
+	if c := m.conns.selected(); c == nil || c.ID != keep.id {
+		t.Fatalf("connection under the cursor: %+v", c)
+	}
+	press(m, "2 j j j j j j j j j")
+	stream := uint32(21)
+	for i := 1; m.st.NumConns() > 1; i++ {
+		keep.more(stream, 100)
+		stream += 200
+		do(m, later(i))
+		if c := m.conns.selected(); c == nil || c.ID != keep.id {
+			t.Fatalf("connection under the cursor: %+v", c)
+		}
+		held, ok := tr.st.Stream(keep.id, 19)
+		if s := m.strms.selected(); ok && (s == nil || s.ID != held.ID) {
+			t.Fatalf("stream under the cursor: %+v", s)
+		}
+	}
+}
+
+func TestNothingIsDrawnWhereNothingChanged(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(10)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	m.View()
+	do(m, later(1000), later(1001))
+	m.View()
+	do(m, later(1002))
+	if m.dirty {
+		t.Error("a tick without news asks for a new screen")
+	}
+	k.more(101, 1)
+	do(m, later(1003))
+	if !m.dirty {
+		t.Error("a tick with news does not")
+	}
+}
+
+func TestResize(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	press(m, "j j j j j j j j j")
+	at := selectedSeq(t, m)
+	for _, size := range [][2]int{{80, 24}, {1, 1}, {0, 0}, {200, 60}, {-1, -5}, {10, 3}, {3, 10}, {1000, 2}, {2, 500}, {120, 36}} {
+		do(m, tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		if err := checkScreen(m); err != nil {
+			t.Errorf("%v: %v", size, err)
+		}
+	}
+	if got := selectedSeq(t, m); got != at {
+		t.Errorf("row %d under the cursor, it was on %d", got, at)
+	}
+}
+
+func TestBeforeTheFirstSize(t *testing.T) {
+	m := New(sample(t).st, Options{Renderer: renderer(false)})
+	if m.Init() == nil {
+		t.Error("no clock")
+	}
+	do(m, later(0))
+	press(m, "j G enter esc / 1 enter ? 1 2 3 4 tab space q")
+	if v := m.View(); v != "" {
+		t.Errorf("a screen without a size shows %q", v)
+	}
+}
+
+func TestFocus(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	for _, step := range []struct {
+		keys string
+		want paneID
+	}{{"", paneFrames}, {"tab", paneDetail}, {"tab", paneConns}, {"shift+tab", paneDetail}, {"1", paneConns}, {"2", paneStreams}, {"4", paneDetail}, {"3", paneFrames}} {
+		if press(m, step.keys); m.focus != step.want {
+			t.Errorf("%q focused %d, want %d", step.keys, m.focus, step.want)
+		}
+	}
+}
+
+func click(x, y int) tea.MouseMsg {
+	return tea.MouseMsg{X: x, Y: y, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft}
+}
+
+func TestMouse(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(100)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	frames := m.lay.boxes[2]
+	top := m.frames.top
+	// The first row is below the edge and the column titles.
+	do(m, click(frames.x+5, frames.y+2))
+	if m.frames.cursor != top || m.frames.follow || m.focus != paneFrames {
+		t.Errorf("a click on the first row: cursor %d, top %d, follow %v", m.frames.cursor, top, m.frames.follow)
+	}
+	do(m, click(frames.x+5, frames.y+2))
+	if m.focus != paneDetail {
+		t.Error("a second click did not open the row")
+	}
+	do(m, tea.MouseMsg{X: frames.x + 5, Y: frames.y + 5, Action: tea.MouseActionPress, Button: tea.MouseButtonWheelUp})
+	if m.frames.top != top-wheelLines {
+		t.Errorf("the wheel went from %d to %d", top, m.frames.top)
+	}
+	do(m, click(2, 3))
+	if m.focus != paneConns {
+		t.Error("a click did not focus the connections")
+	}
+	do(m, tea.WindowSizeMsg{Width: 80, Height: 24})
+	before, _, _ := strings.Cut(strings.Split(m.View(), "\n")[1], "2 Streams")
+	do(m, click(width(before), 1))
+	if m.focus != paneStreams {
+		t.Errorf("a click on the tab of the streams focused %d", m.focus)
+	}
+	for y := -1; y < 30; y++ {
+		for _, x := range []int{-1, 0, 1, 40, 79, 80, 1000} {
+			do(m, click(x, y))
+		}
+	}
+}
+
+func TestQuit(t *testing.T) {
+	quits := func(m *Model, msg tea.Msg) bool {
+		_, cmd := m.Update(msg)
+		if cmd == nil {
+			return false
+		}
+		_, ok := cmd().(tea.QuitMsg)
+		return ok
+	}
+	m := newScreen(sample(t).st, 80, 24, Options{})
+	if !quits(m, keyMsg("q")) || !quits(m, keyMsg("ctrl+c")) {
+		t.Error("q and ^c do not quit")
+	}
+	press(m, "/")
+	if quits(m, keyMsg("q")) {
+		t.Error("q quits while a line is typed")
+	}
+	if !quits(m, keyMsg("ctrl+c")) {
+		t.Error("^c does not quit while a line is typed")
+	}
+	press(m, "esc ?")
+	if !quits(m, keyMsg("q")) {
+		t.Error("q does not quit from the help")
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	var st Status
+	tr := newTraffic(0)
+	tr.requests(1)
+	m := newScreen(tr.st, 120, 36, Options{Live: true, Status: func() Status { return st }})
+	line := func(i int) string { return strings.Split(m.View(), "\n")[i] }
+	if !strings.Contains(line(0), "● LIVE") || !strings.Contains(line(0), "lost 0") {
+		t.Errorf("%q", line(0))
+	}
+	st.LostBytes = 12345
+	do(m, later(1))
+	if !strings.Contains(line(0), "LOST 12,345 octets") {
+		t.Errorf("%q", line(0))
+	}
+	st.Text = "OpenSSL: 2 processes"
+	do(m, later(2))
+	if !strings.Contains(line(35), st.Text) {
+		t.Errorf("%q", line(35))
+	}
+	st.Err = errors.New("the \x1b[2Jring is gone")
+	st.Done = true
+	do(m, later(3))
+	if !strings.Contains(line(0), "■ ENDED") || !strings.Contains(line(35), "␛[2Jring is gone") {
+		t.Errorf("%q %q", line(0), line(35))
+	}
+	for w := 1; w < 200; w++ {
+		do(m, tea.WindowSizeMsg{Width: w, Height: 30})
+		if w >= 12 && !strings.Contains(line(0), "LOST") {
+			t.Errorf("%d cells: what was lost is not on the screen: %q", w, line(0))
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r rateMeter
+	at := time.Unix(1000, 0)
+	for i := range 120 { // 3,000 frames/s for four seconds
+		r.sample(at.Add(time.Duration(i)*tickInterval), uint64(i)*100)
+	}
+	if r.shown < 2900 || r.shown > 3100 {
+		t.Errorf("%d frames/s shown of 3,000", r.shown)
+	}
+	for i := 120; i < 240; i++ {
+		r.sample(at.Add(time.Duration(i)*tickInterval), 12000)
+	}
+	if r.shown != 0 {
+		t.Errorf("%d frames/s shown after four seconds of nothing", r.shown)
+	}
+	if len(r.samples) > 40 {
+		t.Errorf("%d samples kept", len(r.samples))
+	}
+}
+
+// Every key of the map is in the help.
+func TestHelpNamesEveryKey(t *testing.T) {
+	m := newScreen(sample(t).st, 80, 24, Options{})
+	press(m, "?")
+	help := m.View()
+	for _, g := range m.keys.groups() {
+		for _, b := range g.keys {
+			if !strings.Contains(help, b.Help().Key) || !strings.Contains(help, b.Help().Desc) {
+				t.Errorf("%q is not on the screen", b.Help())
+			}
+		}
+	}
+	for _, keys := range []string{"?", "esc"} {
+		if press(m, keys); m.helping {
+			t.Errorf("%s does not close the help", keys)
+		}
+		press(m, "?")
+	}
+	// Where it does not fit it can be scrolled.
+	do(m, tea.WindowSizeMsg{Width: 40, Height: 10})
+	seen := m.View()
+	for range 60 {
+		press(m, "j")
+		seen += m.View()
+	}
+	if !strings.Contains(seen, m.keys.Quit.Help().Key) || !slices.ContainsFunc(legend(), func(l [2]string) bool { return strings.Contains(seen, l[1]) }) {
+		t.Error("the end of the help cannot be reached")
+	}
+}
