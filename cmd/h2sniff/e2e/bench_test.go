@@ -28,11 +28,11 @@ func BenchmarkNginx(b *testing.B) {
 	}{{"1KB", 1 << 10, 20000}, {"16KB", 16 << 10, 10000}, {"1MB", 1 << 20, 500}} {
 		b.Run(size.name, func(b *testing.B) {
 			nginx := startNginx(b, 2)
-			nginx.file(b, "body", size.octets)
+			nginx.file(b, "payload", size.octets)
 			for b.Loop() {
 				var without, with []float64
 				var lost uint64
-				load := func() float64 { return h2load(b, nginx.url("/body"), size.requests) }
+				load := func() float64 { return h2load(b, nginx.url("/payload"), size.requests) }
 				load() // warms caches
 				for range rounds {
 					without = append(without, load())
