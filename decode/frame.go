@@ -51,7 +51,7 @@ func (d *direction) unfinished() {
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: d.last,
 		Header: d.h, Payload: d.buf, Missing: d.missing}
-	if row.Err = checkHeader(d.h); row.Err == nil {
+	if row.Err = d.checkHeader(d.h); row.Err == nil {
 		row.Err = errConnectionEnded
 	}
 	c.out()
@@ -71,16 +71,21 @@ func (d *direction) next() {
 	d.buf = d.buf[:0]
 }
 
+// checkHeader finds what a frame header shows to be malformed here.
+func (d *direction) checkHeader(h FrameHeader) *FrameError {
+	if h.Length > d.maxFrame && d.reverse().settingsKnown() {
+		return errFrameSize
+	}
+	return checkHeader(h)
+}
+
 // judge finds what is malformed, decodes the field block and follows the
 // settings.
 func (d *direction) judge(row *Row) {
 	h := row.Header
 	rev := d.reverse()
-	if row.Err = checkHeader(h); row.Err == nil && row.Missing == 0 {
+	if row.Err = d.checkHeader(h); row.Err == nil && row.Missing == 0 {
 		row.Err = checkPayload(h, row.Payload)
-	}
-	if h.Length > d.maxFrame && row.Err == nil && rev.settingsKnown() {
-		row.Err = errFrameSize
 	}
 	if d.frames == 0 && d.fromStart && !d.damaged && row.Err == nil &&
 		(h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)) {

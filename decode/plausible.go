@@ -61,6 +61,55 @@ func plausible(h FrameHeader, longest uint32) bool {
 	return h.Flags&^flags == 0
 }
 
+// Evidence is counted in bits, roughly: how unlikely it is to find the same in
+// the worst of what is no header, octets that are mostly zero and otherwise
+// small numbers. In those anything passes for DATA.
+const (
+	evidenceOfEnd  = 4 // a frame ends where a call ends
+	evidenceOfCall = 2 // and the chain began where one begins
+)
+
+// evidence is that of a plausible header, behind frames of stream.
+func evidence(h FrameHeader, stream uint32) int {
+	switch h.Type {
+	case http2.FrameData:
+		bits := 2
+		if h.StreamID == stream {
+			bits += 5
+		}
+		if h.Length == defaultMaxFrameSize {
+			bits += 4
+		}
+		return bits
+	case http2.FrameHeaders:
+		if h.Flags.Has(http2.FlagHeadersEndHeaders) {
+			return 9
+		}
+		return 5
+	case http2.FrameSettings:
+		if h.Flags.Has(http2.FlagSettingsAck) {
+			return 10
+		}
+		return 6
+	case http2.FramePing, http2.FrameWindowUpdate, http2.FrameRSTStream, http2.FramePriority:
+		return 10
+	case http2.FrameGoAway, http2.FrameContinuation, http2.FramePushPromise, FrameAltSvc, FrameOrigin, FramePriorityUpdate:
+		return 5
+	}
+	return 0
+}
+
+// payloadEvidence is that of the whole payload, found plausible, of a frame.
+func payloadEvidence(h FrameHeader) int {
+	switch h.Type {
+	case http2.FrameHeaders, http2.FramePushPromise:
+		return int(min(h.Length, 8))
+	case http2.FrameSettings:
+		return int(min(h.Length, 12))
+	}
+	return 0
+}
+
 // plausiblePayload tells the same of a whole payload whose header is plausible.
 func plausiblePayload(h FrameHeader, p []byte) bool {
 	if checkPayload(h, p) != nil {
@@ -108,6 +157,9 @@ func plausibleBlock(p []byte, whole bool) bool {
 			s, huff, next, err := hpackString(p, at)
 			if err != nil {
 				return err == errIncompleteRep && !whole
+			}
+			if strings == 2 && len(s) == 0 {
+				return false // no name
 			}
 			if huff {
 				var ok bool

@@ -36,9 +36,9 @@ type candidate struct {
 	last   uint64 // where the newest header of the chain stands
 	next   uint64 // where the chain's next header must stand
 	h      FrameHeader
-	n      int    // headers in the chain that are evidence
-	weight int    // how much of it
-	weak   bool   // the chain is one DATA header that needs a second of its stream
+	score  int    // the chain's evidence, see evidence
+	stream uint32 // of the last frame in the chain that had one
+	weak   bool   // the chain is one DATA header, and needs a second of its stream
 	open   uint32 // stream of a field block that the chain leaves open, or 0
 	atCall bool   // a call begins at start
 }
@@ -95,7 +95,7 @@ func (d *direction) search(call []byte, atCall, endCall bool) {
 // is good enough.
 func (d *direction) look(endCall bool) {
 	d.scan()
-	if best := d.best(endCall, 0); best != nil {
+	if best := d.best(endCall, false); best != nil {
 		d.comeInStep(best.start)
 		return
 	}
@@ -109,7 +109,7 @@ func (d *direction) searchLast() {
 	if d.state != dirHunt {
 		return
 	}
-	if best := d.best(true, 1); best != nil {
+	if best := d.best(true, true); best != nil {
 		d.comeInStep(best.start)
 	}
 }
@@ -276,9 +276,10 @@ func (d *direction) advance(pos uint64, b []byte) bool {
 			if reserved || !c.continues(hd, d.longest(hd)) || !d.payloadPlausible(&c) {
 				continue
 			}
+			c.score += payloadEvidence(c.h)
 			c.follow(pos, hd)
 			if met >= 0 {
-				if m := &kept[met]; c.weight > m.weight {
+				if m := &kept[met]; c.score > m.score {
 					*m = c
 				}
 				continue
@@ -293,21 +294,15 @@ func (d *direction) advance(pos uint64, b []byte) bool {
 
 // follow adds a header to the chain.
 func (c *candidate) follow(pos uint64, h FrameHeader) {
-	c.weak = c.weak && c.n == 0
+	c.weak = c.weak && c.next == 0
+	c.score += evidence(h, c.stream)
 	c.last, c.h = pos, h
 	c.next = pos + frameHeaderSize + uint64(h.Length)
-	if known(h.Type) && h.Length <= defaultMaxFrameSize {
-		c.n++
+	if h.StreamID != 0 {
+		c.stream = h.StreamID
 	}
 	switch h.Type {
-	case http2.FrameData:
-		c.weight++
-	default:
-		if known(h.Type) {
-			c.weight += 3 // its payload is checked too
-		}
 	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
-		c.weight += 2
 		c.open = h.StreamID
 		if h.Flags.Has(http2.FlagHeadersEndHeaders) { // the same bit in all three
 			c.open = 0
@@ -323,54 +318,62 @@ func (c *candidate) continues(h FrameHeader, longest uint32) bool {
 	if !known(h.Type) {
 		return h.Length <= longest
 	}
-	// What moved its start past the window has no block to tell of.
-	return plausible(h, longest) && (h.Type != http2.FrameContinuation || c.n == 0)
+	return plausible(h, longest) && h.Type != http2.FrameContinuation
 }
 
 // payloadPlausible judges the newest frame of a chain where the window holds
 // it whole, and holds it to be plausible otherwise.
 func (d *direction) payloadPlausible(c *candidate) bool {
 	from := c.last + frameHeaderSize
-	if c.last < d.win.base || c.next > d.win.end() || c.n == 0 {
+	if c.last < d.win.base || c.next > d.win.end() {
 		return true
 	}
 	return plausiblePayload(c.h, d.win.buf[from-d.win.base:c.next-d.win.base])
 }
 
 // best gives the candidate that has enough evidence and the most of it, or
-// nil. less lowers what is enough.
-func (d *direction) best(endCall bool, less int) *candidate {
+// nil. last says that there will be no more.
+func (d *direction) best(endCall, last bool) *candidate {
 	var best *candidate
-	if d.conn.proto != HTTP2 {
-		less--
-	}
+	most := 0
 	end := d.win.end()
 	for i := range d.hunt.cands {
 		c := &d.hunt.cands[i]
-		if c.start > end {
+		if c.start > end || c.weak {
 			continue
 		}
-		exact := endCall && c.next == end
-		enough := false
-		switch {
-		case c.atCall && exact:
-			enough = c.n >= 1
-		case c.atCall:
-			enough = c.n >= 2
-		case exact:
-			enough = c.n >= 2-less
-		default:
-			enough = c.n >= 3-less
+		score, exact := c.score, endCall && c.next == end
+		if exact {
+			if !d.payloadPlausible(c) {
+				continue
+			}
+			score += payloadEvidence(c.h) + evidenceOfEnd
+			if c.atCall {
+				score += evidenceOfCall
+			}
 		}
-		if !enough || c.weak || (best != nil && c.weight <= best.weight) {
-			continue
+		if score >= d.enough(c, last && exact) && score > most {
+			best, most = c, score
 		}
-		if exact && !d.payloadPlausible(c) {
-			continue
-		}
-		best = c
 	}
 	return best
+}
+
+// enough is the score that a candidate needs. At the beginning of a call it
+// needs less than at any other octet, of which there are many.
+// So it does if its chain ends where the direction does.
+func (d *direction) enough(c *candidate, last bool) int {
+	need := 30
+	if c.atCall {
+		need = 12
+	}
+	if d.conn.proto == HTTP2 {
+		need -= need / 4
+		if last {
+			need = min(need, 12)
+		}
+	}
+	return need
 }
 
 // longest is the longest payload that a frame with this header may have.
