@@ -789,9 +789,13 @@ int process_exit(u64 *ctx)
 }
 
 SEC("raw_tracepoint/sched_process_exec")
-int process_exec(void *ctx)
+int process_exec(u64 *ctx)
 {
-	(void)ctx;
-	forget_thread(bpf_get_current_pid_tgid(), true);
+	u64 id = bpf_get_current_pid_tgid();
+	/* A thread that is not the leader takes the leader's id as it executes. */
+	u64 before = (id >> 32 << 32) | (u32)ctx[1];
+	if (before != id)
+		bpf_map_delete_elem(&threads, &before);
+	forget_thread(id, true);
 	return 0;
 }

@@ -164,6 +164,7 @@ type Stats struct {
 	LostEvents uint64 // events dropped for want of buffer space
 	LostBytes  uint64 // octets in them, as far as positions have told
 	NotCopied  uint64 // octets known of but not copied
+	Missed     uint64 // calls that could not be followed: what they moved is not known
 }
 
 // Source yields events. Read and Close may be called from different

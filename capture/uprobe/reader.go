@@ -123,7 +123,6 @@ func (r *Reader) checkDrops() {
 		return
 	}
 	r.dropped = dropped
-	r.stats.lostEvents.Store(dropped)
 	r.assembler.order.release()
 }
 
@@ -139,10 +138,15 @@ func (r *Reader) Ignore(id capture.ConnID) {
 
 // Stats implements capture.Source.
 func (r *Reader) Stats() capture.Stats {
-	if dropped, err := r.objs.Count(bpf.Dropped); err == nil {
-		r.stats.lostEvents.Store(dropped)
+	s := r.stats.snapshot()
+	for counter, value := range map[bpf.Counter]*uint64{
+		bpf.Dropped: &s.LostEvents, bpf.TooDeep: &s.Missed, bpf.NoState: &s.Missed,
+	} {
+		if n, err := r.objs.Count(counter); err == nil {
+			*value += n
+		}
 	}
-	return r.stats.snapshot()
+	return s
 }
 
 // Finish makes Read return what is still queued and then io.EOF. Call it when
@@ -182,7 +186,7 @@ func commOf(pid uint32) string {
 
 // stats are the counters behind capture.Stats.
 type stats struct {
-	events, bytes, lostEvents, lostBytes, notCopied atomic.Uint64
+	events, bytes, lostBytes, notCopied atomic.Uint64
 }
 
 func (s *stats) add(ev *capture.Event) {
@@ -195,7 +199,6 @@ func (s *stats) add(ev *capture.Event) {
 
 func (s *stats) snapshot() capture.Stats {
 	return capture.Stats{
-		Events: s.events.Load(), Bytes: s.bytes.Load(),
-		LostEvents: s.lostEvents.Load(), LostBytes: s.lostBytes.Load(), NotCopied: s.notCopied.Load(),
+		Events: s.events.Load(), Bytes: s.bytes.Load(), LostBytes: s.lostBytes.Load(), NotCopied: s.notCopied.Load(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -33,7 +34,10 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		p.after, consume = printer.print, nil
 	}
 	err = runSession(ctx, s, p, consume)
-	printer.summary(std.stderr, s.Stats().LostBytes, s.Stats().NotCopied)
+	summarise(std.stderr, st.Snapshot(), s.Stats())
+	if printer.missed > 0 {
+		fmt.Fprintf(std.stderr, "h2sniff: %d rows left the history before they could be printed: raise --history, or read the lines faster\n", printer.missed)
+	}
 	return errors.Join(err, s.Close())
 }
 
@@ -45,7 +49,7 @@ type printer struct {
 	stream streamFlag
 	// conns is what the rows printed so far have said of each connection, so
 	// that a line depends on nothing but the lines before it.
-	conns map[capture.ConnID]*store.ConnSummary
+	conns  map[capture.ConnID]*store.ConnSummary
 	next   uint64 // ordinal in the store of the first row not yet printed
 	missed uint64 // rows evicted before they could be printed
 	limit  uint64 // frames; 0 for no limit
@@ -128,14 +132,25 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 	return *c
 }
 
-func (p *printer) summary(w io.Writer, lost, notCopied uint64) {
-	s := p.store.Snapshot()
-	fmt.Fprintf(w, "h2sniff: %d frames, %d bytes, %d connections, %d bytes lost", s.Frames, s.Bytes, s.Conns, lost)
-	if notCopied > 0 {
-		fmt.Fprintf(w, ", %d not copied", notCopied)
+// summarise says what a session came to.
+func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats) {
+	fmt.Fprintf(w, "h2sniff: %s, %d bytes, %s, %d bytes lost",
+		plural(snap.Frames, "frame"), snap.Bytes, plural(uint64(snap.Conns), "connection"), stats.LostBytes)
+	if stats.NotCopied > 0 {
+		fmt.Fprintf(w, ", %d not copied", stats.NotCopied)
 	}
-	if p.missed > 0 {
-		fmt.Fprintf(w, "; %d rows left the history (--history) before they could be printed", p.missed)
+	if stats.Missed > 0 {
+		fmt.Fprintf(w, ", %s not followed", plural(stats.Missed, "call"))
 	}
 	fmt.Fprintln(w)
+}
+
+func plural[N int | uint64](n N, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "ss"):
+		return fmt.Sprintf("%d %ses", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // options are what the command line says.
@@ -78,7 +76,7 @@ prints lines like "h2sniff dump".`,
 			if err := o.check(cmd.Flags()); err != nil {
 				return err
 			}
-			if f, ok := std.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			if isTerminal(std.out) {
 				return runTUI(cmd.Context(), &o, std)
 			}
 			return runDump(cmd.Context(), &o, std)

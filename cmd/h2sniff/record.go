@@ -38,9 +38,7 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	if err == nil {
 		err = tee.Err()
 	}
-	snap := st.Snapshot()
-	fmt.Fprintf(std.stderr, "h2sniff: %d frames, %d bytes, %d connections, %d bytes lost\n",
-		snap.Frames, snap.Bytes, snap.Conns, stats.LostBytes)
+	summarise(std.stderr, st.Snapshot(), stats)
 	if how := tee.DecodeAs(); how != "" && o.write != "-" && err == nil {
 		fmt.Fprintf(std.stderr, "h2sniff: to read it elsewhere: tshark -r %s %s\n", o.write, how)
 	}

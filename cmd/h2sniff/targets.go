@@ -229,7 +229,7 @@ func (t *targets) enabled() []string {
 		if n == 0 && t.perProcess(lib) {
 			continue // placed in case a process loads it
 		}
-		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process", "processes")))
+		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process")))
 	}
 	slices.Sort(out)
 	return out
@@ -285,16 +285,16 @@ func (t *targets) status() string {
 	if len(names) == 0 {
 		names = []string{"no TLS library yet"}
 	}
-	text := fmt.Sprintf("%s, %s", strings.Join(names, "+"), plural(len(t.processes), "process", "processes"))
+	text := fmt.Sprintf("%s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))
 	if n := len(t.failures); n > 0 {
-		text += ", " + plural(n, "problem", "problems")
+		text += ", " + plural(n, "problem")
 	}
 	return text
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+// problems are what could not be attached to, and why.
+func (t *targets) problems() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.failures)
 }

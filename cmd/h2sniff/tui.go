@@ -5,21 +5,30 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
 	"h2sniff/decode/store"
 	"h2sniff/tui"
+
+	"golang.org/x/term"
 )
 
 // runTUI shows the user interface until the user quits or ctx ends.
 func runTUI(ctx context.Context, o *options, std stdio) error {
-	if len(o.command) > 0 {
-		// The screen is taken: the command gets no terminal to read from or
-		// write to.
-		std.in, std.stderr = nil, nil
+	// What is said about attaching would tear the screen, unless standard
+	// error goes elsewhere; problems are told when the screen is given back.
+	report, onScreen := std.stderr, isTerminal(std.stderr)
+	if onScreen {
+		report = io.Discard
 	}
-	s, err := openSession(ctx, o, std, io.Discard, nil)
+	command := std
+	if len(o.command) > 0 {
+		// The command gets no terminal to read from or write to either.
+		command.in, command.stderr = nil, nil
+	}
+	s, err := openSession(ctx, o, command, report, nil)
 	if err != nil {
 		return err
 	}
@@ -31,7 +40,17 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 			Source: s.name, Live: s.live != nil, Start: s.start, Status: s.status(done),
 		}, os.Stdin, os.Stdout)
 	})
+	if s.live != nil && onScreen {
+		for _, problem := range s.live.targets.problems() {
+			fmt.Fprintf(std.stderr, "h2sniff: %s\n", problem)
+		}
+	}
 	return errors.Join(err, s.Close())
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // status tells the user interface about the source.
