@@ -136,7 +136,7 @@ func TestFloodLeavesNothingBehind(t *testing.T) {
 }
 
 func TestRowLargerThanASegment(t *testing.T) {
-	s := New(Options{History: 64 << 20}) // segments of 1 MiB
+	s := New(Options{History: 64 << 20}) // segments of 256 KiB
 	large := bytes.Repeat([]byte("0123456789abcdef"), 10<<16)
 	s.Append(frame(1, 1, http2.FrameData, 0, "before"))
 	for _, n := range []int{1 << 20, 10 << 20, len(large)} {

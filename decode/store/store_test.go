@@ -192,7 +192,7 @@ func (m *naive) check(t *rapid.T, s *Store) {
 func small(segment int, segments int64) *Store {
 	s := New(Options{})
 	s.segBytes = segment
-	s.limit = int64(segment)*segments + 64<<10 // beside tables and summaries
+	s.limit = int64(segment)*segments + 128<<10 // beside tables and summaries
 	s.segs = nil
 	s.open(segment)
 	return s
@@ -202,7 +202,7 @@ func TestViewsEqualAFilter(t *testing.T) {
 	evictions := 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := small(rapid.SampledFrom([]int{600, 3000, 20000}).Draw(t, "segment"), rapid.Int64Range(1, 8).Draw(t, "segments"))
-		s.limit -= rapid.Int64Range(0, 62<<10).Draw(t, "less")
+		s.limit -= rapid.Int64Range(0, 126<<10).Draw(t, "less")
 		m := naive{ordinal: make(map[View]map[uint64]uint64)}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for range rapid.IntRange(1, 40).Draw(t, "rows") {

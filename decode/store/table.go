@@ -19,9 +19,42 @@ func (h hasher) sum(key uint64) uint32 {
 }
 
 // table maps 64-bit keys to 32-bit values. Unlike a Go map it holds no
-// pointers for certain, its size can be counted, and it shrinks.
+// pointers beside those to its parts, its size can be counted, and it
+// shrinks. It is made of parts so that growing, which is done a part at a
+// time, never holds up the writer for long.
 type table struct {
 	h     hasher
+	parts [64]tablePart
+	slots int // of all parts
+}
+
+func (t *table) bytes() int64 { return int64(t.slots) * slotSize }
+
+func (t *table) part(hash uint32) *tablePart { return &t.parts[hash>>26] }
+
+func (t *table) get(key uint64) (uint32, bool) {
+	hash := t.h.sum(key)
+	return t.part(hash).get(key, hash)
+}
+
+func (t *table) put(key uint64, val uint32) {
+	hash := t.h.sum(key)
+	p := t.part(hash)
+	t.slots -= len(p.slots)
+	p.put(key, hash, val)
+	t.slots += len(p.slots)
+}
+
+func (t *table) del(key uint64) {
+	hash := t.h.sum(key)
+	p := t.part(hash)
+	t.slots -= len(p.slots)
+	p.del(key, hash)
+	t.slots += len(p.slots)
+}
+
+// tablePart is a hash table with linear probing.
+type tablePart struct {
 	slots []slot // a power of two, or none
 	n     int
 }
@@ -34,14 +67,12 @@ type slot struct {
 
 const slotSize = 16
 
-func (t *table) bytes() int64 { return int64(cap(t.slots)) * slotSize }
-
-func (t *table) get(key uint64) (uint32, bool) {
+func (t *tablePart) get(key uint64, hash uint32) (uint32, bool) {
 	if t.n == 0 {
 		return 0, false
 	}
 	mask := uint32(len(t.slots) - 1)
-	for i := t.h.sum(key) & mask; ; i = (i + 1) & mask {
+	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &t.slots[i]
 		if s.val == 0 {
 			return 0, false
@@ -52,11 +83,10 @@ func (t *table) get(key uint64) (uint32, bool) {
 	}
 }
 
-func (t *table) put(key uint64, val uint32) {
+func (t *tablePart) put(key uint64, hash, val uint32) {
 	if (t.n+1)*4 > len(t.slots)*3 {
-		t.resize(max(16, len(t.slots)*2))
+		t.resize(max(4, len(t.slots)*2))
 	}
-	hash := t.h.sum(key)
 	mask := uint32(len(t.slots) - 1)
 	i := hash & mask
 	for t.slots[i].val != 0 {
@@ -70,12 +100,12 @@ func (t *table) put(key uint64, val uint32) {
 	t.n++
 }
 
-func (t *table) del(key uint64) {
+func (t *tablePart) del(key uint64, hash uint32) {
 	if t.n == 0 {
 		return
 	}
 	mask := uint32(len(t.slots) - 1)
-	i := t.h.sum(key) & mask
+	i := hash & mask
 	for {
 		if t.slots[i].val == 0 {
 			return
@@ -95,12 +125,12 @@ func (t *table) del(key uint64) {
 	}
 	t.slots[i] = slot{}
 	t.n--
-	if len(t.slots) > 64 && t.n*8 < len(t.slots) {
+	if len(t.slots) > 16 && t.n*8 < len(t.slots) {
 		t.resize(len(t.slots) / 4)
 	}
 }
 
-func (t *table) resize(size int) {
+func (t *tablePart) resize(size int) {
 	old := t.slots
 	t.slots = make([]slot, size)
 	mask := uint32(size - 1)
