@@ -18,9 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollInterval is the deadline on the reader: the kernel side wakes it only
-// when much is queued.
-const pollInterval = 5 * time.Millisecond
+// The kernel side wakes the reader only when much is queued. Otherwise it looks
+// at the ring at each deadline: often while records come, seldom when none has
+// come for idleAfter deadlines, so that an idle h2sniff costs next to nothing.
+const (
+	pollInterval     = 5 * time.Millisecond
+	idlePollInterval = 30 * time.Millisecond
+	idleAfter        = 100
+)
 
 // checkEvery is the number of records after which a busy reader looks for
 // drops; an idle one does at each deadline.
@@ -38,6 +43,7 @@ type Reader struct {
 	out       []capture.Event
 	next      int
 	records   uint64
+	idle      int // deadlines since the last record
 	dropped   uint64
 	ended     bool
 }
@@ -86,12 +92,20 @@ func (r *Reader) Read(ev *capture.Event) error {
 }
 
 func (r *Reader) fill() error {
-	r.ring.SetDeadline(time.Now().Add(pollInterval))
+	interval := pollInterval
+	if r.idle > idleAfter {
+		interval = idlePollInterval
+	}
+	r.ring.SetDeadline(time.Now().Add(interval))
 	err := r.ring.ReadInto(&r.raw)
 	switch {
 	case err == nil:
+		r.idle = 0
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		r.checkDrops()
+		r.idle++
+		if len(r.assembler.order.queue) > 0 {
+			r.checkDrops()
+		}
 		return nil
 	case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
 		r.ended = true
