@@ -18,7 +18,10 @@ type chooser struct {
 	*finder
 	sel  Selection
 	self int
-	bin  *program // nil without Selection.Binary
+	// starts tells, of the selected pids, which process each meant at the
+	// beginning: another may have the pid later.
+	starts map[int]uint64
+	bin    *program // nil without Selection.Binary
 }
 
 // program is the file of Selection.Binary.
@@ -33,7 +36,7 @@ func newChooser(s Selection, o Options) (*chooser, error) {
 		return nil, err
 	}
 	s = s.normalised()
-	c := &chooser{finder: newFinder(s, o.Wanted), sel: s, self: os.Getpid()}
+	c := &chooser{finder: newFinder(s, o.Wanted), sel: s, self: os.Getpid(), starts: make(map[int]uint64)}
 	for _, pid := range s.PIDs {
 		if err := c.checkPID(pid); err != nil {
 			return nil, err
@@ -61,6 +64,7 @@ func newChooser(s Selection, o Options) (*chooser, error) {
 	return c, nil
 }
 
+// checkPID makes sure that a selected pid is that of a process.
 func (c *chooser) checkPID(pid int) error {
 	if pid == c.self {
 		return &ProcessError{PID: pid, Err: ErrSelf}
@@ -75,11 +79,16 @@ func (c *chooser) checkPID(pid int) error {
 	if l := leader(pid); l != pid && l != 0 {
 		return &ProcessError{PID: pid, Leader: l, Err: ErrNoProcess}
 	}
+	c.starts[pid] = st.start
 	return nil
 }
 
 // meetsPIDs and meetsComm report whether a process meets those by itself.
-func (c *chooser) meetsPIDs(pid int) bool     { return slices.Contains(c.sel.PIDs, pid) }
+func (c *chooser) meetsPIDs(pid int, st stat) bool {
+	start, ok := c.starts[pid]
+	return ok && start == st.start
+}
+
 func (c *chooser) meetsComm(comm string) bool { return c.sel.Comm != "" && comm == c.sel.Comm }
 
 // inTree reports whether having met those is enough for descent.

@@ -65,7 +65,7 @@ func (x *watch) until(what string, match func(Event) bool) (before []Event) {
 				return x.seen[:len(x.seen)-1]
 			}
 		case <-late:
-			x.t.Fatalf("no %s; seen %+v", what, x.seen)
+			x.t.Fatalf("no %s; seen %d events, last %+v", what, len(x.seen), x.seen[max(0, len(x.seen)-8):])
 		}
 	}
 }

@@ -52,6 +52,16 @@ const (
 // *ProcError or a *WatchError. Cancelling ctx ends it: the channel is closed
 // when everything is released, which the caller must wait for.
 func Watch(ctx context.Context, s Selection, o Options) (*Watcher, error) {
+	w, err := newWatcher(ctx, s, o)
+	if err != nil {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+// newWatcher opens everything, so that nothing is missed from here on.
+func newWatcher(ctx context.Context, s Selection, o Options) (*Watcher, error) {
 	c, err := newChooser(s, o)
 	if err != nil {
 		return nil, err
@@ -65,7 +75,6 @@ func Watch(ctx context.Context, s Selection, o Options) (*Watcher, error) {
 		w.close()
 		return nil, err
 	}
-	go w.run()
 	return w, nil
 }
 
