@@ -25,6 +25,7 @@ type row struct {
 	Seq      uint64    `json:"seq"`
 	Time     time.Time `json:"time"`
 	TimeEnd  time.Time `json:"time_end"`
+	Elapsed  float64   `json:"elapsed"`
 	Conn     string    `json:"conn"`
 	PID      int       `json:"pid"`
 	TID      int       `json:"tid"`
@@ -43,7 +44,9 @@ type row struct {
 	Headers  []header  `json:"headers"`
 	Error    any       `json:"error"`
 	Bytes    uint64    `json:"bytes"`
+	Reason   string    `json:"reason"`
 	Data     []byte    `json:"data"`
+	Payload  []byte    `json:"payload"`
 	LastID   *uint32   `json:"last_stream"`
 }
 
@@ -51,6 +54,8 @@ type header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	Trust string `json:"trust"`
+	// Sensitive is set for never-indexed fields.
+	Sensitive bool `json:"sensitive"`
 }
 
 // sniff is a running "h2sniff dump --format json".
@@ -198,6 +203,17 @@ func frames(rows []row, conn, dir string) []row {
 		}
 	}
 	return out
+}
+
+// countKind counts the rows of a kind, of one connection or ("") of all.
+func countKind(rows []row, conn, kind string) int {
+	n := 0
+	for _, r := range rows {
+		if r.Kind == kind && (conn == "" || r.Conn == conn) {
+			n++
+		}
+	}
+	return n
 }
 
 // conns lists the connections that have frames, in order of appearance, of
