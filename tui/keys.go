@@ -76,12 +76,12 @@ func (k keyMap) groups() []group {
 
 // helpHints are the keys that the bottom line names below the help.
 func (k keyMap) helpHints() []key.Binding {
-	return []key.Binding{short(k.Help, "close"), short(k.Back, "close"), short(k.Up, "scroll"), short(k.Down, "scroll"), k.Quit}
+	return []key.Binding{hint(k.Help, "?", "close"), hint(k.Up, "↑↓", "scroll"), hint(k.Quit, "q", "quit")}
 }
 
-// short is a binding with a shorter description.
-func short(b key.Binding, desc string) key.Binding {
-	b.SetHelp(b.Help().Key, desc)
+// hint is a binding with a shorter text.
+func hint(b key.Binding, keys, desc string) key.Binding {
+	b.SetHelp(keys, desc)
 	return b
 }
 
@@ -91,14 +91,15 @@ func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
 	var out []key.Binding
 	switch pane {
 	case paneConns, paneStreams:
-		out = append(out, short(k.Enter, "only this"))
+		out = append(out, hint(k.Enter, "enter", "only this"))
 	case paneFrames:
-		out = append(out, short(k.Enter, "open"), short(k.Only, "only this stream"))
+		out = append(out, hint(k.Enter, "enter", "open"))
 	}
 	if narrowed || pane == paneDetail {
-		out = append(out, short(k.Back, "back"))
+		out = append(out, hint(k.Back, "esc", "back"))
+	} else if pane == paneFrames {
+		out = append(out, hint(k.Only, "s", "only this stream"))
 	}
-	return append(out,
-		short(k.Filter, "filter"), short(k.Pause, "pause"), short(k.End, "follow"),
-		short(k.Next, "pane"), k.Help, short(k.Quit, "quit"))
+	return append(out, hint(k.Filter, "/", "filter"), hint(k.Pause, "space", "pause"), hint(k.End, "G", "follow"),
+		hint(k.Help, "?", "help"), hint(k.Quit, "q", "quit"), hint(k.Next, "tab", "pane"))
 }

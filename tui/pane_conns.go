@@ -42,7 +42,7 @@ func newConnPane() *connPane {
 		connProcess:  {title: "process", min: 10, want: 23, drop: 3},
 		connRole:     {title: "role", min: 6, drop: 8},
 		connLocal:    {title: "local", min: 14, want: 22, drop: 7},
-		connRemote:   {title: "remote", min: 9, want: 22, flex: true},
+		connRemote:   {title: "remote", min: 14, want: 22, flex: true},
 		connProtocol: {title: "proto", min: 8, drop: 5},
 		connStreams:  {title: "str", min: 4, right: true, drop: 6},
 		connFrames:   {title: "fr", min: 4, right: true, drop: 4},

@@ -41,7 +41,7 @@ func newStreamPane() *streamPane {
 	p := &streamPane{}
 	p.cols = []column{
 		streamID:      {title: "sid", min: 4, want: 7, right: true},
-		streamRequest: {title: "request", min: 12, want: 24, flex: true},
+		streamRequest: {title: "request", min: 20, want: 24, flex: true},
 		streamStatus:  {title: "st", min: 3},
 		streamState:   {title: "state", min: 9, want: 14, drop: 4},
 		streamFrames:  {title: "fr", min: 4, right: true, drop: 3},

@@ -149,8 +149,11 @@ func (m *Model) statusSegments() []segment {
 	}
 	add("h2sniff", "", s.bold, 1)
 	text, short, style := m.mode()
-	add(text, short, style, 0)
-	if m.frames.follow && m.o.Live && !m.paused {
+	if m.lay.w < 40 {
+		text = short
+	}
+	add(text, text, style, 0)
+	if m.frames.follow && m.o.Live && !m.paused && !m.status.Done {
 		add("⇣ FOLLOW", "⇣", s.good, 7)
 	}
 	if src := m.sourceName(); src != "" {

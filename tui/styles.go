@@ -46,7 +46,7 @@ func newStyles(r *lipgloss.Renderer) *styles {
 		warn:       sgrOf(fg("3")),
 		bad:        sgrOf(fg("15").Background(lipgloss.Color("1")).Bold(true)),
 		send:       sgrOf(fg("2")),
-		recv:       sgrOf(fg("4")),
+		recv:       sgrOf(fg("12")),
 		headers:    sgrOf(fg("6")),
 		control:    sgrOf(fg("5")),
 		selected:   sgrOf(fg("15").Background(lipgloss.Color("4"))),
