@@ -49,6 +49,16 @@ func Append(dst []byte, s string) []byte {
 	return appendFrom(dst, s, clean(s))
 }
 
+// Rune reports whether [String] leaves r as it is. Of a combining mark it says
+// that it does, since that depends on what stands before it.
+func Rune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= 0x20 && r < 0x7f
+	}
+	k := classify(r, utf8.RuneLen(r))
+	return k == plain || k == mark
+}
+
 // appendFrom appends s, of which the first n octets are known to be clean and
 // to end before a base rune.
 func appendFrom(dst []byte, s string, n int) []byte {

@@ -75,7 +75,11 @@ func harmful(r rune) bool {
 
 func TestEveryRune(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		check(t, "a"+string(r)+"b")
+		s := "a" + string(r) + "b"
+		check(t, s)
+		if utf8.ValidRune(r) && Rune(r) != (String(s) == s) {
+			t.Errorf("Rune(%U) is %v, but String gives %q", r, Rune(r), String(s))
+		}
 	}
 	for c := range 256 {
 		check(t, string([]byte{byte(c)}))
