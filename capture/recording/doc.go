@@ -39,7 +39,8 @@
 //     ones if they were known by then and no other live connection in the file
 //     bears them (both ends of one TCP connection may be captured, and would
 //     be one stream to tshark), else made-up ones of 198.18.0.0/15 (RFC 2544);
-//   - bind, lost, close: on packets without payload (FIN for close);
+//   - bind, lost, close: on packets without payload (for close a FIN; a bind
+//     that comes before all else rides on the handshake's ACK);
 //   - data: only where Offset or Length cannot be told from the packet;
 //   - start, statistics, end: about the recording as a whole, on interface 0
 //     and its statistics blocks. A file without the end mark was cut.

@@ -207,6 +207,61 @@ func TestRoundTripUnopened(t *testing.T) {
 	checkRoundTrip(t, nil)
 }
 
+// TestReopened: an id that is used again without a close gives its addresses
+// back.
+func TestReopened(t *testing.T) {
+	w, err := NewWriter(io.Discard, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := capture.Binding{Local: netip.MustParseAddrPort("192.0.2.1:443"), Remote: netip.MustParseAddrPort("192.0.2.2:50000"), Evidence: capture.Exact}
+	for range 2 {
+		for _, ev := range []capture.Event{
+			{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{}},
+			{Kind: capture.Bind, Conn: 1, Binding: &b},
+		} {
+			if err := w.Write(&ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := w.conns[1].path.local; got != b.Local {
+			t.Errorf("the packets bear %v, not %v", got, b.Local)
+		}
+	}
+}
+
+// TestEndlessEvent: packets that never end an event do not fill the memory.
+func TestEndlessEvent(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := capture.Event{Kind: capture.Data, Conn: 1, Length: 1, Data: []byte("a")}
+	if err := w.Write(&ev); err != nil {
+		t.Fatal(err)
+	}
+	c := w.conns[1]
+	payload := make([]byte, c.path.maxPayload())
+	for range 4 * maxEventData / len(payload) {
+		w.packet(c, 0, &segment{flags: flagACK, seq: c.seq(capture.Send), payload: payload}, nil, nil)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(bytes.NewReader(file.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAll(r)
+	if !errors.Is(err, ErrDamaged) || len(got) != 1 {
+		t.Errorf("%d events, %v", len(got), err)
+	}
+	if cap(r.data) > 2*maxEventData {
+		t.Errorf("%d octets kept", cap(r.data))
+	}
+}
+
 func TestInvalidEvents(t *testing.T) {
 	var file bytes.Buffer
 	w, err := NewWriter(&file, Options{})

@@ -178,6 +178,10 @@ func TestTshark(t *testing.T) {
 	file := write(t, events)
 	checkFrames(t, file, conns)
 
+	if rows := tshark(t, file, `frame.interface_name == "c4" && ip.src == 192.0.2.7`, "tcp.seq"); len(rows) == 0 {
+		t.Error("IPv4 in IPv6 is not shown as IPv4")
+	}
+
 	// What the comments and options say reaches the user.
 	if rows := tshark(t, file, `frame.interface_name == "c1" && tcp.flags.syn == 1 && frame.comment contains "\"pid\":100,"`, "ip.src", "ip.dst"); len(rows) != 1 || rows[0][0] != "192.0.2.2" {
 		t.Errorf("the handshake of c1 is told so: %v", rows)
@@ -192,8 +196,21 @@ func TestTshark(t *testing.T) {
 // were not copied are in packets cut short, and tshark decodes the frames
 // around both.
 func TestTsharkGaps(t *testing.T) {
+	for _, c := range []struct {
+		name, local, remote string
+		most                int // octets in a packet
+	}{
+		{"IPv4", "192.0.2.1:443", "192.0.2.2:50000", 65495},
+		{"IPv6", "[2001:db8::1]:443", "[2001:db8::2]:50000", 65475},
+	} {
+		t.Run(c.name, func(t *testing.T) { testTsharkGaps(t, c.local, c.remote, c.most) })
+	}
+}
+
+func testTsharkGaps(t *testing.T, local, remote string, most int) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	c := newH2conn(1, capture.Server, rng)
+	c.bind(local, remote, capture.Exact)
 	c.exchange(1, 100)
 	c.cut(1 << 20)
 	last := &c.events[len(c.events)-1]
@@ -228,7 +245,7 @@ func TestTsharkGaps(t *testing.T) {
 		t.Errorf("tshark finds holes before %v, want the first before %v", rows, want)
 	}
 	rows = tshark(t, file, "frame.cap_len < frame.len", "tcp.len")
-	if d := cmp.Diff([][]string{{"65495"}, {"34505"}}, rows); d != "" {
+	if d := cmp.Diff([][]string{{strconv.Itoa(most)}, {strconv.Itoa(100000 - most)}}, rows); d != "" {
 		t.Errorf("octets not copied (-want +tshark):\n%s", d)
 	}
 }
@@ -249,8 +266,23 @@ func TestTshark200Connections(t *testing.T) {
 		conns = append(conns, c)
 	}
 	events := interleave(rng, conns)
-	checkFrames(t, write(t, events), conns)
+	file := write(t, events)
+	checkFrames(t, file, conns)
 	checkRoundTrip(t, events)
+
+	// Each end has acknowledged all that the other sent: SYN, octets, FIN.
+	for _, row := range tshark(t, file, `tcp.flags.fin == 1 && frame.comment contains "close"`, "frame.interface_name", "tcp.ack") {
+		i, err := strconv.Atoi(row[0][1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := conns[i-1].pos[capture.Recv] + 2; number(t, row[1]) != want {
+			t.Errorf("%s ends with acknowledgement %s, want %d", row[0], row[1], want)
+		}
+	}
+	if rows := tshark(t, file, "tcp.analysis.flags", "frame.number", "_ws.expert.message"); rows != nil {
+		t.Errorf("tshark finds fault with TCP: %v", rows)
+	}
 }
 
 // TestTsharkReuse: connections that follow one another on the same addresses
