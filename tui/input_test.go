@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+func click(x, y int) tea.MouseMsg {
+	return tea.MouseMsg{X: x, Y: y, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft}
+}
+
+func TestMouse(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(100)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	frames := m.lay.boxes[2]
+	top := m.frames.top
+	// The first row is below the edge and the column titles.
+	do(m, click(frames.x+5, frames.y+2))
+	if m.frames.cursor != top || m.frames.follow || m.focus != paneFrames {
+		t.Errorf("a click on the first row: cursor %d, top %d, follow %v", m.frames.cursor, top, m.frames.follow)
+	}
+	do(m, click(frames.x+5, frames.y+2))
+	if m.focus != paneDetail {
+		t.Error("a second click did not open the row")
+	}
+	do(m, tea.MouseMsg{X: frames.x + 5, Y: frames.y + 5, Action: tea.MouseActionPress, Button: tea.MouseButtonWheelUp})
+	if m.frames.top != top-wheelLines {
+		t.Errorf("the wheel went from %d to %d", top, m.frames.top)
+	}
+	do(m, click(2, 3))
+	if m.focus != paneConns {
+		t.Error("a click did not focus the connections")
+	}
+	do(m, tea.WindowSizeMsg{Width: 80, Height: 24})
+	before, _, _ := strings.Cut(strings.Split(m.View(), "\n")[1], "2 Streams")
+	do(m, click(width(before), 1))
+	if m.focus != paneStreams {
+		t.Errorf("a click on the tab of the streams focused %d", m.focus)
+	}
+	for y := -1; y < 30; y++ {
+		for _, x := range []int{-1, 0, 1, 40, 79, 80, 1000} {
+			do(m, click(x, y))
+		}
+	}
+}
+
+func TestQuit(t *testing.T) {
+	quits := func(m *Model, msg tea.Msg) bool {
+		_, cmd := m.Update(msg)
+		if cmd == nil {
+			return false
+		}
+		_, ok := cmd().(tea.QuitMsg)
+		return ok
+	}
+	m := newScreen(sample(t).st, 80, 24, Options{})
+	if !quits(m, keyMsg("q")) || !quits(m, keyMsg("ctrl+c")) {
+		t.Error("q and ^c do not quit")
+	}
+	press(m, "/")
+	if quits(m, keyMsg("q")) {
+		t.Error("q quits while a line is typed")
+	}
+	if !quits(m, keyMsg("ctrl+c")) {
+		t.Error("^c does not quit while a line is typed")
+	}
+	press(m, "esc ?")
+	if !quits(m, keyMsg("q")) {
+		t.Error("q does not quit from the help")
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	var st Status
+	tr := newTraffic(0)
+	tr.requests(1)
+	m := newScreen(tr.st, 120, 36, Options{Live: true, Status: func() Status { return st }})
+	line := func(i int) string { return strings.Split(m.View(), "\n")[i] }
+	if !strings.Contains(line(0), "● LIVE") || !strings.Contains(line(0), "lost 0") {
+		t.Errorf("%q", line(0))
+	}
+	st.LostBytes = 12345
+	do(m, later(1))
+	if !strings.Contains(line(0), "LOST 12,345 octets") {
+		t.Errorf("%q", line(0))
+	}
+	st.Text = "OpenSSL: 2 processes"
+	do(m, later(2))
+	if !strings.Contains(line(35), st.Text) {
+		t.Errorf("%q", line(35))
+	}
+	st.Err = errors.New("the \x1b[2Jring is gone")
+	st.Done = true
+	do(m, later(3))
+	if !strings.Contains(line(0), "■ ENDED") || !strings.Contains(line(35), "␛[2Jring is gone") {
+		t.Errorf("%q %q", line(0), line(35))
+	}
+	for w := 1; w < 200; w++ {
+		do(m, tea.WindowSizeMsg{Width: w, Height: 30})
+		if w >= 12 && !strings.Contains(line(0), "LOST") {
+			t.Errorf("%d cells: what was lost is not on the screen: %q", w, line(0))
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r rateMeter
+	at := time.Unix(1000, 0)
+	for i := range 120 { // 3,000 frames/s for four seconds
+		r.sample(at.Add(time.Duration(i)*tickInterval), uint64(i)*100)
+	}
+	if r.shown < 2900 || r.shown > 3100 {
+		t.Errorf("%d frames/s shown of 3,000", r.shown)
+	}
+	for i := 120; i < 240; i++ {
+		r.sample(at.Add(time.Duration(i)*tickInterval), 12000)
+	}
+	if r.shown != 0 {
+		t.Errorf("%d frames/s shown after four seconds of nothing", r.shown)
+	}
+	if len(r.samples) > 40 {
+		t.Errorf("%d samples kept", len(r.samples))
+	}
+}
+
+// Every key of the map is in the help.
+func TestHelpNamesEveryKey(t *testing.T) {
+	m := newScreen(sample(t).st, 80, 24, Options{})
+	press(m, "?")
+	help := m.View()
+	for _, g := range m.keys.groups() {
+		for _, b := range g.keys {
+			if !strings.Contains(help, b.Help().Key) || !strings.Contains(help, b.Help().Desc) {
+				t.Errorf("%q is not on the screen", b.Help())
+			}
+		}
+	}
+	for _, keys := range []string{"?", "esc"} {
+		if press(m, keys); m.helping {
+			t.Errorf("%s does not close the help", keys)
+		}
+		press(m, "?")
+	}
+	// Where it does not fit it can be scrolled.
+	do(m, tea.WindowSizeMsg{Width: 40, Height: 10})
+	seen := m.View()
+	for range 60 {
+		press(m, "j")
+		seen += m.View()
+	}
+	if !strings.Contains(seen, m.keys.Quit.Help().Key) || !slices.ContainsFunc(legend(), func(l [2]string) bool { return strings.Contains(seen, l[1]) }) {
+		t.Error("the end of the help cannot be reached")
+	}
+}
