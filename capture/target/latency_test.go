@@ -53,10 +53,11 @@ func TestLatencyOfExec(t *testing.T) {
 	if err := os.WriteFile(bin, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	url := "https://127.0.0.1:" + silentPort(t)
 	x := begin(t, Selection{Comm: "h2s-curl"})
 	var chosen, mapped []time.Duration
 	for range 50 {
-		cmd := exec.Command(bin, "-s", "https://127.0.0.1:1/")
+		cmd := exec.Command(bin, "-s", url)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -67,6 +68,7 @@ func TestLatencyOfExec(t *testing.T) {
 			m := next[Mapped](x)
 			mapped = append(mapped, time.Duration(now()-m.Time))
 		}
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		next[Exited](x)
 	}

@@ -77,46 +77,74 @@ func TestMachinePrograms(t *testing.T) {
 	if !inside(t, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child") {
 		return
 	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	nginx := write("nginx.conf", "daemon off; pid "+dir+"/pid; error_log stderr crit; events {}\n"+
+		"http { access_log off; server { listen unix:"+dir+"/nginx; } }\n")
+	h2o := write("h2o.conf", "listen: {type: unix, port: "+dir+"/h2o}\nhosts: {x: {paths: {/: {file.dir: "+dir+"}}}}\n")
+	port := silentPort(t)
 	x := begin(t, Selection{})
 	for _, c := range []struct {
 		argv []string
 		want []Family
 	}{
-		{[]string{"curl", "-s", "https://127.0.0.1:1/"}, []Family{OpenSSL, GnuTLS}}, // GnuTLS by way of RTMP
-		{[]string{"openssl", "s_client", "-connect", "127.0.0.1:1"}, []Family{OpenSSL}},
-		{[]string{"gnutls-cli", "-p", "1", "127.0.0.1"}, []Family{GnuTLS}},
-		{[]string{"nginx", "-v"}, []Family{OpenSSL}},
-		{[]string{"h2o", "--version"}, []Family{OpenSSL}},
+		{[]string{"curl", "-s", "https://127.0.0.1:" + port}, []Family{OpenSSL, GnuTLS}}, // GnuTLS by way of RTMP
+		{[]string{"openssl", "s_client", "-connect", "127.0.0.1:" + port}, []Family{OpenSSL}},
+		{[]string{"gnutls-cli", "-p", port, "127.0.0.1"}, []Family{GnuTLS}},
+		{[]string{"nginx", "-p", dir, "-c", nginx}, []Family{OpenSSL}},
+		{[]string{"h2o", "-c", h2o}, []Family{OpenSSL}},
 	} {
 		path := command(t, c.argv[0])
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		cmd := exec.Command(path, c.argv[1:]...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // they cannot connect
 		var got []Family
-		exe := ""
 		x.seen = nil
-		x.until("the end of "+c.argv[0], func(e Event) bool {
+		x.until("the libraries of "+c.argv[0], func(e Event) bool {
 			var libraries []Library
 			switch e := e.(type) {
 			case Chosen:
-				libraries, exe = e.Process.Libraries, e.Process.Exe
+				if e.Process.PID != cmd.Process.Pid {
+					break // a child
+				}
+				libraries = e.Process.Libraries
+				if e.Process.Exe != real {
+					t.Errorf("%s: %+v, want %s", c.argv[0], e.Process, real)
+				}
 			case Mapped:
-				libraries = []Library{e.Library}
+				if e.PID == cmd.Process.Pid {
+					libraries = []Library{e.Library}
+				}
 			case Problem:
 				t.Errorf("%s: %v", c.argv[0], e)
-			case Exited:
-				return e.PID == cmd.Process.Pid
 			}
 			for _, l := range libraries {
 				got = append(got, l.Family)
 			}
-			return false
+			return len(got) == len(c.want)
 		})
-		slices.Sort(got)
-		if real, _ := filepath.EvalSymlinks(path); !slices.Equal(got, c.want) || exe != real && exe != "" {
-			t.Errorf("%s: %v, exe %s; want %v of %s", c.argv[0], got, exe, c.want, real)
+		_ = cmd.Process.Signal(unix.SIGTERM)
+		_ = cmd.Wait()
+		x.until("the end of "+c.argv[0], func(e Event) bool {
+			if m, ok := e.(Mapped); ok && m.PID == cmd.Process.Pid {
+				got = append(got, m.Library.Family)
+			}
+			exited, ok := e.(Exited)
+			return ok && exited.PID == cmd.Process.Pid
+		})
+		if slices.Sort(got); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.argv[0], got, c.want)
 		}
 	}
 }

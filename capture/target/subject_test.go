@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,17 @@ func privateCopy(t testing.TB, name, dir, as string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// silentPort takes connections and says nothing: clients wait there.
+func silentPort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // command finds a program.

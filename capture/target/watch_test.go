@@ -156,16 +156,41 @@ func TestWatchForkAndExec(t *testing.T) {
 	}
 }
 
-// posix_spawn runs the child in the parent's memory until it executes.
+// A child that runs in its parent's memory is told from one with a copy.
+func TestWatchSharedMemory(t *testing.T) {
+	needRoot(t)
+	s := start(t)
+	x := begin(t, Selection{PIDs: []int{s.pid}})
+	// As vfork does, but without waiting: the child only sleeps.
+	s.do(strings.ReplaceAll(`exec("""
+libc = ctypes.CDLL(None)
+clone = libc.clone
+stack = ctypes.create_string_buffer(1 << 16)
+child = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+CLONE_VM, SIGCHLD = 0x100, 17
+top = (ctypes.addressof(stack) + len(stack)) & ~15
+pause = ctypes.cast(libc.sleep, ctypes.c_void_p)
+clone.restype = ctypes.c_int
+clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+pid = clone(pause, top, CLONE_VM | SIGCHLD, 60)
+""")`, "\n", `\n`))
+	pid := atoi(t, s.do("print(pid)"))
+	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
+	if c := next[Chosen](x); c.Process.PID != pid || !c.Forked || !c.SharesMemory {
+		t.Errorf("chosen %+v", c)
+	}
+}
+
 func TestWatchSpawn(t *testing.T) {
 	needRoot(t)
 	s := start(t)
 	x := begin(t, Selection{PIDs: []int{s.pid}})
-	s.do(`import subprocess; subprocess.run(["/bin/true"])`)
+	s.do(`import subprocess; p = subprocess.Popen(["/bin/sleep", "60"])`)
 	c := next[Chosen](x)
-	if e := next[Executed](x); e.Process.PID != c.Process.PID || e.Process.Comm != "true" {
+	if e := next[Executed](x); e.Process.PID != c.Process.PID || e.Process.Comm != "sleep" {
 		t.Errorf("executed %+v", e)
 	}
+	s.do(`p.kill(); p.wait()`)
 	next[Exited](x)
 }
 
