@@ -34,8 +34,13 @@ func (s *server) url(path string) string { return "https://" + s.addr() + path }
 // file puts a file of the given size into the document root.
 func (s *server) file(t testing.TB, name string, size int) {
 	t.Helper()
-	content := strings.Repeat("0123456789abcdef", size/16+1)[:size]
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o644); err != nil {
+	s.content(t, name, []byte(strings.Repeat("0123456789abcdef", size/16+1)[:size]))
+}
+
+// content puts a file with the given content into the document root.
+func (s *server) content(t testing.TB, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), content, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -99,8 +104,8 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// startNginx runs nginx with HTTP/2 on TLS.
-func startNginx(t testing.TB, workers int) *server {
+// startNginx runs nginx with HTTP/2 on TLS and more directives for its server.
+func startNginx(t testing.TB, workers int, directives ...string) *server {
 	t.Helper()
 	needPrograms(t, "nginx")
 	s := &server{port: freePort(t), dir: sharedDir(t)}
@@ -116,9 +121,9 @@ http {
 	server {
 		listen 127.0.0.1:%[3]d ssl http2; listen [::1]:%[3]d ssl http2;
 		ssl_certificate %[4]s; ssl_certificate_key %[5]s;
-		root %[1]s;
+		root %[1]s; %[6]s
 	}
-}`, s.dir, workers, s.port, cert, key), 0o644)
+}`, s.dir, workers, s.port, cert, key, strings.Join(directives, " ")), 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
