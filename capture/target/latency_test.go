@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// latencyLimit is far above what is measured, a median of about 0.3 ms: the machine
+// latencyLimit is far above what is measured, a median below 1 ms: the machine
 // that runs the tests may be busy.
 const latencyLimit = 50 * time.Millisecond
 
