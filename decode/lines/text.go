@@ -125,7 +125,11 @@ func (w *Writer) textFrame(b []byte, e *store.Entry) []byte {
 		b = textDump(b, c.Unknown)
 	}
 	if e.Missing > 0 {
-		b = fmt.Appendf(b, indent+"! %d octets of the payload were not captured\n", e.Missing)
+		b = fmt.Appendf(b, indent+"! %d octets of the payload were not captured", e.Missing)
+		if w.o.Body && c.has&(data|unknown) != 0 {
+			b = append(b, "; zeroes stand in their places"...)
+		}
+		b = append(b, '\n')
 	}
 	if e.Err != nil {
 		b = append(b, indent+"! "...)
