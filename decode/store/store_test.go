@@ -56,6 +56,7 @@ func genRow(t *rapid.T) *decode.Row {
 		Kind:      decode.RowKind(rapid.IntRange(int(decode.RowBind), int(decode.RowGap)).Draw(t, "kind")),
 		Direction: capture.Direction(rapid.IntRange(0, 1).Draw(t, "direction")),
 		Conn:      capture.ConnID(rapid.IntRange(1, 4).Draw(t, "conn")),
+		Role:      capture.Role(rapid.IntRange(0, 2).Draw(t, "role")),
 		TID:       rapid.Uint32().Draw(t, "tid"),
 		Time:      rapid.Int64().Draw(t, "time"),
 	}
