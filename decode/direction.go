@@ -89,7 +89,7 @@ func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
 	}
 	for len(p) > 0 {
 		// Out of step: in pieces, so that the window stays small.
-		n := min(len(p), windowSize/4)
+		n := min(len(p), windowSize/16)
 		d.win.add(d.pos, p[:n], m, atCall)
 		d.pos += uint64(n)
 		piece := p[:n]

@@ -71,6 +71,14 @@ const (
 
 // evidence is that of a plausible header, behind frames of stream.
 func evidence(h FrameHeader, stream uint32) int {
+	bits := typeEvidence(h, stream)
+	if h.StreamID >= 1<<20 && h.StreamID != stream {
+		return min(bits, 4) // few connections have so many streams
+	}
+	return bits
+}
+
+func typeEvidence(h FrameHeader, stream uint32) int {
 	switch h.Type {
 	case http2.FrameData:
 		bits := 2

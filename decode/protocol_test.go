@@ -111,13 +111,16 @@ func TestRoleTold(t *testing.T) {
 // taken for it.
 func TestNotHTTP2(t *testing.T) {
 	rng := rand.New(rand.NewPCG(21, 22))
-	kinds := map[string]func() []byte{
-		"random": func() []byte { return randomOctets(rng, 1+rng.IntN(5000)) },
-		"TLS records": func() []byte {
+	for _, kind := range []struct {
+		name string
+		make func() []byte
+	}{
+		{"random", func() []byte { return randomOctets(rng, 1+rng.IntN(5000)) }},
+		{"TLS records", func() []byte {
 			n := 1 + rng.IntN(3000)
 			return append([]byte{23, 3, 3, byte(n >> 8), byte(n)}, randomOctets(rng, n)...)
-		},
-		"zeroes and small numbers": func() []byte {
+		}},
+		{"zeroes and small numbers", func() []byte {
 			b := make([]byte, 1+rng.IntN(2000))
 			for i := range b {
 				if rng.IntN(4) == 0 {
@@ -125,21 +128,20 @@ func TestNotHTTP2(t *testing.T) {
 				}
 			}
 			return b
-		},
-		"length-prefixed": func() []byte {
+		}},
+		{"length-prefixed", func() []byte {
 			n := 1 + rng.IntN(300)
 			return append([]byte{0, 0, byte(n >> 8), byte(n)}, bytes.Repeat([]byte{byte(rng.IntN(4))}, n)...)
-		},
-		"text": func() []byte {
+		}},
+		{"text", func() []byte {
 			return []byte(strings.Repeat(fmt.Sprintln("a line of text", rng.IntN(99)), 1+rng.IntN(40)))
-		},
-	}
-	for name, make := range kinds {
-		t.Run(name, func(t *testing.T) {
+		}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
 			for i := range 150 {
 				var calls []capture.Event
 				for range 40 {
-					calls = append(calls, call(capture.Direction(rng.IntN(2)), string(make())))
+					calls = append(calls, call(capture.Direction(rng.IntN(2)), string(kind.make())))
 				}
 				if col, c := decodeAll(i%2 == 0, laidOut(calls...)); c.Protocol() == HTTP2 {
 					t.Fatalf("run %d: %v: %+v", i, c.Protocol(), col.rows[1].Header)

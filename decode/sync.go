@@ -228,7 +228,7 @@ func (d *direction) scan() {
 				continue
 			}
 		}
-		if b[3] > byte(FramePriorityUpdate) || b[5]&0x80 != 0 || len(h.cands) == maxCandidates {
+		if b[3] > byte(FramePriorityUpdate) || b[5]&0x80 != 0 {
 			continue
 		}
 		hd := parseHeader(b)
@@ -246,9 +246,26 @@ func (d *direction) scan() {
 			c.weak = hd.StreamID&1 == 0 || hd.StreamID >= 1<<16
 		}
 		c.follow(pos, hd)
-		h.cands = append(h.cands, c)
-		due = min(due, c.next)
+		h.add(c)
+		due = h.due()
 	}
+}
+
+// add begins to follow a candidate. If there are too many, the one that
+// promises the least is dropped: little evidence, or a far next header.
+func (h *hunt) add(c candidate) {
+	if len(h.cands) < maxCandidates {
+		h.cands = append(h.cands, c)
+		return
+	}
+	least := &c
+	for i := range h.cands {
+		o := &h.cands[i]
+		if o.score < least.score || o.score == least.score && o.next > least.next {
+			least = o
+		}
+	}
+	*least = c
 }
 
 // due is the next position where a chain needs a header.
@@ -352,7 +369,7 @@ func (d *direction) best(endCall, last bool) *candidate {
 				score += evidenceOfCall
 			}
 		}
-		if score >= d.enough(c, last && exact) && score > most {
+		if score >= d.enough(c, exact, last) && score > most {
 			best, most = c, score
 		}
 	}
@@ -360,20 +377,23 @@ func (d *direction) best(endCall, last bool) *candidate {
 }
 
 // enough is the score that a candidate needs. At the beginning of a call it
-// needs less than at any other octet, of which there are many.
-// So it does if its chain ends where the direction does.
-func (d *direction) enough(c *candidate, last bool) int {
-	need := 30
-	if c.atCall {
-		need = 12
+// needs less than at any other octet, of which there are many, and so it does
+// where its chain ends with a call or, last, with the direction.
+func (d *direction) enough(c *candidate, exact, last bool) int {
+	http2 := d.conn.proto == HTTP2
+	switch {
+	case c.atCall && http2:
+		return 9
+	case http2 && exact && last:
+		return 12
+	case http2:
+		return 23
+	case c.atCall && exact:
+		return 12
+	case c.atCall:
+		return 20
 	}
-	if d.conn.proto == HTTP2 {
-		need -= need / 4
-		if last {
-			need = min(need, 12)
-		}
-	}
-	return need
+	return 36
 }
 
 // longest is the longest payload that a frame with this header may have.

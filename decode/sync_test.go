@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+
+	"golang.org/x/net/http2"
 )
 
 // cutHead takes the first n octets of a direction away, as a late attach does,
@@ -257,5 +259,58 @@ func TestRandomDamage(t *testing.T) {
 			}
 			sameFields(t, fmt.Sprintf("seed %d %+v", seed, r.Header), r.Fields, fs[0].fields)
 		}
+	}
+}
+
+// TestLateAttachInDownload attaches while DATA frames of 16 KiB come, in calls
+// that do not begin where frames do. Bodies are of the kinds in which a frame
+// header is easily seen where none is.
+func TestLateAttachInDownload(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	bodies := map[string]func(b []byte){
+		"random": func(b []byte) { copy(b, randomOctets(rng, len(b))) },
+		"zeroes": func(b []byte) {},
+		"small numbers": func(b []byte) {
+			for i := range b {
+				if rng.IntN(4) == 0 {
+					b[i] = byte(rng.IntN(10))
+				}
+			}
+		},
+		"text": func(b []byte) {
+			for i := range b {
+				b[i] = " etaoinsr\n"[rng.IntN(10)]
+			}
+		},
+	}
+	for name, fill := range bodies {
+		t.Run(name, func(t *testing.T) {
+			tr, _, sv := opened()
+			fields := responseFields(rng, 0)
+			must(sv.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: sv.encode(fields)}))
+			sv.wrote(fields, true)
+			for i := range 40 {
+				body := make([]byte, 1<<14)
+				fill(body)
+				must(sv.fr.WriteData(1, i == 39, body))
+				sv.wrote(nil, false)
+			}
+			sv.flush()
+			all := placed(tr, capture.Recv)
+			stream := tr.octets(capture.Recv)
+			events := split(stream, capture.Recv, func(left int) int { return min(left, 16384) })
+			for i := range 60 {
+				n := uint64(60 + rng.IntN(300_000))
+				if i%2 == 0 {
+					n -= n % 16384 // where a call begins
+				}
+				where := fmt.Sprintf("from octet %d", n)
+				col, _ := decodeAll(false, cutHead(events, capture.Recv, n))
+				first, synced := checkFrom(t, where, col, capture.Recv, n, all, uint64(len(stream)))
+				if !synced || first > n+2*16393 {
+					t.Errorf("%s: first frame at %d, %v", where, first, synced)
+				}
+			}
+		})
 	}
 }
