@@ -113,14 +113,24 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			if d.headerN == 0 {
 				d.begun = m
 			}
-			n := copy(d.header[d.headerN:], p)
-			d.headerN += n
-			d.pos += uint64(n)
-			p = p[n:]
-			if d.headerN < frameHeaderSize {
-				return nil
+			if d.headerN == 0 && len(p) >= frameHeaderSize {
+				d.h = parseHeader(p)
+				if d.guard > 0 {
+					copy(d.header[:], p)
+				}
+				d.headerN = frameHeaderSize
+				d.pos += frameHeaderSize
+				p = p[frameHeaderSize:]
+			} else {
+				n := copy(d.header[d.headerN:], p)
+				d.headerN += n
+				d.pos += uint64(n)
+				p = p[n:]
+				if d.headerN < frameHeaderSize {
+					return nil
+				}
+				d.h = parseHeader(d.header[:])
 			}
-			d.h = parseHeader(d.header[:])
 			d.got, d.missing = 0, 0
 			if d.guard > 0 && !credible(d.h) {
 				d.outOfStep()

@@ -192,32 +192,36 @@ func (d *sectionDecoder) literal(p []byte, prefix uint, index, sensitive bool) (
 		f.Trust, f.Unknown, f.Epoch = TrustExact, 0, 0
 	}
 
-	// Both strings are decoded into scratch before either is allocated.
-	d.scratch = d.scratch[:0]
-	ok := true
-	if nameHuff {
-		d.scratch, ok = appendHuffman(d.scratch, name)
-	} else {
-		d.scratch = append(d.scratch, name...)
-	}
-	nameLen := len(d.scratch)
-	if ok && valueHuff {
-		d.scratch, ok = appendHuffman(d.scratch, value)
-	} else {
-		d.scratch = append(d.scratch, value...)
-	}
-	if !ok {
-		return 0, errHpackHuffman
+	b, nameLen := value, 0
+	if i == 0 || valueHuff {
+		// Both strings are decoded into one before it is allocated.
+		ok := true
+		d.scratch = d.scratch[:0]
+		if nameHuff {
+			d.scratch, ok = appendHuffman(d.scratch, name)
+		} else {
+			d.scratch = append(d.scratch, name...)
+		}
+		nameLen = len(d.scratch)
+		if ok && valueHuff {
+			d.scratch, ok = appendHuffman(d.scratch, value)
+		} else {
+			d.scratch = append(d.scratch, value...)
+		}
+		if !ok {
+			return 0, errHpackHuffman
+		}
+		b = d.scratch
 	}
 	var s string
 	if index {
 		// On its own, so that a table entry keeps nothing else alive.
-		s = string(d.scratch)
+		s = string(b)
 	} else if d.tooBig {
 		d.begun = true
 		return at, nil
 	} else {
-		s = d.hold(d.scratch)
+		s = d.hold(b)
 	}
 	if i == 0 {
 		f.Name = s[:nameLen]

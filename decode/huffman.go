@@ -2,6 +2,11 @@
 
 package decode
 
+import (
+	"encoding/binary"
+	"slices"
+)
+
 // huffmanLengths holds the code length in bits of each octet in the Huffman
 // code of RFC 7541, Appendix B. The code is canonical, so the lengths give the
 // codes. EOS (30 bits, the last of them) is left out: it must not occur.
@@ -71,15 +76,23 @@ func newHuffmanTable() *huffmanTable {
 // where src is no valid encoding (RFC 7541, section 5.2). What it appends is at
 // most 8/5 of the length of src.
 func appendHuffman(dst, src []byte) ([]byte, bool) {
+	n := len(dst)
+	dst = slices.Grow(dst, len(src)*8/5)
+	dst = dst[:cap(dst)]
 	var acc uint64 // the low bits octets of src that are not yet decoded
 	var bits uint  // how many
 	for {
-		for bits <= 56 && len(src) > 0 {
+		if bits <= 32 && len(src) >= 4 {
+			acc = acc<<32 | uint64(binary.BigEndian.Uint32(src))
+			src = src[4:]
+			bits += 32
+		}
+		for bits <= 56 && len(src) > 0 && len(src) < 4 {
 			acc = acc<<8 | uint64(src[0])
 			src = src[1:]
 			bits += 8
 		}
-		if bits < huffmanMax && len(src) == 0 {
+		if bits < huffmanMax {
 			break
 		}
 		for bits >= huffmanFast {
@@ -87,7 +100,8 @@ func appendHuffman(dst, src []byte) ([]byte, bool) {
 			if e == 0 {
 				break
 			}
-			dst = append(dst, byte(e>>4))
+			dst[n] = byte(e >> 4)
+			n++
 			bits -= uint(e & 15)
 		}
 		if bits < huffmanMax {
@@ -95,24 +109,33 @@ func appendHuffman(dst, src []byte) ([]byte, bool) {
 		}
 		octet, length, ok := huffman.long(acc, bits)
 		if !ok {
-			return dst, false
+			return dst[:n], false
 		}
-		dst = append(dst, octet)
+		dst[n] = octet
+		n++
 		bits -= length
 	}
+	// Fewer bits than the longest code are left: ones are taken to stand
+	// behind them, as padding would.
 	for bits > 0 {
-		// Fewer bits than the longest code are left: ones stand after them,
-		// as padding would.
-		octet, length, ok := huffman.long(acc<<huffmanMax|(1<<huffmanMax-1), bits+huffmanMax)
-		if !ok || length > bits {
+		e := huffman.fast[(acc<<huffmanFast|(1<<huffmanFast-1))>>bits&(1<<huffmanFast-1)]
+		octet, length := byte(e>>4), uint(e&15)
+		if e == 0 {
+			var ok bool
+			if octet, length, ok = huffman.long(acc<<huffmanMax|(1<<huffmanMax-1), bits+huffmanMax); !ok {
+				break
+			}
+		}
+		if length > bits {
 			break
 		}
-		dst = append(dst, octet)
+		dst[n] = octet
+		n++
 		bits -= length
 	}
 	// Padding is the beginning of EOS, all ones, and shorter than an octet.
 	mask := uint64(1)<<bits - 1
-	return dst, bits < 8 && acc&mask == mask
+	return dst[:n], bits < 8 && acc&mask == mask
 }
 
 // long decodes one octet from the upper end of the low bits of acc, of which
