@@ -26,7 +26,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.KeyMsg:
 		m.notice = ""
 		m.dirty = true
-		return m, m.key(msg)
+		return m, m.typed(msg)
 	case tea.MouseMsg:
 		m.mouse(tea.MouseEvent(msg))
 	}
@@ -48,6 +48,27 @@ func (m *Model) tick(t time.Time) {
 	if changed && !m.paused {
 		m.refresh()
 	}
+}
+
+// typed takes keys that bubbletea read at once as the single keys that they
+// are: it hands over runes typed quickly, or over a slow line, as one message,
+// which no binding would match. A paste is no command.
+func (m *Model) typed(msg tea.KeyMsg) tea.Cmd {
+	switch {
+	case m.prompting || msg.Type != tea.KeyRunes:
+		return m.key(msg)
+	case msg.Paste:
+		return nil
+	}
+	var cmds []tea.Cmd
+	for _, r := range msg.Runes {
+		one := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: msg.Alt}
+		if r == ' ' {
+			one.Type = tea.KeySpace
+		}
+		cmds = append(cmds, m.key(one))
+	}
+	return tea.Batch(cmds...)
 }
 
 func (m *Model) key(msg tea.KeyMsg) tea.Cmd {

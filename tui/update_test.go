@@ -389,3 +389,19 @@ func TestFocus(t *testing.T) {
 		}
 	}
 }
+
+func TestKeysThatComeAtOnce(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(20)
+	one, other := newScreen(tr.st, 120, 36, Options{}), newScreen(tr.st, 120, 36, Options{})
+	press(one, "3 G k k / 1 3 enter")
+	press(other, "3Gkk/13 enter")
+	if one.View() != other.View() {
+		t.Errorf("keys read at once do something else:\n%s\nthan one by one:\n%s", other.View(), one.View())
+	}
+	before := one.View()
+	do(one, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("Gq/"), Paste: true})
+	if one.View() != before {
+		t.Errorf("a paste was taken for commands:\n%s", one.View())
+	}
+}
