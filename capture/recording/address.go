@@ -4,6 +4,7 @@ package recording
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -36,12 +37,17 @@ func newTuple(a, b netip.AddrPort) tuple {
 // addressBook gives each connection the addresses that its packets bear.
 type addressBook struct {
 	live   map[tuple]struct{}
-	ports  map[uint16]struct{} // server ports ever used
-	madeUp uint32              // connections with made-up addresses so far
+	ports  map[uint16]struct{}    // server ports ever used
+	pairs  map[[2]uint16]struct{} // ports of connections whose server's end is not known
+	madeUp uint32                 // connections with made-up addresses so far
 }
 
+// maxPairs bounds addressBook.pairs. Beyond it the lower port is taken for the
+// server's.
+const maxPairs = 4096
+
 func newAddressBook() addressBook {
-	return addressBook{live: make(map[tuple]struct{}), ports: make(map[uint16]struct{})}
+	return addressBook{live: make(map[tuple]struct{}), ports: make(map[uint16]struct{}), pairs: make(map[[2]uint16]struct{})}
 }
 
 // assign chooses the addresses for a connection: b's, if there is a usable
@@ -65,7 +71,11 @@ func (a *addressBook) assign(b *capture.Binding, role capture.Role) (local, remo
 		local, remote = a.makeUp(role)
 	}
 	a.live[newTuple(local, remote)] = struct{}{}
-	a.ports[serverPort(local, remote, role)] = struct{}{}
+	if why == "" && role == capture.RoleUnknown && len(a.pairs) < maxPairs {
+		a.pairs[[2]uint16{local.Port(), remote.Port()}] = struct{}{}
+	} else {
+		a.ports[serverPort(local, remote, role)] = struct{}{}
+	}
 	return local, remote, why
 }
 
@@ -92,15 +102,25 @@ func (a *addressBook) makeUp(role capture.Role) (local, remote netip.AddrPort) {
 	}
 }
 
-// decodeAs gives tshark's options for the server ports used so far.
+// decodeAs gives tshark's options for the server ports used so far. Where it is
+// not known which end is the server's, it is taken to have the port that more
+// connections share, or else the lower one: clients use ephemeral ports.
 func (a *addressBook) decodeAs() string {
-	ports := make([]uint16, 0, len(a.ports))
-	for p := range a.ports {
-		ports = append(ports, p)
+	shared := make(map[uint16]int)
+	for pair := range a.pairs {
+		shared[pair[0]]++
+		shared[pair[1]]++
 	}
-	slices.Sort(ports)
+	servers := maps.Clone(a.ports)
+	for pair := range a.pairs {
+		port, other := min(pair[0], pair[1]), max(pair[0], pair[1])
+		if shared[other] > shared[port] {
+			port = other
+		}
+		servers[port] = struct{}{}
+	}
 	var b strings.Builder
-	for i, p := range ports {
+	for i, p := range slices.Sorted(maps.Keys(servers)) {
 		if i > 0 {
 			b.WriteByte(' ')
 		}

@@ -19,8 +19,8 @@ import (
 // off for the process and what it bound is withdrawn. Unknown is an answer, a
 // wrong address is not.
 type addresses struct {
-	inferredBy map[uint64]*conn             // socket cookie → live handle bound by inference
-	distrusted map[uint64]struct{}          // processes (tgid) where inference is off
+	inferredBy map[uint64]*conn            // socket cookie → live handle bound by inference
+	distrusted map[uint64]struct{}         // processes (tgid) where inference is off
 	inferred   map[uint64]map[*conn]uint64 // tgid → live inferred bindings and their cookies
 }
 

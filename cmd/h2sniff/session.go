@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -30,7 +31,7 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		return &session{Source: r, name: o.read, start: r.Start()}, nil
+		return &session{Source: r, name: filepath.Base(o.read), start: r.Start()}, nil
 	}
 	start := time.Now().UnixNano()
 	l, err := startLive(ctx, o, std, report, commandOut)

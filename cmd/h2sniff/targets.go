@@ -177,8 +177,14 @@ func (t *targets) exited(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.processes, pid)
-	// Only pids cannot come back; a name or a binary can.
-	t.ended = t.ready && len(t.processes) == 0 && len(t.selection.PIDs) > 0
+	t.checkEnded()
+}
+
+// checkEnded finds that every process of -p has gone. Only pids cannot come
+// back; a name or a binary can. The caller holds mu.
+func (t *targets) checkEnded() {
+	s := t.selection
+	t.ended = t.ready && len(t.processes) == 0 && len(s.PIDs) > 0 && s.Comm == "" && s.Binary == ""
 }
 
 // gone says that every process of -p has ended, so that nothing can come.
@@ -202,6 +208,7 @@ func (t *targets) setReady() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ready = true
+	t.checkEnded()
 	for _, line := range t.enabled() {
 		fmt.Fprintf(t.report, "h2sniff: %s\n", line)
 	}

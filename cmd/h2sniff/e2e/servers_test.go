@@ -45,8 +45,7 @@ func startH2O(t testing.TB, threads int) *server {
 	return s
 }
 
-// startNghttpd runs nghttpd, which answers with trailers and pushes /pushed
-// with /push/.
+// startNghttpd runs nghttpd with more options.
 func startNghttpd(t testing.TB, threads int, args ...string) *server {
 	t.Helper()
 	needPrograms(t, "nghttpd")
@@ -54,8 +53,7 @@ func startNghttpd(t testing.TB, threads int, args ...string) *server {
 	cert, key := certificate(t, s.dir)
 	s.file(t, "index.html", 100)
 	args = append([]string{
-		"--htdocs=" + s.dir, "--workers=" + strconv.Itoa(threads), "--trailer=x-checksum: 0123",
-		"--push=/push/=/pushed", strconv.Itoa(s.port), key, cert,
+		"--htdocs=" + s.dir, "--workers=" + strconv.Itoa(threads), strconv.Itoa(s.port), key, cert,
 	}, args...)
 	s.pid = startServer(t, s.addr(), "nghttpd", args...)
 	return s
@@ -80,6 +78,7 @@ func TestServersAndClientEqualNghttp(t *testing.T) {
 	nginx := func(t testing.TB) *server { return startNginx(t, 2, "location /push/ { http2_push /pushed; }") }
 	h2o := func(t testing.TB) *server { return startH2O(t, 2) }
 	nghttpd := func(args ...string) func(testing.TB) *server {
+		args = append(args, "--trailer=x-checksum: 0123", "--push=/push/=/pushed")
 		return func(t testing.TB) *server { return startNghttpd(t, 2, args...) }
 	}
 	small := []string{"--header-table-size=0", "--encoder-header-table-size=0", "-m", "3"}
