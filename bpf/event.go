@@ -115,13 +115,12 @@ func ParseRecord(b []byte, r *Record) error {
 type Op uint8
 
 const (
-	OpWrite           Op = 1
-	OpWriteEx         Op = 2
-	OpWriteEx2        Op = 3
-	OpGnuTLSSend      Op = 4
-	OpGnuTLSSend2     Op = 5
-	OpGnuTLSSendEarly Op = 6
-	OpGnuTLSUncork    Op = 7
+	OpWrite        Op = 1
+	OpWriteEx      Op = 2
+	OpWriteEx2     Op = 3
+	OpGnuTLSSend   Op = 4
+	OpGnuTLSSend2  Op = 5
+	OpGnuTLSUncork Op = 6
 
 	OpRead             Op = 16
 	OpReadEx           Op = 17

@@ -17,10 +17,8 @@ enum op {
 	 * call that met E_AGAIN had left */
 	OP_GNUTLS_SEND = 4,
 	OP_GNUTLS_SEND2 = 5,
-	/* (handle, buf, len) -> ssize_t, or 0 for all of it */
-	OP_GNUTLS_SEND_EARLY = 6,
 	/* sends, from inside, octets that a corked gnutls_record_send took */
-	OP_GNUTLS_UNCORK = 7,
+	OP_GNUTLS_UNCORK = 6,
 	OP_FIRST_SEND = OP_WRITE,
 	OP_LAST_SEND = OP_GNUTLS_UNCORK,
 

@@ -563,8 +563,6 @@ static __always_inline u64 moved(const struct call *call, u64 ret)
 	case OP_GNUTLS_RECV:
 	case OP_GNUTLS_RECV_PACKET:
 		return (s64)ret > 0 ? ret : 0;
-	case OP_GNUTLS_SEND_EARLY: /* 0 is success where the buffer took all of it */
-		return (s64)ret > 0 ? ret : ret == 0 ? call->len : 0;
 	}
 	return 0;
 }

@@ -23,6 +23,8 @@ type function struct {
 // GnuTLS: libgnutls.so.30 (3.4 to 3.8). gnutls_record_send jumps to
 // gnutls_record_send2, and gnutls_record_uncork calls gnutls_record_send with
 // octets that were counted when they were corked: the outermost call counts.
+// gnutls_record_send_early_data only keeps octets, which the handshake sends
+// with gnutls_record_send if the session can have early data.
 var functions = map[target.Family][]function{
 	target.OpenSSL: {
 		{"SSL_write", bpf.OpWrite},
@@ -44,7 +46,7 @@ var functions = map[target.Family][]function{
 	target.GnuTLS: {
 		{"gnutls_record_send", bpf.OpGnuTLSSend},
 		{"gnutls_record_send2", bpf.OpGnuTLSSend2},
-		{"gnutls_record_send_early_data", bpf.OpGnuTLSSendEarly},
+		{"gnutls_record_send_range", bpf.OpGnuTLSSend},
 		{"gnutls_record_uncork", bpf.OpGnuTLSUncork},
 		{"gnutls_record_recv", bpf.OpGnuTLSRecv},
 		{"gnutls_record_recv_seq", bpf.OpGnuTLSRecv},
