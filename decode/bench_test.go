@@ -33,7 +33,7 @@ func trafficA(calls int) *traffic {
 		}
 		must(cl.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, EndHeaders: true, BlockFragment: cl.encode(request)}))
 		cl.wrote(nil, true)
-		must(cl.fr.WriteData(stream, true, randomOctets(rng, 40+rng.IntN(60))))
+		must(cl.fr.WriteData(stream, true, randomOctets(rng, 60+rng.IntN(80))))
 		cl.wrote(nil, false)
 		cl.flush()
 		must(sv.fr.WriteWindowUpdate(0, 100))
@@ -42,7 +42,7 @@ func trafficA(calls int) *traffic {
 			{Name: ":status", Value: "200"}, {Name: "content-type", Value: "application/grpc"},
 			{Name: "date", Value: fmt.Sprintf("Sun, 22 Nov 2026 21:%02d:%02d GMT", i/60000%60, i/1000%60)}})}))
 		sv.wrote(nil, true)
-		must(sv.fr.WriteData(stream, false, randomOctets(rng, 40+rng.IntN(120))))
+		must(sv.fr.WriteData(stream, false, randomOctets(rng, 80+rng.IntN(160))))
 		sv.wrote(nil, false)
 		must(sv.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, EndStream: true, EndHeaders: true, BlockFragment: sv.encode([]hpack.HeaderField{
 			{Name: "grpc-status", Value: "0"}, {Name: "grpc-message", Value: ""}})}))

@@ -21,7 +21,7 @@ func unhex(s string) []byte {
 	return b
 }
 
-// pair is a name and a value, written "name: value" in the RFC.
+// pairs writes fields as the RFC does.
 func pairs(fields []Field) (out []string) {
 	for _, f := range fields {
 		out = append(out, f.Name+": "+f.Value)

@@ -117,7 +117,7 @@ func appendHuffman(dst, src []byte) ([]byte, bool) {
 	}
 	// Fewer bits than the longest code are left: ones are taken to stand
 	// behind them, as padding would.
-	for bits > 0 {
+	for bits > 0 && !isPadding(acc, bits) {
 		e := huffman.fast[(acc<<huffmanFast|(1<<huffmanFast-1))>>bits&(1<<huffmanFast-1)]
 		octet, length := byte(e>>4), uint(e&15)
 		if e == 0 {
@@ -133,9 +133,14 @@ func appendHuffman(dst, src []byte) ([]byte, bool) {
 		n++
 		bits -= length
 	}
-	// Padding is the beginning of EOS, all ones, and shorter than an octet.
+	return dst[:n], isPadding(acc, bits)
+}
+
+// isPadding tells whether the low bits are padding: the beginning of EOS, all
+// ones, and shorter than an octet. No code is like that.
+func isPadding(acc uint64, bits uint) bool {
 	mask := uint64(1)<<bits - 1
-	return dst[:n], bits < 8 && acc&mask == mask
+	return bits < 8 && acc&mask == mask
 }
 
 // long decodes one octet from the upper end of the low bits of acc, of which
