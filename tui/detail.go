@@ -218,25 +218,27 @@ func (d *details) frame() {
 	a := arrow(s, e.Direction)
 	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
 	d.line(s.bold, title)
-	d.times()
-	flags := strings.Join(decode.FlagNames(h.Type, h.Flags), " | ")
-	if flags == "" {
-		flags = "none"
-	}
-	d.property("flags", fmt.Sprintf("%s (0x%02x)", flags, uint8(h.Flags)), s.plain)
-	d.property("length", commas(uint64(h.Length))+" octets of payload", s.plain)
 	if e.Err != nil {
 		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
 	}
 	if e.Missing > 0 {
 		d.property("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
 	}
-	if e.BlockSeq != 0 && e.BlockSeq != e.Seq {
-		d.property("field block", "began in row "+commas(e.BlockSeq), s.plain)
-	}
-	d.payload()
+	// What the frame says comes first: a small pane shows little more.
 	if e.HasFields {
 		d.fields()
+		d.line(s.plain, "")
+	}
+	d.payload()
+	flags := strings.Join(decode.FlagNames(h.Type, h.Flags), " | ")
+	if flags == "" {
+		flags = "none"
+	}
+	d.property("flags", fmt.Sprintf("%s (0x%02x)", flags, uint8(h.Flags)), s.plain)
+	d.property("length", commas(uint64(h.Length))+" octets of payload", s.plain)
+	d.times()
+	if e.BlockSeq != 0 && e.BlockSeq != e.Seq {
+		d.property("field block", "began in row "+commas(e.BlockSeq), s.plain)
 	}
 }
 
@@ -259,9 +261,6 @@ func (d *details) payload() {
 	case http2.FrameRSTStream:
 		d.errorCode(p.ErrorCode)
 	case http2.FrameSettings:
-		if len(p.Settings) > 0 {
-			d.heading("Settings")
-		}
 		for i, v := range p.Settings {
 			if d.enough(i, len(p.Settings)) {
 				break
@@ -310,13 +309,11 @@ func (d *details) fields() {
 	}
 	nw = min(nw, 28, max(4, d.w*2/5))
 	title := fmt.Sprintf("Fields (%d)", len(e.Fields))
-	d.heading(title)
 	if len(e.Fields) == 0 {
-		d.line(s.dim, "none")
+		d.line(s.bold, title)
 		return
 	}
 	nw = max(nw, min(len(title), d.w*2/5))
-	d.lines = d.lines[:len(d.lines)-1]
 	d.wrapped([]cell{{title, s.bold}}, []int{nw}, "value", s.dim, []cell{{" trust", s.dim}})
 	for i := range e.Fields {
 		if d.enough(i, len(e.Fields)) {
