@@ -173,10 +173,8 @@ func TestLargeFrame(t *testing.T) {
 	frame := append(unhex("ffffff 00 00 00000001"), bytes.Repeat([]byte("x"), largestFrameSize)...)
 	stream := append(append(unhex(settingsHex), frame...), unhex(pingHex)...)
 	for _, size := range []int{len(stream), 1 << 20, 16384, 1000} {
-		events := laidOut(call(capture.Send, http2.ClientPreface+raised))
-		for _, ev := range split(stream, capture.Recv, func(left int) int { return min(left, size) }) {
-			events = append(events, ev)
-		}
+		events := append(laidOut(call(capture.Send, http2.ClientPreface+raised)),
+			split(stream, capture.Recv, func(left int) int { return min(left, size) })...)
 		col, c := decodeAll(true, events)
 		if got := outline(col, capture.Recv); got != "SETTINGS 0; DATA 1048576; PING 8" {
 			t.Errorf("in calls of %d: %s", size, got)

@@ -39,7 +39,6 @@ type peer struct {
 	id   capture.ConnID
 	dec  *decode.Conn
 	pos  [2]uint64
-	buf  [2]bytes.Buffer
 	hp   [2]*hpack.Encoder
 	hbuf [2]bytes.Buffer
 }
