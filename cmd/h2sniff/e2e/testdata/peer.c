@@ -10,7 +10,7 @@
  *   calls FILE LEN...   sends FILE in calls of those lengths, the last one again
  *                       and again; without a length in one call
  *   retry FILE          sends FILE with one call on a socket that does not block,
- *                       repeated until all is sent; answers how many came back early
+ *                       repeated until all is sent; answers how often it had to wait
  *   read N              receives until N octets have come since the last read
  *   echo N              one thread sends N empty DATA frames, each when another
  *                       thread has received the answer to the one before
@@ -116,7 +116,7 @@ static void set_blocking(int yes)
 static long send_retrying(const char *path)
 {
 	size_t len;
-	long early = 0;
+	long again = 0;
 	int room = 65536; /* or all of FILE would fit into the socket's buffer */
 	char *buf = content(path, &len);
 	setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -124,8 +124,8 @@ static long send_retrying(const char *path)
 	for (size_t sent = 0; sent < len;) {
 		long n = tls_write(tls, buf + sent, len - sent);
 		while (n == TLS_AGAIN) {
-			if (!early++) {
-				puts("blocked"); /* the test may let the reader go on */
+			if (!again++) {
+				puts("blocked"); /* the other end may begin to read */
 				fflush(stdout);
 			}
 			struct pollfd p = {.fd = sock, .events = POLLOUT};
@@ -134,13 +134,11 @@ static long send_retrying(const char *path)
 		}
 		if (n <= 0)
 			die("sending: %ld", n);
-		if ((size_t)n < len - sent)
-			early++;
 		sent += n;
 	}
 	set_blocking(1);
 	free(buf);
-	return early;
+	return again;
 }
 
 static void receive(long want)
