@@ -39,14 +39,14 @@ func newConnPane() *connPane {
 	p := &connPane{}
 	p.cols = []column{
 		connID:       {title: "id", min: 3, want: 6, right: true},
-		connProcess:  {title: "process", min: 10, want: 23, drop: 3},
+		connProcess:  {title: "process", min: 11, want: 23, drop: 3},
 		connRole:     {title: "role", min: 6, drop: 8},
 		connLocal:    {title: "local", min: 14, want: 22, drop: 7},
-		connRemote:   {title: "remote", min: 14, want: 22, flex: true},
+		connRemote:   {title: "remote", min: 15, want: 22, flex: true},
 		connProtocol: {title: "proto", min: 8, drop: 5},
 		connStreams:  {title: "str", min: 4, right: true, drop: 6},
 		connFrames:   {title: "fr", min: 4, right: true, drop: 4},
-		connMarks:    {title: "!", min: 5, want: 9, drop: 2},
+		connMarks:    {title: "!", min: 3, want: 9, drop: 2},
 	}
 	p.none = []string{"none yet"}
 	return p
