@@ -10,6 +10,7 @@
 struct tls {
 	SSL *ssl;
 	int ex; /* use SSL_write_ex and SSL_read_ex */
+	int peek; /* look at octets before they are read */
 };
 
 static SSL_CTX *context(void)
@@ -76,6 +77,8 @@ long tls_read(struct tls *t, void *buf, size_t len)
 {
 	size_t n = 0;
 	int ret;
+	if (t->peek && SSL_peek(t->ssl, buf, len) <= 0)
+		die("SSL_peek failed");
 	if (t->ex) {
 		ret = SSL_read_ex(t->ssl, buf, len, &n);
 		return ret == 1 ? (long)n : failed(t, ret);
@@ -92,6 +95,8 @@ int tls_mode(struct tls *t, const char *name)
 		return !!SSL_set_mode(t->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
 	if (!strcmp(name, "ex"))
 		return t->ex = 1;
+	if (!strcmp(name, "peek"))
+		return t->peek = 1;
 	return 0;
 }
 
