@@ -13,8 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Attacher places probes. It owns every link that it made until Detach or
-// Close; the kernel drops them too when the process ends, however it ends.
+// Attacher places probes. It owns every link that it made until Close; the kernel drops them too when the process ends, however it ends.
 // Methods may be called from any goroutine.
 type Attacher struct {
 	objs *bpf.Objects
@@ -24,7 +23,16 @@ type Attacher struct {
 	probes map[probeKey][]link.Link
 	number map[target.Key]uint32
 	names  []string // by number
+
+	removals sync.WaitGroup
+	room     chan struct{} // a place in it for each removal at one time
+	errMu    sync.Mutex
+	err      error // of removals
 }
+
+// maxRemovals bounds how many removals wait in the kernel at one time, each of
+// them in a thread.
+const maxRemovals = 64
 
 // probeKey is a place of probes: a library, in one process or (PID 0) in all.
 type probeKey struct {
@@ -35,7 +43,10 @@ type probeKey struct {
 // NewAttacher attaches what serves all libraries: socket evidence, and the
 // ends of processes.
 func NewAttacher(objs *bpf.Objects) (*Attacher, error) {
-	a := &Attacher{objs: objs, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32)}
+	a := &Attacher{
+		objs: objs, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32),
+		room: make(chan struct{}, maxRemovals),
+	}
 	receive, err := link.AttachTracing(link.TracingOptions{Program: objs.Receive})
 	if err != nil {
 		return nil, fmt.Errorf("attaching to tcp_rcv_space_adjust: %w", err)
@@ -145,28 +156,31 @@ func (a *Attacher) attachEach(ex *link.Executable, returns, entries *sites, pid 
 	return links, nil
 }
 
-// Detach removes the probes that Attach placed for the same library and pid.
-func (a *Attacher) Detach(library target.Key, pid int) error {
+// DetachProcess removes every probe placed for a process of its own. It does
+// not wait until they are gone: the kernel takes some 50 ms for each link, in
+// which a new process comes and goes without having been attached to.
+func (a *Attacher) DetachProcess(pid int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := probeKey{library, pid}
-	links := a.probes[key]
-	delete(a.probes, key)
-	return closeLinks(links)
-}
-
-// DetachProcess removes every probe placed for a process of its own.
-func (a *Attacher) DetachProcess(pid int) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var err error
 	for key, links := range a.probes {
 		if key.pid == pid {
 			delete(a.probes, key)
-			err = errors.Join(err, closeLinks(links))
+			a.remove(links)
 		}
 	}
-	return err
+}
+
+// remove closes links in the background. The kernel's grace periods, which
+// each of them waits for, are shared by those that wait at one time.
+func (a *Attacher) remove(links []link.Link) {
+	a.removals.Go(func() {
+		a.room <- struct{}{}
+		err := closeLinks(links)
+		<-a.room
+		a.errMu.Lock()
+		defer a.errMu.Unlock()
+		a.err = errors.Join(a.err, err)
+	})
 }
 
 // Library names the library of an attach cookie's number.
@@ -179,26 +193,20 @@ func (a *Attacher) Library(number uint32) string {
 	return ""
 }
 
-// Close removes all probes. Traced programs go on running.
+// Close removes all probes and waits until they are gone. Traced programs go on
+// running.
 func (a *Attacher) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	// Each removal waits for the kernel's grace periods; those of several
-	// places at once are shared.
-	var wg sync.WaitGroup
-	errs := make(chan error, len(a.probes))
 	for _, links := range a.probes {
-		wg.Go(func() { errs <- closeLinks(links) })
-	}
-	wg.Wait()
-	close(errs)
-	var err error
-	for e := range errs {
-		err = errors.Join(err, e)
+		a.remove(links)
 	}
 	clear(a.probes)
-	err = errors.Join(err, closeLinks(a.base))
-	a.base = nil
+	a.removals.Wait()
+	a.errMu.Lock()
+	defer a.errMu.Unlock()
+	err := errors.Join(a.err, closeLinks(a.base))
+	a.base, a.err = nil, nil
 	return err
 }
 

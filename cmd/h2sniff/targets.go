@@ -171,9 +171,7 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 }
 
 func (t *targets) exited(pid int) {
-	if err := t.attacher.DetachProcess(pid); err != nil {
-		t.debug("detaching from process %d: %v", pid, err)
-	}
+	t.attacher.DetachProcess(pid)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.processes, pid)
