@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Attacher places probes. It owns every link that it made until Close; the kernel drops them too when the process ends, however it ends.
-// Methods may be called from any goroutine.
+// Attacher places probes. It owns every link that it made until Close; the
+// kernel drops them too when the process ends, however it ends. Methods may be
+// called from any goroutine.
 type Attacher struct {
 	objs *bpf.Objects
 
