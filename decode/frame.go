@@ -84,6 +84,9 @@ func (d *direction) checkHeader(h FrameHeader) *FrameError {
 func (d *direction) judge(row *Row) {
 	h := row.Header
 	rev := d.reverse()
+	if d.fields.gaveUp() {
+		row.Table = d.fields.end()
+	}
 	if row.Err = d.checkHeader(h); row.Err == nil && row.Missing == 0 {
 		row.Err = checkPayload(h, row.Payload)
 	}
@@ -98,6 +101,7 @@ func (d *direction) judge(row *Row) {
 	case http2.FrameHeaders, http2.FramePushPromise:
 		if d.block.open {
 			d.fields.abort() // its rest will not come
+			row.Table = d.fields.end()
 		}
 		d.block = block{open: true, stream: h.StreamID, push: h.Type == http2.FramePushPromise}
 		d.fields.begin()
@@ -124,6 +128,7 @@ func (d *direction) judge(row *Row) {
 			// It may have changed the encoder's table all the same.
 			d.block = block{}
 			d.fields.abort()
+			row.Table = d.fields.end()
 		}
 	case http2.FrameSettings:
 		d.block.unseen = false
@@ -141,6 +146,7 @@ func (d *direction) fragment(row *Row) {
 		b.failed = d.decodeFragment(row)
 		if b.failed != nil && b.failed != errSectionLarge {
 			d.fields.abort()
+			row.Table = d.fields.end()
 		}
 	}
 	if b.failed != nil && row.Err == nil {
@@ -155,6 +161,7 @@ func (d *direction) fragment(row *Row) {
 		row.Fields, row.HasFields = d.fields.fields, true
 		d.tellRole(row.Fields)
 	}
+	row.Table = d.fields.end()
 	d.block = block{}
 }
 

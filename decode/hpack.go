@@ -50,6 +50,13 @@ type sectionDecoder struct {
 	scratch []byte
 	unknown Field
 	arena   strings.Builder
+
+	// state is the table after the block, made by end; the others are what
+	// the table was when end was called last.
+	state    TableState
+	inserted int64
+	held     int
+	epoch    uint32
 }
 
 // begin begins a field block.
@@ -60,6 +67,25 @@ func (d *sectionDecoder) begin() {
 	d.fields = d.fields[:0]
 	d.size, d.begun, d.tooBig = 0, false, false
 	d.carry = d.carry[:0]
+}
+
+// gaveUp tells whether the table was given up since end was called last.
+func (d *sectionDecoder) gaveUp() bool { return d.table.epoch != d.epoch }
+
+// end sums up what the field block did to the table. The TableState is valid
+// until the next call.
+func (d *sectionDecoder) end() *TableState {
+	t := &d.table
+	s := &d.state
+	s.Epoch, s.Inserted, s.Held, s.Size = t.epoch, t.inserted, t.n, t.size
+	s.Max, s.MaxAssumed, s.Complete, s.Trust = t.max, t.assumed, t.complete, t.trust
+	if d.gaveUp() {
+		d.inserted, d.held, d.epoch = 0, 0, t.epoch
+	}
+	s.Added = int(t.inserted - d.inserted)
+	s.Evicted = d.held + s.Added - t.n
+	d.inserted, d.held = t.inserted, t.n
+	return s
 }
 
 // abort ends a field block whose rest will not be decoded, because octets are
@@ -127,10 +153,10 @@ func (d *sectionDecoder) next(p []byte) (int, *FrameError) {
 		if !ok {
 			return 0, errHpackIndex
 		}
-		d.add(f)
+		d.add(f, NewEncoding(FormIndexed, uint32(i), false, false, n))
 		return n, nil
 	case b&0x40 != 0: // literal with incremental indexing
-		return d.literal(p, 6, true, false)
+		return d.literal(p, 6, FormIncremental)
 	case b&0x20 != 0: // dynamic table size update
 		size, n, err := hpackInteger(p, 5)
 		if err != nil {
@@ -144,8 +170,10 @@ func (d *sectionDecoder) next(p []byte) (int, *FrameError) {
 		}
 		d.table.setMax(size)
 		return n, nil
-	default: // literal without indexing, or never indexed
-		return d.literal(p, 4, false, b&0x10 != 0)
+	case b&0x10 != 0:
+		return d.literal(p, 4, FormNever)
+	default:
+		return d.literal(p, 4, FormLiteral)
 	}
 }
 
@@ -157,7 +185,8 @@ func (d *sectionDecoder) entry(i uint64) (*Field, bool) {
 	return d.table.lookup(i-uint64(len(staticTable))+1, &d.unknown)
 }
 
-func (d *sectionDecoder) literal(p []byte, prefix uint, index, sensitive bool) (int, *FrameError) {
+func (d *sectionDecoder) literal(p []byte, prefix uint, form Form) (int, *FrameError) {
+	index := form == FormIncremental
 	i, at, err := hpackInteger(p, prefix)
 	if err != nil {
 		return 0, err
@@ -187,7 +216,7 @@ func (d *sectionDecoder) literal(p []byte, prefix uint, index, sensitive bool) (
 	} else {
 		f.NameKnown = true
 	}
-	f.ValueKnown, f.Sensitive = true, sensitive
+	f.ValueKnown, f.Sensitive = true, form == FormNever
 	if f.NameKnown {
 		f.Trust, f.Unknown, f.Epoch = TrustExact, 0, 0
 	}
@@ -230,7 +259,7 @@ func (d *sectionDecoder) literal(p []byte, prefix uint, index, sensitive bool) (
 	if cap(d.scratch) > 64<<10 {
 		d.scratch = nil
 	}
-	d.add(&f)
+	d.add(&f, NewEncoding(form, uint32(i), nameHuff, valueHuff, at))
 	if index {
 		d.table.insert(&f)
 	}
@@ -238,13 +267,14 @@ func (d *sectionDecoder) literal(p []byte, prefix uint, index, sensitive bool) (
 }
 
 // add appends a field to the section.
-func (d *sectionDecoder) add(f *Field) {
+func (d *sectionDecoder) add(f *Field, e Encoding) {
 	d.begun = true
 	if d.size += entrySize(f); d.size > maxSectionSize {
 		d.tooBig = true
 	}
 	if !d.tooBig {
 		d.fields = append(d.fields, *f)
+		d.fields[len(d.fields)-1].Encoding = e
 	}
 }
 

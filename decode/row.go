@@ -109,6 +109,7 @@ func (t Trust) String() string {
 // ValueKnown and not NameKnown).
 type Field struct {
 	Name, Value string
+	Encoding    Encoding // how it was represented on the wire
 	NameKnown   bool
 	ValueKnown  bool
 	Sensitive   bool // never-indexed representation (RFC 7541, section 6.2.3)
@@ -118,8 +119,8 @@ type Field struct {
 	// is 0, older ones are negative. The same number is the same entry within
 	// one direction of a connection and one Epoch (each gap begins a new one).
 	// Meaningful only where Trust is not TrustExact.
-	Unknown int64
 	Epoch   uint32
+	Unknown int64
 }
 
 // FrameError tells what is malformed about a frame.
@@ -150,7 +151,11 @@ type Row struct {
 	// Fields is the field section, on the frame that carries END_HEADERS.
 	Fields    []Field
 	HasFields bool // a field block ended with this frame (Fields may be empty)
-	Err       *FrameError
+	// Table is the dynamic table of the frame's direction behind this frame:
+	// on frames that end a field block and where the table was given up. On
+	// other frames it is nil, and the table as it was.
+	Table *TableState
+	Err   *FrameError
 
 	GapBytes  uint64    // RowGap
 	GapReason GapReason // RowGap

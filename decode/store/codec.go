@@ -16,14 +16,15 @@ import (
 // The variable part of a row: 16 bits that say what is there, then each in the
 // order of the bits. Numbers are varints, signed ones zigzag.
 const (
-	hasTimeEnd   = 1 << iota // TimeEnd - Time, where not 0
+	hasTable     = 1 << iota // Table
+	hasTimeEnd               // TimeEnd - Time, where not 0
 	hasTID                   // TID
 	wholePayload             // payload of Header.Length octets
 	hasPayload               // payload of another length: length, octets
 	hasMissing               // Missing
 	hasErr                   // code, length of reason, reason
 	hasBlock                 // Seq - BlockSeq
-	hasFields                // number, then the place of each in the block (4 octets)
+	hasFields                // number, the place of each in the block (4 octets), the Encoding of each
 	hasGap                   // GapBytes, GapReason
 	hasInfo                  // PID, TID, Role, Fresh, Comm, Library
 	hasBinding               // Local, Remote, Evidence
@@ -40,8 +41,8 @@ const (
 	fieldSensitive  = 1 << 4
 	fieldUnknown    = 1 << 5
 	maxFieldFixed   = 1 + 3*5 + binary.MaxVarintLen64
-	maxRowFixed     = 2 + 6*binary.MaxVarintLen64 + 8*5 + 2*64
-	maxFieldListing = 4
+	maxRowFixed     = 2 + maxTableState + 6*binary.MaxVarintLen64 + 8*5 + 2*64
+	maxFieldListing = 4 + maxEncoding
 )
 
 // bound is at least what row will take in a block, its record included. It
@@ -73,10 +74,13 @@ func exactBound(row *decode.Row) int {
 	n := bound(row)
 	seen := make(map[decode.Field]struct{})
 	for i := range row.Fields {
-		if _, dup := seen[row.Fields[i]]; dup {
-			n -= fieldBound(&row.Fields[i]) - maxFieldListing
+		f := row.Fields[i]
+		n -= maxEncoding - encodingSize(f.Encoding)
+		f.Encoding = 0 // not interned with the field
+		if _, dup := seen[f]; dup {
+			n -= fieldBound(&f) - maxFieldListing
 		}
-		seen[row.Fields[i]] = struct{}{}
+		seen[f] = struct{}{}
 	}
 	return n
 }
@@ -87,6 +91,10 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 	at := len(b)
 	b = append(b, 0, 0)
 	mask := int(row.Role) << roleShift
+	if row.Table != nil {
+		mask |= hasTable
+		b = appendTable(b, row.Table)
+	}
 	if row.TimeEnd != row.Time {
 		mask |= hasTimeEnd
 		b = binary.AppendVarint(b, row.TimeEnd-row.Time)
@@ -123,6 +131,9 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 		for _, p := range places {
 			b = binary.LittleEndian.AppendUint32(b, p)
 		}
+		for i := range row.Fields {
+			b = appendEncoding(b, row.Fields[i].Encoding)
+		}
 	}
 	if row.GapBytes != 0 || row.GapReason != 0 {
 		mask |= hasGap
@@ -158,6 +169,10 @@ func readRow(block []byte, first uint64, local int) Entry {
 	r := reader{block[place:]}
 	mask := int(binary.LittleEndian.Uint16(r.bytes(2)))
 	e.Role = capture.Role(mask >> roleShift)
+	if mask&hasTable != 0 {
+		e.Table = new(decode.TableState)
+		r.table(e.Table)
+	}
 	e.TimeEnd = e.Time
 	if mask&hasTimeEnd != 0 {
 		e.TimeEnd += r.varint()
@@ -183,6 +198,9 @@ func readRow(block []byte, first uint64, local int) Entry {
 	if mask&hasFields != 0 {
 		n := int(r.uvarint())
 		e.Fields = readFields(block, r.bytes(4*n), n)
+		for i := range e.Fields {
+			e.Fields[i].Encoding = r.encoding()
+		}
 	}
 	if mask&hasGap != 0 {
 		e.GapBytes = r.uvarint()

@@ -34,6 +34,7 @@ func genField(t *rapid.T) decode.Field {
 		ValueKnown: rapid.Bool().Draw(t, "valueKnown"),
 		Sensitive:  rapid.Bool().Draw(t, "sensitive"),
 		Trust:      decode.Trust(rapid.IntRange(0, 2).Draw(t, "trust")),
+		Encoding:   genEncoding(t),
 	}
 	if f.Trust != decode.TrustExact {
 		f.Unknown = rapid.Int64Range(-3, 3).Draw(t, "unknown")
@@ -85,6 +86,9 @@ func genRow(t *rapid.T) *decode.Row {
 		row.HasFields = rapid.Bool().Draw(t, "hasFields")
 		if row.HasFields {
 			row.Fields = rapid.SliceOfN(rapid.Custom(genField), 0, 6).Draw(t, "fields")
+		}
+		if rapid.Bool().Draw(t, "hasTable") {
+			row.Table = genTable(t)
 		}
 		if rapid.IntRange(0, 9).Draw(t, "bad") == 0 {
 			row.Err = &decode.FrameError{Code: http2.ErrCode(rapid.Uint32().Draw(t, "code")), Reason: "too short"}
