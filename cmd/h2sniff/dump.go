@@ -60,7 +60,7 @@ func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printe
 	return &printer{
 		store: st, limit: o.count, stream: o.stream, conns: make(map[capture.ConnID]*store.ConnSummary),
 		writer: lines.NewWriter(out, lines.Options{
-			Format: o.format, Body: o.body, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
+			Format: o.format, Body: o.body, Verbose: o.verbose, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
 		}),
 	}
 }

@@ -28,9 +28,10 @@ type options struct {
 	history int64  // bytes
 	stream  streamFlag
 
-	format lines.Format
-	body   bool
-	count  uint64
+	format  lines.Format
+	body    bool
+	count   uint64
+	verbose bool
 }
 
 // stdio is what run was given.
@@ -150,6 +151,7 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 func addLineFlags(f *pflag.FlagSet, o *options) {
 	f.Var((*formatFlag)(&o.format), "format", "lines as `text`, plain or json")
 	f.BoolVar(&o.body, "body", false, "with --format json: the octets of DATA frames, in base64")
+	f.BoolVar(&o.verbose, "verbose", false, "with --format json: how each field was encoded, and the dynamic tables")
 	f.Uint64VarP(&o.count, "count", "n", 0, "stop after `N` frames (lines only)")
 }
 

@@ -43,6 +43,7 @@ func TestGolden(t *testing.T) {
 		{"plain-stream.golden", Options{Format: Plain, Stream: 0, HasStream: true}},
 		{"json.golden", Options{Format: JSON}},
 		{"json-body.golden", Options{Format: JSON, Body: true}},
+		{"json-verbose.golden", Options{Format: JSON, Verbose: true}},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			got := write(t, tt.o, rows)
@@ -70,7 +71,7 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := write(t, Options{Format: JSON, Body: true}, everything(t))
+	out := write(t, Options{Format: JSON}, everything(t)) + write(t, Options{Format: JSON, Body: true, Verbose: true}, everything(t))
 	keys := make(map[string]bool)
 	var walk func(v any)
 	walk = func(v any) {

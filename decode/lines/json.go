@@ -27,7 +27,7 @@ func (w *Writer) json(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	switch e.Kind {
 	case decode.RowFrame:
 		j.string("dir", e.Direction.String())
-		j.frame(e, w.o.Body)
+		j.frame(e, w.o.Body, w.o.Verbose)
 	case decode.RowGap:
 		j.string("dir", e.Direction.String())
 		j.uint("bytes", e.GapBytes)
@@ -95,7 +95,7 @@ func (j *encoder) address(key string, a netip.AddrPort) {
 	}
 }
 
-func (j *encoder) frame(e *store.Entry, body bool) {
+func (j *encoder) frame(e *store.Entry, body, verbose bool) {
 	h := &e.Header
 	j.time("time_end", e.TimeEnd)
 	j.string("type", decode.TypeName(h.Type))
@@ -116,12 +116,15 @@ func (j *encoder) frame(e *store.Entry, body bool) {
 		j.key("headers")
 		j.open('[')
 		for i := range e.Fields {
-			j.field(&e.Fields[i])
+			j.field(&e.Fields[i], verbose)
 		}
 		j.close(']')
 		if e.BlockSeq != 0 {
 			j.uint("block_seq", e.BlockSeq)
 		}
+	}
+	if verbose && e.Table != nil {
+		j.table(e.Table)
 	}
 	j.payload(&c, body)
 	if e.Missing > 0 {
@@ -132,7 +135,7 @@ func (j *encoder) frame(e *store.Entry, body bool) {
 	}
 }
 
-func (j *encoder) field(f *decode.Field) {
+func (j *encoder) field(f *decode.Field, verbose bool) {
 	name, value := known(f)
 	j.element()
 	j.open('{')
@@ -150,6 +153,47 @@ func (j *encoder) field(f *decode.Field) {
 	if f.Sensitive {
 		j.bool("sensitive", true)
 	}
+	if verbose && f.Encoding.Form() != decode.FormUnknown {
+		j.encoding(f.Encoding)
+	}
+	j.close('}')
+}
+
+func (j *encoder) encoding(e decode.Encoding) {
+	j.key("encoding")
+	j.open('{')
+	j.string("form", e.Form().String())
+	literal := e.Form() != decode.FormIndexed
+	switch {
+	case e.Static():
+		j.uint("index", uint64(e.Index()))
+		j.string("table", "static")
+	case e.Index() != 0:
+		j.uint("index", uint64(e.Index()))
+		j.string("table", "dynamic")
+	case literal:
+		j.bool("name_huffman", e.NameHuffman())
+	}
+	if literal {
+		j.bool("value_huffman", e.ValueHuffman())
+	}
+	j.uint("octets", uint64(e.Octets()))
+	j.close('}')
+}
+
+func (j *encoder) table(t *decode.TableState) {
+	j.key("dynamic_table")
+	j.open('{')
+	j.int("inserted", t.Inserted)
+	j.uint("added", uint64(t.Added))
+	j.uint("evicted", uint64(t.Evicted))
+	j.uint("held", uint64(t.Held))
+	j.uint("size", t.Size)
+	if !t.MaxAssumed {
+		j.uint("capacity", t.Max)
+	}
+	j.bool("complete", t.Complete)
+	j.uint("epoch", uint64(t.Epoch))
 	j.close('}')
 }
 

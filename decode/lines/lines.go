@@ -52,6 +52,9 @@ type Options struct {
 	// Body adds the content of DATA frames: in Text as a hex dump with that
 	// of unknown frame types, in JSON as the key data. Plain has no room.
 	Body bool
+	// Verbose adds to JSON how each field was represented on the wire, and
+	// the state of the dynamic table.
+	Verbose bool
 	// With HasStream, frames of other streams are left out. Rows that are not
 	// frames stay: they say what the frames do not show.
 	Stream    uint32
