@@ -87,6 +87,9 @@ func (d *details) wrapped(before []cell, widths []int, value string, style sgr, 
 		if i == 0 && len(after) > 0 {
 			ws = append(ws, room)
 			cells = append(cells, after...)
+			for _, c := range after[:len(after)-1] {
+				ws = append(ws, width(c.text))
+			}
 		}
 		d.lines = append(d.lines, detailLine{cells, ws})
 	}
@@ -314,21 +317,32 @@ func (d *details) fields() {
 		return
 	}
 	nw = max(nw, min(len(title), d.w*2/5))
-	d.wrapped([]cell{{title, s.bold}}, []int{nw}, "value", s.dim, []cell{{" trust", s.dim}})
+	after := []cell{{" trust", s.dim}}
+	wire := d.m.width >= fullEncoding && d.w >= wideEncoding
+	if wire {
+		after = append(after, cell{encodingHead, s.dim})
+	}
+	d.wrapped([]cell{{title, s.bold}}, []int{nw}, "value", s.dim, after)
 	for i := range e.Fields {
 		if d.enough(i, len(e.Fields)) {
 			break
 		}
 		f := &e.Fields[i]
-		style := s.plain
-		var value string
-		if f.Trust == decode.TrustExact || f.ValueKnown {
-			value = d.value(f.Value)
-		} else {
-			value, style = fmt.Sprintf("‹unknown, entry %d›", f.Unknown), s.warn
+		value, style := d.fieldValue(f)
+		after := []cell{trust(s, f, d.w)}
+		if wire {
+			after = append(after, cell{encoding(f.Encoding), s.dim})
 		}
-		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, []cell{trust(s, f, d.w)})
+		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, after)
 	}
+}
+
+// fieldValue is a field's value, or the entry that it stands in.
+func (d *details) fieldValue(f *decode.Field) (string, sgr) {
+	if f.Trust == decode.TrustExact || f.ValueKnown {
+		return d.value(f.Value), d.m.sty.plain
+	}
+	return fmt.Sprintf("‹unknown, entry %d›", f.Unknown), d.m.sty.warn
 }
 
 // trust is how far a field can be believed, in short where there is no room.

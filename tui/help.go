@@ -48,6 +48,9 @@ func legend() [][2]string {
 		{"~", "an inferred address"},
 		{"‹unknown›", "not seen: attach or gap"},
 		{"▶ •", "cursor; chosen"},
+		{"idx inc", "indexed; literal that adds"},
+		{"lit nev", "literal; never to be indexed"},
+		{"s2 d62 H", "static, dynamic index; Huffman"},
 	}
 }
 

@@ -11,7 +11,7 @@ type keyMap struct {
 
 	Next, Prev, Connections, Streams, Frames, Detail key.Binding
 
-	Enter, Only, Back, Filter key.Binding
+	Enter, Only, Back, Filter, Tables key.Binding
 
 	Pause, Help, Quit key.Binding
 
@@ -46,6 +46,7 @@ func newKeyMap() keyMap {
 		Only:   bind("s", "only this frame's stream", "s"),
 		Back:   bind("esc", "back", "esc"),
 		Filter: bind("/", "filter by stream id", "/"),
+		Tables: bind("h", "HPACK tables in the detail", "h"),
 
 		Pause: bind("space", "freeze view; capture goes on", " "),
 		Help:  bind("?", "help", "?"),
@@ -69,7 +70,7 @@ func (k keyMap) groups() []group {
 		{"Move", []key.Binding{k.Up, k.Down, k.PageUp, k.PageDown, k.HalfUp, k.HalfDown, k.Home, k.End},
 			[][2]string{{"wheel", "scroll"}, {"click", "point; again: open"}}},
 		{"Panes", []key.Binding{k.Next, k.Prev, k.Connections, k.Streams, k.Frames, k.Detail}, nil},
-		{"Choose", []key.Binding{k.Enter, k.Only, k.Back, k.Filter}, nil},
+		{"Choose", []key.Binding{k.Enter, k.Only, k.Back, k.Filter, k.Tables}, nil},
 		{"Session", []key.Binding{k.Pause, k.Help, k.Quit}, nil},
 	}
 }

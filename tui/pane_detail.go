@@ -8,7 +8,7 @@ import (
 )
 
 // detailPane shows the row under the cursor of the frames pane in full: its
-// fields by name, then its payload as hex.
+// fields by name, then its payload as hex; or the dynamic tables as of it.
 type detailPane struct {
 	table
 	w   int
@@ -16,6 +16,7 @@ type detailPane struct {
 	// generation of the store that the lines were made for: what is said of a
 	// connection changes with it. 0 for frames, which never change.
 	generation uint64
+	tables     bool // the dynamic tables in place of the row
 	entry      store.Entry
 	lines      []detailLine
 	hex        hexView
@@ -34,6 +35,9 @@ func (p *detailPane) info(*Model) string {
 	what := p.entry.Kind.String()
 	if p.entry.Kind == decode.RowFrame {
 		what = decode.TypeName(p.entry.Header.Type)
+	}
+	if p.tables {
+		what = "HPACK"
 	}
 	return "#" + commas(p.seq) + " " + what
 }
@@ -73,9 +77,13 @@ func (p *detailPane) refresh(m *Model) {
 	}
 	p.seq, p.entry = e.Seq, *e
 	d := details{m: m, e: &p.entry, w: p.w}
-	d.row()
 	p.hex = hexView{}
-	if len(e.Payload) > 0 {
+	if p.tables {
+		d.tables()
+	} else {
+		d.row()
+	}
+	if len(e.Payload) > 0 && !p.tables {
 		p.hex = newHexView(e.Payload, p.w)
 		title := "Payload (" + commas(uint64(len(e.Payload))) + " octets)"
 		if n := uint64(e.Header.Length); n > uint64(len(e.Payload)) {
@@ -88,6 +96,12 @@ func (p *detailPane) refresh(m *Model) {
 }
 
 func (p *detailPane) open(*Model) {}
+
+// toggleTables turns from the row to the dynamic tables and back.
+func (p *detailPane) toggleTables() {
+	p.tables = !p.tables
+	p.seq, p.entry = 0, store.Entry{}
+}
 
 func (p *detailPane) draw(m *Model, lines [][]byte, w int, _ bool) {
 	if w <= 0 {

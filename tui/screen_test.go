@@ -173,6 +173,8 @@ func TestGoldenScreens(t *testing.T) {
 		{"file", file, ""},
 		{"headers", file, "j j j j j j j j j 4"},
 		{"settings", file, "j j j"},
+		{"hpack", file, "j j j j j j j j j j j j h"},
+		{"hpack-attached", live, "G k k k k k k k k k h"},
 		{"goaway", live, "3 k k"},
 		{"attached", file, "G k k k k k k k k k"},
 		{"malformed", file, "G k k k k k"},

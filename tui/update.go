@@ -110,6 +110,9 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.pause()
 	case key.Matches(msg, k.Filter):
 		return m.openPrompt()
+	case key.Matches(msg, k.Tables):
+		m.detail.toggleTables()
+		m.focusOn(paneDetail)
 	default:
 		m.moveKey(msg)
 	}

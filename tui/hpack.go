@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"fmt"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// wideEncoding is the width of the detail from which the fields' table has
+// their representation too, on screens of at least fullEncoding columns.
+const (
+	wideEncoding = 70
+	fullEncoding = 120
+)
+
+// encodingHead stands over what encoding gives.
+const encodingHead = " form   index oct"
+
+// encoding is how a field was represented: form and Huffman, index into the
+// static or the dynamic table, octets on the wire.
+func encoding(e decode.Encoding) string {
+	form, huff, index := "?", " ", "name"
+	switch e.Form() {
+	case decode.FormUnknown:
+		return fmt.Sprintf("%*s", len(encodingHead), "")
+	case decode.FormIndexed:
+		form = "idx"
+	case decode.FormIncremental:
+		form = "inc"
+	case decode.FormLiteral:
+		form = "lit"
+	case decode.FormNever:
+		form = "nev"
+	}
+	if e.NameHuffman() || e.ValueHuffman() {
+		huff = "H"
+	}
+	switch {
+	case e.Static():
+		index = fmt.Sprint("s", e.Index())
+	case e.Index() != 0:
+		index = fmt.Sprint("d", e.Index())
+	}
+	return fmt.Sprintf(" %s %s %6s %3d", form, huff, index, e.Octets())
+}
+
+// tables describes the dynamic tables as of the row, that of the frame's own
+// direction first.
+func (d *details) tables() {
+	e, s := d.e, d.m.sty
+	d.line(s.bold, "HPACK  "+e.Conn.String()+" as of #"+commas(e.Seq))
+	own := e.Direction
+	if e.Kind != decode.RowFrame {
+		own = capture.Send
+	}
+	d.table(own)
+	d.line(s.plain, "")
+	d.table(own.Reverse())
+}
+
+func (d *details) table(dir capture.Direction) {
+	e, s := d.e, d.m.sty
+	a := arrow(s, dir)
+	t, ok := d.m.st.TableAt(e.Conn, dir, e.Seq)
+	if !ok {
+		d.line(s.bold, a.text+" "+dir.String()+"  dynamic table: no field block up to here")
+		return
+	}
+	capacity := "of " + commas(t.Max) + " octets"
+	if t.MaxAssumed {
+		capacity = "octets, capacity not known"
+	}
+	entries := "entries"
+	if t.Held == 1 {
+		entries = "entry"
+	}
+	d.line(s.bold, fmt.Sprintf("%s %s  dynamic table: %s %s, %s %s", a.text, dir, commas(uint64(t.Held)), entries, commas(t.Size), capacity))
+	if t.Seq == e.Seq {
+		d.property("this block", fmt.Sprintf("inserted %s, evicted %s", commas(uint64(t.Added)), commas(uint64(t.Evicted))), s.plain)
+	} else {
+		d.property("unchanged", "since #"+commas(t.Seq), s.plain)
+	}
+	d.property("so far", fmt.Sprintf("inserted %s, evicted %s", commas(uint64(t.Inserted)), commas(uint64(t.Inserted)-uint64(t.Held))), s.plain)
+	if !t.Complete {
+		d.property("older", "entries may be there that were not seen: "+t.Trust.String(), s.warn)
+	}
+	if len(t.Entries) == 0 && t.Held == 0 {
+		return
+	}
+	nw := 4
+	for i := range t.Entries[:min(len(t.Entries), maxItems)] {
+		nw = max(nw, width(fieldName(&t.Entries[i].Field, 28)))
+	}
+	nw = min(nw, 28, max(4, d.w*2/5))
+	widths := []int{5, 6, 5, nw}
+	d.wrapped([]cell{{"index", s.dim}, {"insert", s.dim}, {" size", s.dim}, {"name", s.dim}}, widths, "value", s.dim, nil)
+	for i := range t.Entries {
+		if d.enough(i, len(t.Entries)) {
+			return
+		}
+		f := &t.Entries[i]
+		value, style := d.fieldValue(&f.Field)
+		d.wrapped([]cell{
+			{fmt.Sprintf("%5d", decode.StaticEntries+1+i), s.plain}, {fmt.Sprintf("%6d", f.Inserted), s.plain},
+			{fmt.Sprintf("%5d", f.TableSize()), s.plain}, {fieldName(&f.Field, nw), s.headers},
+		}, widths, value, style, nil)
+	}
+	if n := t.Held - len(t.Entries); n > 0 {
+		d.line(s.warn, ellipsis+" "+commas(uint64(n))+" more, inserted by rows that left the history")
+	}
+}
