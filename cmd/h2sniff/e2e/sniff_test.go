@@ -37,6 +37,7 @@ type row struct {
 	Address  string    `json:"address"`
 	Dir      string    `json:"dir"`
 	Type     string    `json:"type"`
+	TypeCode uint8     `json:"type_code"`
 	Flags    uint8     `json:"flags_code"`
 	Stream   uint32    `json:"stream"`
 	Length   uint32    `json:"length"`
