@@ -60,6 +60,12 @@ func (h *held) release() {
 func (h *held) run() string {
 	h.t.Helper()
 	h.release()
+	return h.wait()
+}
+
+// wait waits for the script's end and gives what it printed.
+func (h *held) wait() string {
+	h.t.Helper()
 	if err := h.cmd.Wait(); err != nil {
 		h.t.Fatalf("%s: %v\n%s", strings.Join(h.cmd.Args, " "), err, h.out.String())
 	}
