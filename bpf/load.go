@@ -38,14 +38,19 @@ type Options struct {
 	LogVerifier bool
 }
 
+// Mode says which features of newer kernels the programs use.
+type Mode struct {
+	// Multi: Entry and Ret are attached by uprobe.multi links (Linux 6.6),
+	// otherwise by one perf event a probe.
+	Multi bool
+	// Sleepable: the programs can fault pages in (Linux 6.0).
+	Sleepable bool
+}
+
 // Objects are the loaded programs and maps. They belong to the caller of Load.
 type Objects struct {
 	tlsObjects
-	// Multi says that Entry and Ret are attached by uprobe.multi links
-	// (Linux 6.6), otherwise by one perf event a probe.
-	Multi bool
-	// Sleepable says that the programs can fault pages in (Linux 6.0).
-	Sleepable   bool
+	Mode
 	VerifierLog string
 }
 
@@ -58,15 +63,11 @@ func Load(o Options) (*Objects, error) {
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w (/sys/kernel/btf/vmlinux): use a kernel built with CONFIG_DEBUG_INFO_BTF=y: %w", ErrNoBTF, err)
 	}
-	inum, err := pidNamespace()
-	if err != nil {
-		return nil, err
-	}
 	multi := features.HaveBPFLinkUprobeMulti() == nil
 	// Newest first; what fails to load is tried in its plainer form.
 	var firstErr error
-	for _, mode := range []struct{ sleepable, multi bool }{{true, multi}, {false, multi}, {false, false}} {
-		objs, err := load(o, mode.sleepable, mode.multi, inum)
+	for _, mode := range []Mode{{multi, true}, {multi, false}, {false, false}} {
+		objs, err := LoadMode(o, mode)
 		if err == nil {
 			return objs, nil
 		}
@@ -83,13 +84,18 @@ func Load(o Options) (*Objects, error) {
 	return nil, fmt.Errorf("%w: Linux 5.15 or newer is needed: %w", ErrKernel, firstErr)
 }
 
-func load(o Options, sleepable, multi bool, inum uint32) (*Objects, error) {
+// LoadMode loads the programs in a mode that the kernel must have.
+func LoadMode(o Options, mode Mode) (*Objects, error) {
+	inum, err := pidNamespace()
+	if err != nil {
+		return nil, err
+	}
 	spec, err := loadTls()
 	if err != nil {
 		return nil, fmt.Errorf("reading the embedded BPF object: %w", err)
 	}
 	for name, value := range map[string]any{
-		"sleepable":    sleepable,
+		"sleepable":    mode.Sleepable,
 		"pidns_inum":   inum,
 		"wakeup_bytes": uint64(o.RingBytes / 8),
 	} {
@@ -104,14 +110,14 @@ func load(o Options, sleepable, multi bool, inum uint32) (*Objects, error) {
 	spec.Maps["events"].MaxEntries = uint32(o.RingBytes)
 	for _, name := range []string{"entry", "ret"} {
 		p := spec.Programs[name]
-		if sleepable {
+		if mode.Sleepable {
 			p.Flags |= syscallProgSleepable
 		}
-		if multi {
+		if mode.Multi {
 			p.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
-	objs := &Objects{Multi: multi, Sleepable: sleepable}
+	objs := &Objects{Mode: mode}
 	opts := &ebpf.CollectionOptions{}
 	if o.LogVerifier {
 		opts.Programs.LogLevel = ebpf.LogLevelStats
