@@ -23,6 +23,7 @@ type Conn struct {
 	preface [2]bool // by direction: the client connection preface was seen there
 	dirs    [2]direction
 	closed  bool
+	stream  uint32 // of the newest frame that had one
 
 	row  Row
 	emit func(*Row)

@@ -60,6 +60,9 @@ func (d *direction) unfinished() {
 
 // next makes room for the next frame.
 func (d *direction) next() {
+	if d.h.StreamID != 0 {
+		d.conn.stream = d.h.StreamID
+	}
 	d.headerN = 0
 	d.frames++
 	if d.guard > 0 {

@@ -67,6 +67,10 @@ func plausible(h FrameHeader, longest uint32) bool {
 const (
 	evidenceOfEnd  = 4 // a frame ends where a call ends
 	evidenceOfCall = 2 // and the chain began where one begins
+
+	// The chain's newest stream is the connection's. It counts at the end,
+	// where one small frame can be all that there is.
+	evidenceOfStream = 6
 )
 
 // evidence is that of a plausible header, behind frames of stream.

@@ -327,6 +327,9 @@ func (d *direction) best(endCall, last bool) *candidate {
 				score += evidenceOfCall
 			}
 		}
+		if last && c.stream != 0 && c.stream == d.conn.stream {
+			score += evidenceOfStream
+		}
 		if score >= d.enough(c, exact, last) && score > most {
 			best, most = c, score
 		}
