@@ -150,8 +150,12 @@ func (p *connPane) open(m *Model) {
 	}
 }
 
-// process names the process of a connection: nginx/1234.
+// process names the process of a connection: nginx/1234. Captured packets
+// belong to none.
 func process(i *capture.ConnInfo, w int) string {
+	if i.PID == 0 && i.Comm == "" {
+		return "-"
+	}
 	pid := "/" + strconv.FormatUint(uint64(i.PID), 10)
 	comm := peer(i.Comm, w)
 	if n := w - len(pid); n > 0 && width(comm) > n {

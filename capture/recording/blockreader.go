@@ -43,6 +43,9 @@ func (r *blockReader) fill(k int) error {
 		if r.n-r.i >= k {
 			return nil
 		}
+		if errors.Is(err, io.ErrUnexpectedEOF) { // of a decompressor
+			return ErrTruncated
+		}
 		if err != nil {
 			return err
 		}

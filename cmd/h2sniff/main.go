@@ -41,7 +41,7 @@ func exitStatus(err error, stderr io.Writer) int {
 	var usage usageError
 	var command commandExit
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errInterrupted):
 		return 0
 	case errors.As(err, &command):
 		return int(command)

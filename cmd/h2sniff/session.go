@@ -7,31 +7,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
 	"h2sniff/capture"
-	"h2sniff/capture/recording"
 )
 
-// session is where events come from: live programs or a recording.
+// session is where events come from: live programs, a recording, or a capture
+// of packets.
 type session struct {
 	capture.Source
 	name  string // for the status line
 	start int64  // Unix ns; 0 where a recording does not say
-	live  *live  // nil for a recording
+	live  *live  // nil for a file
 }
 
 // openSession opens what the options name. report gets what is said about
 // attaching, commandOut the output of a command that is started.
 func openSession(ctx context.Context, o *options, std stdio, report, commandOut io.Writer) (*session, error) {
 	if o.read != "" {
-		r, err := recording.Open(o.read)
+		src, start, err := openFile(ctx, o.read)
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		return &session{Source: r, name: filepath.Base(o.read), start: r.Start()}, nil
+		return &session{Source: src, name: fileName(o.read), start: start}, nil
 	}
 	start := time.Now().UnixNano()
 	l, err := startLive(ctx, o, std, report, commandOut)
@@ -43,8 +42,8 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 
 // Ignore implements capture.Ignorer.
 func (s *session) Ignore(id capture.ConnID) {
-	if s.live != nil {
-		s.live.reader.Ignore(id)
+	if i, ok := s.Source.(capture.Ignorer); ok {
+		i.Ignore(id)
 	}
 }
 

@@ -51,12 +51,19 @@ func textOpen(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	if info == nil {
 		info = &c.Info
 	}
-	b = fmt.Appendf(b, "open <pid=%d, tid=%d, comm=", info.PID, info.TID)
-	b = visible.Append(b, info.Comm)
-	b = append(b, ", library="...)
-	b = visible.Append(b, info.Library)
+	b = append(b, "open <"...)
+	process := info.PID != 0 || info.Comm != "" || info.Library != ""
+	if process { // packets belong to none
+		b = fmt.Appendf(b, "pid=%d, tid=%d, comm=", info.PID, info.TID)
+		b = visible.Append(b, info.Comm)
+		b = append(b, ", library="...)
+		b = visible.Append(b, info.Library)
+	}
 	if r := role(e, c); r != capture.RoleUnknown {
-		b = append(b, ", role="...)
+		if process {
+			b = append(b, ", "...)
+		}
+		b = append(b, "role="...)
 		b = append(b, r.String()...)
 	}
 	b = append(b, ">\n"...)
