@@ -75,12 +75,14 @@ func wantFields(t testing.TB, rows []row, want []hpack.HeaderField) {
 	}
 }
 
+// debianPython is the one that uses Debian's libssl.
+const debianPython = "/usr/bin/python3"
+
 // python starts a peer of Debian's Python.
 func python(t testing.TB, transport string) *peer {
 	t.Helper()
-	const interpreter = "/usr/bin/python3" // not one that somebody built for himself
-	needPrograms(t, interpreter)
-	return startPeerCommand(t, exec.Command(interpreter, "testdata/peer.py", transport))
+	needPrograms(t, debianPython)
+	return startPeerCommand(t, exec.Command(debianPython, "testdata/peer.py", transport))
 }
 
 // TestTLSCalls: every function of the libraries gives each octet once, sent
