@@ -20,6 +20,9 @@ var errEnough = errors.New("enough frames")
 
 // runDump prints lines until the source ends, ctx does, or -n frames are out.
 func runDump(ctx context.Context, o *options, std stdio) error {
+	if err := o.content.load(o.format); err != nil {
+		return err
+	}
 	// What a command prints must not mix with the lines.
 	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
 	if err != nil {
@@ -33,7 +36,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		// Nothing is harmed by letting a recording wait for its reader.
 		p.after, consume = printer.print, nil
 	}
-	err = runSession(ctx, s, p, consume)
+	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent())
 	summarise(std.stderr, st.Snapshot(), s.Stats())
 	if printer.missed > 0 {
 		fmt.Fprintf(std.stderr, "h2sniff: %d rows left the history before they could be printed: raise --history, or read the lines faster\n", printer.missed)
@@ -54,15 +57,21 @@ type printer struct {
 	missed uint64 // rows evicted before they could be printed
 	limit  uint64 // frames; 0 for no limit
 	frames uint64
+	// content, where set, prints bodies.
+	content *contentPrinter
 }
 
 func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printer {
-	return &printer{
+	p := &printer{
 		store: st, limit: o.count, stream: o.stream, conns: make(map[capture.ConnID]*store.ConnSummary),
 		writer: lines.NewWriter(out, lines.Options{
 			Format: o.format, Body: o.body, Verbose: o.verbose, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
 		}),
 	}
+	if o.content.show {
+		p.content = newContentPrinter(out, o)
+	}
+	return p
 }
 
 // follow prints until done is closed and all is printed.
@@ -90,6 +99,9 @@ func (p *printer) print() error {
 		first, end := p.store.Span(p.view)
 		if first > p.next {
 			p.missed += first - p.next
+			if p.content != nil {
+				p.content.collector.Missed(first - p.next)
+			}
 			p.next = first
 		}
 		if p.next == end {
@@ -100,6 +112,11 @@ func (p *printer) print() error {
 			if err := p.writer.Write(e, p.conn(&e)); err != nil {
 				return fmt.Errorf("writing lines: %w", err)
 			}
+			if p.content != nil {
+				if err := p.content.row(&e); err != nil {
+					return fmt.Errorf("writing lines: %w", err)
+				}
+			}
 			if e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
 				p.frames++
 				if p.frames == p.limit {
@@ -108,6 +125,14 @@ func (p *printer) print() error {
 			}
 		}
 	}
+}
+
+// flushContent prints bodies that have not ended.
+func (p *printer) flushContent() error {
+	if p.content == nil {
+		return nil
+	}
+	return p.content.flush()
 }
 
 // conn takes in what a row says of its connection.

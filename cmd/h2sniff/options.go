@@ -32,6 +32,7 @@ type options struct {
 	body    bool
 	count   uint64
 	verbose bool
+	content contentFlags
 }
 
 // stdio is what run was given.
@@ -126,8 +127,10 @@ prints lines like "h2sniff dump".`,
 		addReadFlags(cmd.Flags(), &o)
 		addLineFlags(cmd.Flags(), &o)
 	}
+	addContentFlags(dump.Flags(), &o.content)
 	record.Flags().StringVarP(&o.write, "write", "w", "", "write the recording to `FILE` (mode 0600; - for standard output)")
 	root.AddCommand(dump, record)
+	root.AddCommand(newExport(std))
 	return root
 }
 

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"io"
+
+	"github.com/spf13/pflag"
+
+	"h2sniff/capture"
+	"h2sniff/decode/content"
+	"h2sniff/decode/lines"
+	"h2sniff/decode/store"
+)
+
+// contentFlags choose how bodies are shown.
+type contentFlags struct {
+	show   bool
+	proto  string // path of a descriptor set
+	schema *content.Schema
+}
+
+func addContentFlags(f *pflag.FlagSet, c *contentFlags) {
+	f.BoolVar(&c.show, "content", false, "with --format text: bodies, decoded, under the last frame of each message (64 KiB of each)")
+	f.StringVar(&c.proto, "proto", "", "with --content: names of gRPC messages and fields from the descriptor set `FILE` (protoc --include_imports --descriptor_set_out=FILE)")
+}
+
+// load checks the flags and reads the descriptor set.
+func (c *contentFlags) load(format lines.Format) error {
+	switch {
+	case c.proto != "" && !c.show:
+		return usageError{errors.New("--proto needs --content")}
+	case c.show && format != lines.Text:
+		return usageError{errors.New("--content needs --format text")}
+	case c.proto == "":
+		return nil
+	}
+	var err error
+	c.schema, err = content.OpenSchema(c.proto)
+	return err
+}
+
+// contentPrinter writes described bodies.
+type contentPrinter struct {
+	collector *content.Collector
+	stream    streamFlag
+	buf       []byte
+	err       error
+}
+
+// contentText is how many octets of one body are printed.
+const contentText = 64 << 10
+
+// contentIndent stands before the lines of a body, as far in as what stands
+// under a frame.
+const contentIndent = "          "
+
+func newContentPrinter(w io.Writer, o *options) *contentPrinter {
+	p := &contentPrinter{stream: o.stream}
+	p.collector = content.NewCollector(content.Limits{}, func(x *content.Exchange, d capture.Direction) {
+		if p.stream.set && x.Stream != p.stream.id {
+			return
+		}
+		m := x.Message(d)
+		part := content.Describe(m, content.Options{Schema: o.content.schema, Limits: content.Limits{Text: contentText}})
+		if m.Body.Octets == 0 && len(part.Children) == 0 && len(part.Problems) == 0 || p.err != nil {
+			return
+		}
+		p.buf = content.AppendText(p.buf[:0], contentIndent, part)
+		_, p.err = w.Write(p.buf)
+	}, nil)
+	return p
+}
+
+// row takes in a row whose line was just written.
+func (p *contentPrinter) row(e *store.Entry) error {
+	p.collector.Add(e.Seq, &e.Row)
+	return p.err
+}
+
+// flush writes what is there of messages that have not ended.
+func (p *contentPrinter) flush() error {
+	p.collector.Flush()
+	return p.err
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"h2sniff/capture"
+	"h2sniff/capture/recording"
+	"h2sniff/decode/content"
+	"h2sniff/decode/har"
+	"h2sniff/decode/lines"
+	"h2sniff/decode/store"
+)
+
+// exportLimits are for an archive: whole bodies, as far as memory allows.
+var exportLimits = content.Limits{Body: 64 << 20, Held: 512 << 20, Decoded: 64 << 20}
+
+// exportBody is how much of one body an archive holds, as the help says it.
+const exportBody = "64 MiB"
+
+func newExport(std stdio) *cobra.Command {
+	var o options
+	format := "har"
+	cmd := &cobra.Command{
+		Use:   "export -r FILE [--format har|json|pcapng] -w OUT",
+		Short: "Turn a recording into an HTTP archive (HAR), JSON lines or a new recording",
+		Long: `export turns a recording into a file for other programs:
+
+  har     an HTTP archive, HAR 1.2, for the developer tools of browsers: a request and
+          its response an entry, bodies decoded (at most ` + exportBody + ` of each), times from
+          the frames; what is not known is marked and never guessed
+  json    the lines of "dump --format json --body"
+  pcapng  the recording, written anew`,
+		Example: `  h2sniff export -r x.pcapng -w x.har
+  h2sniff export -r x.pcapng --format json -w - | jq .`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.read == "":
+				return usageError{errors.New("export needs -r FILE")}
+			case o.write == "":
+				return usageError{errors.New("export needs -w OUT")}
+			}
+			return runExport(cmd.Context(), &o, format, std)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.read, "read", "r", "", "the recording `FILE` (- for standard input)")
+	f.StringVarP(&o.write, "write", "w", "", "write to `OUT` (mode 0600; - for standard output)")
+	f.StringVar(&format, "format", format, "`har`, json or pcapng")
+	return cmd
+}
+
+func runExport(ctx context.Context, o *options, format string, std stdio) error {
+	switch format {
+	case "har", "json", "pcapng":
+	default:
+		return usageError{fmt.Errorf("%q is none of the formats har, json, pcapng", format)}
+	}
+	if same, err := sameFile(o.read, o.write); err != nil {
+		return err
+	} else if same {
+		return usageError{errors.New("-r and -w name the same file")}
+	}
+	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
+	if err != nil {
+		return err
+	}
+	if format == "pcapng" {
+		return exportRecording(ctx, o, s, std)
+	}
+	out, err := createExport(o.write, std)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	buffered := bufio.NewWriterSize(out, 256<<10)
+	st := store.New(store.Options{History: store.DefaultHistory})
+	p := &pump{src: s, store: st}
+	finish := func() error { return nil }
+	if format == "har" {
+		h := newHARExporter(buffered, st)
+		p.after, finish = h.take, h.close
+	} else {
+		p.after = newPrinter(buffered, &options{format: lines.JSON, body: true}, s.start, st).print
+	}
+	err = errors.Join(runSession(ctx, s, p, nil), finish(), buffered.Flush())
+	if c, ok := out.(io.Closer); ok && o.write != "-" {
+		err = errors.Join(err, c.Close())
+	}
+	summarise(std.stderr, st.Snapshot(), s.Stats())
+	return errors.Join(err, s.Close())
+}
+
+// harExporter turns the rows of a store into an archive as they come.
+type harExporter struct {
+	store     *store.Store
+	next      uint64 // ordinal of the first row not yet taken
+	collector *content.Collector
+	writer    *har.Writer
+	err       error
+}
+
+func newHARExporter(w io.Writer, st *store.Store) *harExporter {
+	h := &harExporter{store: st, writer: har.NewWriter(w, har.Options{Version: version(), Limits: exportLimits})}
+	h.collector = content.NewCollector(exportLimits, nil, func(x *content.Exchange) {
+		if h.err == nil {
+			h.err = h.writer.Add(x)
+		}
+	})
+	return h
+}
+
+// take takes in the rows that are new in the store.
+func (h *harExporter) take() error {
+	for {
+		first, end := h.store.Span(store.View{})
+		if first > h.next {
+			h.collector.Missed(first - h.next)
+			h.next = first
+		}
+		if h.next == end || h.err != nil {
+			break
+		}
+		for _, e := range h.store.Rows(store.View{}, h.next, printBatch) {
+			h.next = e.Seq
+			h.collector.Add(e.Seq, &e.Row)
+		}
+	}
+	if h.err != nil {
+		return fmt.Errorf("writing the export: %w", h.err)
+	}
+	return nil
+}
+
+func (h *harExporter) close() error {
+	h.collector.Flush()
+	return errors.Join(h.err, h.writer.Close())
+}
+
+// createExport creates the file of an export. It holds plaintext: only its
+// owner can read it.
+func createExport(path string, std stdio) (io.Writer, error) {
+	if path == "-" {
+		return std.out, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("creating the export: %w", err)
+	}
+	if err := f.Chmod(0o600); err != nil && !isDevice(f) {
+		f.Close()
+		return nil, fmt.Errorf("creating the export: %w", err)
+	}
+	return f, nil
+}
+
+// isDevice tells whether f is no regular file, such as /dev/null.
+func isDevice(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && !info.Mode().IsRegular()
+}
+
+// sameFile tells whether writing b would destroy a.
+func sameFile(a, b string) (bool, error) {
+	if a == "-" || b == "-" {
+		return false, nil
+	}
+	in, err := os.Stat(a)
+	if err != nil {
+		return false, fmt.Errorf("opening the recording: %w", err)
+	}
+	out, err := os.Stat(b)
+	if err != nil {
+		return false, nil // it will be created, or that will fail
+	}
+	return os.SameFile(in, out), nil
+}
+
+// exportRecording writes the events of a source as a new recording.
+func exportRecording(ctx context.Context, o *options, s *session, std stdio) error {
+	w, err := recording.Create(o.write, recording.Options{Start: s.start, Version: version()})
+	if err != nil {
+		return errors.Join(fmt.Errorf("creating the recording: %w", err), s.Close())
+	}
+	defer context.AfterFunc(ctx, s.stop)()
+	var ev capture.Event
+	events := uint64(0)
+	for {
+		if err = s.Read(&ev); err != nil {
+			break
+		}
+		if err = w.Write(&ev); err != nil {
+			err = fmt.Errorf("writing the recording: %w", err)
+			break
+		}
+		events++
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	w.SetStats(s.Stats())
+	err = errors.Join(err, w.Close())
+	fmt.Fprintf(std.stderr, "h2sniff: %s written\n", plural(events, "event"))
+	return errors.Join(err, s.Close())
+}

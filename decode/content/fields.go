@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"strings"
+
+	"h2sniff/decode"
+)
+
+// Presence tells what is known of a field.
+type Presence uint8
+
+const (
+	// Absent: every field of the section is known by name, and none is it.
+	Absent Presence = iota
+	// Present: its value is known.
+	Present
+	// Unknown: it is there, but its value is not known.
+	Unknown
+	// Possible: fields whose names are not known could be it.
+	Possible
+)
+
+// Lookup finds a field by its lower-case name. Values of several fields of the
+// name are joined by ", " (RFC 9110, section 5.3).
+func Lookup(fields []decode.Field, name string) (value string, p Presence) {
+	nameless := false
+	for i := range fields {
+		f := &fields[i]
+		known := f.Trust == decode.TrustExact || f.NameKnown
+		switch {
+		case !known:
+			nameless = true
+		case f.Name != name:
+		case f.Trust != decode.TrustExact && !f.ValueKnown:
+			return "", Unknown
+		case p == Present:
+			value += ", " + f.Value
+		default:
+			value, p = f.Value, Present
+		}
+	}
+	if p == Absent && nameless {
+		p = Possible
+	}
+	return value, p
+}
+
+// mediaType gives a media type without its parameters, in lower case.
+func mediaType(contentType string) string {
+	t, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(t))
+}
