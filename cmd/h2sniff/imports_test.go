@@ -22,6 +22,8 @@ func TestImportDirections(t *testing.T) {
 		"h2sniff/capture/uprobe":    {"h2sniff/bpf", "h2sniff/capture", "h2sniff/capture/target", "github.com/cilium/ebpf"},
 		"h2sniff/decode":            {"h2sniff/capture"},
 		"h2sniff/decode/visible":    {},
+		"h2sniff/decode/stream":     {"h2sniff/capture", "h2sniff/decode"},
+		"h2sniff/decode/diagnose":   {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/stream", "h2sniff/decode/visible"},
 		"h2sniff/decode/store":      {"h2sniff/capture", "h2sniff/decode"},
 		"h2sniff/decode/lines":      {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/store", "h2sniff/decode/visible"},
 		"h2sniff/decode/content":    {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/visible"},

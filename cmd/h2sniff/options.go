@@ -129,7 +129,7 @@ prints lines like "h2sniff dump".`,
 	}
 	addContentFlags(dump.Flags(), &o.content)
 	record.Flags().StringVarP(&o.write, "write", "w", "", "write the recording to `FILE` (mode 0600; - for standard output)")
-	root.AddCommand(dump, record)
+	root.AddCommand(dump, record, newCheck(std))
 	root.AddCommand(newExport(std))
 	return root
 }

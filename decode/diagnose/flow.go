@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnose
+
+import (
+	"h2sniff/capture"
+	"h2sniff/decode/stream"
+
+	"golang.org/x/net/http2"
+)
+
+const (
+	connectionWindow = 1<<16 - 1 // RFC 9113, section 6.9.2
+	largestWindow    = 1<<31 - 1 // RFC 9113, section 6.9.1
+)
+
+// data judges a DATA frame that was applied.
+func (t *Tracker) data(d capture.Direction, s *stream.Stream) {
+	hd := t.row.Header
+	if hd.StreamID == 0 {
+		return
+	}
+	if hd.Length > 0 && t.conn.WindowSure(d) {
+		if left := t.conn.Half(d).Window.Left(connectionWindow); left < 0 {
+			t.report(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the connection.", -left)
+		}
+		if s != nil && !s.Unseen {
+			// What was given out before the sender acknowledges it counts.
+			initial := t.conn.Half(d.Reverse()).Loosest.InitialWindowSize
+			if left := s.Side(d).Window.Left(initial); left < 0 {
+				t.report(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the stream.", -left)
+			}
+		}
+	}
+	if s != nil && hd.Flags.Has(http2.FlagDataEndStream) {
+		t.length(d, s)
+	}
+}
+
+// windowUpdate judges a WINDOW_UPDATE frame that was applied.
+func (t *Tracker) windowUpdate(d capture.Direction, s *stream.Stream) {
+	carries := d.Reverse()
+	h := t.conn.Half(d)
+	if !h.SettingsSure() || !t.conn.Half(carries).Complete() || t.row.Err != nil {
+		return
+	}
+	if t.row.Header.StreamID == 0 {
+		if left := t.conn.Half(carries).Window.Left(connectionWindow); left > largestWindow {
+			t.report(windowOverflow, 0, "WINDOW_UPDATE makes the window of the connection %d octets.", left)
+		}
+		return
+	}
+	if s == nil || s.Unseen || s.State() == stream.Closed {
+		return
+	}
+	if left := s.Side(carries).Window.Left(h.LeastWindow); left > largestWindow {
+		t.report(windowOverflow, s.ID, "WINDOW_UPDATE makes the window of the stream %d octets.", left)
+	}
+}
+
+// stalled reports that a window was empty.
+func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until string) {
+	took := st.Till - st.Since
+	if took < windowNote {
+		return
+	}
+	sev := Note
+	if took >= windowWarning {
+		sev = Warning
+	}
+	what := "connection"
+	if id == streamWindowExhausted {
+		what = "stream"
+	}
+	t.earlier(id, sev, st.Seq, st.Since, st.Direction, streamID, "The %s's window of the %s was used up for %s%s.",
+		t.sender(st.Direction), what, duration(took), until)
+}
+
+// length compares content-length with the DATA of a message that has just
+// ended.
+func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
+	sd := s.Side(d)
+	client, known := t.conn.ClientDirection()
+	if sd.Length < 0 || !sd.EndStream || !sd.DataSure || !known || !t.conn.Whole(s, d) || uint64(sd.Length) == sd.Data {
+		return
+	}
+	what := "request"
+	if client != d {
+		what = "response"
+		// What has no content whatever its content-length says.
+		if s.Method == "" || s.Method == "?" || s.Method == "HEAD" || s.Status == 304 || s.Status == 0 {
+			return
+		}
+	}
+	if s.Method == "CONNECT" {
+		return
+	}
+	t.report(contentLength, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
+}

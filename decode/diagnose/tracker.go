@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnose
+
+import (
+	"fmt"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/stream"
+	"h2sniff/decode/visible"
+
+	"golang.org/x/net/http2"
+)
+
+// Tracker diagnoses one connection.
+type Tracker struct {
+	id    capture.ConnID
+	conn  *stream.Conn
+	sides [2]side // by direction
+	now   counts
+	// reports counts the diagnoses of each code; those above maxReports were
+	// not handed out.
+	reports  [numRules]uint64
+	withheld uint64
+	lastTime int64
+	ended    bool
+
+	seq  uint64
+	row  *decode.Row
+	emit func(*Diagnosis)
+}
+
+// side is what is followed of one direction beyond package stream.
+type side struct {
+	// The field block in progress or ended last.
+	blockOpen     bool
+	blockStream   uint32
+	blockEnds     bool // END_STREAM
+	continuations int
+
+	pings       []ping // not acknowledged, oldest first
+	goAwayAt    int64  // 0 for none
+	unackedSeq  uint64 // SETTINGS reported as unacknowledged
+	gapReported bool
+}
+
+type ping struct {
+	data     [8]byte
+	seq      uint64
+	time     int64
+	reported bool
+}
+
+// counts are what happened in the current span.
+type counts struct {
+	start    int64
+	messages uint64 // HEADERS, and DATA that is not empty, both directions
+	dirs     [2]struct{ headers, pings, settings, empty, resets uint64 }
+}
+
+// New returns a Tracker for a connection of which no row was seen yet.
+func New(id capture.ConnID) *Tracker {
+	return &Tracker{id: id, conn: stream.NewConn()}
+}
+
+// Streams are the streams of the connection as of the last row.
+func (t *Tracker) Streams() *stream.Conn { return t.conn }
+
+// Withheld is the number of diagnoses that were not handed out because there
+// were too many of their code.
+func (t *Tracker) Withheld() uint64 { return t.withheld }
+
+// Row takes the next row of the connection, whose number among all rows is seq.
+// emit is called for each diagnosis, which it may keep a copy of.
+func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
+	t.seq, t.row, t.emit = seq, row, emit
+	t.lastTime = max(t.lastTime, row.TimeEnd)
+	switch row.Kind {
+	case decode.RowFrame:
+		t.overdue(row.TimeEnd)
+		t.frame()
+	case decode.RowGap:
+		t.gap()
+		t.conn.Apply(seq, row)
+	case decode.RowClose:
+		t.finish(row.Time)
+		t.conn.Apply(seq, row)
+	default:
+		t.conn.Apply(seq, row)
+	}
+	t.row, t.emit = nil, nil
+}
+
+// Finish says that there will be no more rows: what still waits is diagnosed.
+// It does nothing after the connection's RowClose.
+func (t *Tracker) Finish(emit func(*Diagnosis)) {
+	t.emit = emit
+	t.finish(t.lastTime)
+	t.emit = nil
+}
+
+func (t *Tracker) finish(now int64) {
+	if t.ended {
+		return
+	}
+	t.ended = true
+	t.overdue(now)
+	for d := range t.sides {
+		dir := capture.Direction(d)
+		if w := t.conn.Half(dir).Window; w.EmptySeq != 0 {
+			t.stalled(connectionWindowExhausted, 0, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: now, Direction: dir}, " until the connection ended")
+		}
+		t.conn.Each(func(s *stream.Stream) bool {
+			if w := s.Side(dir).Window; w.EmptySeq != 0 {
+				t.stalled(streamWindowExhausted, s.ID, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: now, Direction: dir}, " until the connection ended")
+			}
+			return true
+		})
+	}
+}
+
+// report hands out a diagnosis of the present row with the rule's own severity
+// and section.
+func (t *Tracker) report(id ruleID, streamID uint32, format string, args ...any) {
+	t.reportAs(id, rules[id].Severity, rules[id].Section, streamID, format, args...)
+}
+
+func (t *Tracker) reportAs(id ruleID, sev Severity, section string, streamID uint32, format string, args ...any) {
+	if t.full(id) {
+		return
+	}
+	t.emit(&Diagnosis{
+		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: t.row.Direction, Stream: streamID,
+		Seq: t.seq, Time: t.row.Time, Text: fmt.Sprintf(format, args...), Section: section,
+	})
+}
+
+// earlier hands out a diagnosis that hangs on a row before the present one.
+func (t *Tracker) earlier(id ruleID, sev Severity, seq uint64, at int64, d capture.Direction, streamID uint32, format string, args ...any) {
+	if t.full(id) {
+		return
+	}
+	t.emit(&Diagnosis{
+		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: d, Stream: streamID,
+		Seq: seq, Time: at, Text: fmt.Sprintf(format, args...), Section: rules[id].Section,
+	})
+}
+
+// full counts a diagnosis and tells whether there were too many of its code.
+func (t *Tracker) full(id ruleID) bool {
+	t.reports[id]++
+	if t.reports[id] > maxReports {
+		t.withheld++
+		return true
+	}
+	return false
+}
+
+func (t *Tracker) gap() {
+	s := &t.sides[t.row.Direction&1]
+	s.blockOpen = false
+	s.pings = s.pings[:0]
+	t.sides[t.row.Direction.Reverse()&1].pings = nil
+	t.report(captureGap, 0, "%d octets are missing from the capture (%s), so what depends on them is not judged", t.row.GapBytes, t.row.GapReason)
+}
+
+// frame judges a frame by what was before it, applies it, and judges what came
+// of it.
+func (t *Tracker) frame() {
+	row := t.row
+	d := row.Direction & 1
+	h := t.conn.Half(d)
+	sd := &t.sides[d]
+	hd := row.Header
+	if row.Role != t.conn.Role() && row.Role != capture.RoleUnknown {
+		// Apply learns the role from its row; the checks need it before.
+		t.conn.SetRole(row.Role)
+	}
+	doubted := h.Doubted()
+	wasOpen := sd.blockOpen && sd.blockStream == hd.StreamID
+	if row.Err != nil && !doubted {
+		t.malformed(h, sd)
+	}
+	var s *stream.Stream
+	if hd.StreamID != 0 {
+		s = t.conn.Stream(hd.StreamID)
+		if !doubted {
+			t.state(d, h, s)
+		}
+	}
+	if hd.Type == http2.FramePushPromise && !doubted {
+		t.push(d)
+	}
+	switch hd.Type {
+	case http2.FrameHeaders, http2.FramePushPromise:
+		sd.blockOpen = !hd.Flags.Has(http2.FlagHeadersEndHeaders)
+		sd.blockStream = hd.StreamID
+		sd.blockEnds = hd.Type == http2.FrameHeaders && hd.Flags.Has(http2.FlagHeadersEndStream)
+		sd.continuations = 0
+	case http2.FrameContinuation:
+		if wasOpen {
+			sd.continuations++
+			if sd.continuations == minContinuations {
+				t.report(continuationFlood, hd.StreamID, "The field block goes on over %d CONTINUATION frames and more.", minContinuations)
+			}
+			sd.blockOpen = !hd.Flags.Has(http2.FlagContinuationEndHeaders)
+		}
+	case http2.FrameGoAway:
+		if !doubted {
+			t.goAway(d, sd)
+		}
+	case http2.FrameRSTStream:
+		if !doubted {
+			t.rst(d, s)
+		}
+	case http2.FramePriority:
+		t.priority()
+	}
+	if !doubted {
+		t.count(d)
+	}
+	ch := t.conn.Apply(t.seq, row)
+	if doubted {
+		return
+	}
+	switch hd.Type {
+	case http2.FrameData:
+		t.data(d, ch.Stream)
+	case http2.FrameWindowUpdate:
+		t.windowUpdate(d, ch.Stream)
+	case http2.FrameSettings:
+		t.settings(d, &ch)
+	case http2.FramePing:
+		t.ping(d)
+	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		t.sectionSize(d, &ch)
+		if row.HasFields {
+			t.fields(d, &ch)
+		}
+		if ch.Stream != nil && sd.blockEnds && hd.Flags.Has(http2.FlagHeadersEndHeaders) {
+			t.length(d, ch.Stream)
+		}
+	}
+	if ch.Stalls[0].Seq != 0 {
+		t.stalled(streamWindowExhausted, hd.StreamID, ch.Stalls[0], "")
+	}
+	if ch.Stalls[1].Seq != 0 {
+		t.stalled(connectionWindowExhausted, 0, ch.Stalls[1], "")
+	}
+}
+
+// quote makes a peer's string harmless and short.
+func quote(s string) string {
+	if len(s) > maxNameText {
+		return "“" + visible.String(s[:maxNameText]) + "…”"
+	}
+	return "“" + visible.String(s) + "”"
+}
