@@ -29,6 +29,9 @@ var (
 	ErrKernel = errors.New("the kernel is too old")
 )
 
+// privileges is what helps against ErrPermission.
+const privileges = "run as root, or with CAP_BPF and CAP_PERFMON"
+
 // Options for Load.
 type Options struct {
 	// RingBytes is the size of the ring buffer: a power of two and a multiple
@@ -58,7 +61,7 @@ type Objects struct {
 // sleepable programs and uprobe.multi links where they load, else plain ones.
 func Load(o Options) (*Objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("%w: raising RLIMIT_MEMLOCK: %w", ErrPermission, err)
+		return nil, fmt.Errorf("%w: %s: raising RLIMIT_MEMLOCK: %w", ErrPermission, privileges, err)
 	}
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w (/sys/kernel/btf/vmlinux): use a kernel built with CONFIG_DEBUG_INFO_BTF=y: %w", ErrNoBTF, err)
@@ -74,7 +77,7 @@ func Load(o Options) (*Objects, error) {
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
 			var ve *ebpf.VerifierError
 			if !errors.As(err, &ve) || len(ve.Log) == 0 {
-				return nil, fmt.Errorf("%w: run as root, or with CAP_BPF and CAP_PERFMON: %w", ErrPermission, err)
+				return nil, fmt.Errorf("%w: %s: %w", ErrPermission, privileges, err)
 			}
 		}
 		if firstErr == nil {
