@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -301,4 +302,41 @@ func curlURLs(urls []string, n int) []string {
 
 func gnutlsCli(port int, host string) []string {
 	return []string{"gnutls-cli", "-p", strconv.Itoa(port), "--alpn", "h2", "--insecure", host}
+}
+
+// TestAddressesWithdrawn: where a program receives for one connection and
+// decrypts for another, what was inferred is taken back.
+func TestAddressesWithdrawn(t *testing.T) {
+	t.Parallel()
+	const connections = 64
+	needPrograms(t, debianPython)
+	cert, key := certificate(t, t.TempDir())
+	port := freePort(t)
+	pid := startServer(t, fmt.Sprintf("127.0.0.1:%d", port), debianPython, "testdata/batch_server.py", strconv.Itoa(port), cert, key)
+	s := startSniff(t, "-p", strconv.Itoa(pid))
+	visitServer(t, port, connections)
+	s.waitFor("all connections to close", closed(connections))
+	rows := s.stop()
+	wantClean(t, rows)
+	final := make(map[string]row) // the last word on each connection's addresses
+	for _, r := range rows {
+		if r.Kind == "bind" {
+			final[r.Conn] = r
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(r row) bool { return r.Kind != "frame" })
+	for i := range rows {
+		rows[i].Local, rows[i].Remote = final[rows[i].Conn].Local, final[rows[i].Conn].Remote
+	}
+	checkAddresses(t, rows)
+	withdrawn := 0
+	for _, r := range final {
+		if r.Address == "withdrawn" {
+			withdrawn++
+		}
+	}
+	t.Logf("of %d connections %d have addresses, which %d lost again", connections, len(final)-withdrawn, withdrawn)
+	if withdrawn == 0 {
+		t.Error("no address was withdrawn")
+	}
 }
