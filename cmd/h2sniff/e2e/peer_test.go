@@ -24,6 +24,8 @@ const (
 	opensslPeer = "peer_openssl"
 	gnutlsPeer  = "peer_gnutls"
 	staticPeer  = "peer_static" // holds OpenSSL's functions itself
+	// strippedPeer holds them too, but not their names.
+	strippedPeer = "peer_stripped"
 )
 
 var compiled sync.Map // name of a program → func() error, which compiles it once
@@ -34,9 +36,10 @@ func peerProgram(t testing.TB, name string) string {
 	needPrograms(t, "gcc")
 	path := filepath.Join(filepath.Dir(h2sniff), name)
 	args := map[string][]string{
-		opensslPeer: {"peer_openssl.c", "-lssl", "-lcrypto"},
-		gnutlsPeer:  {"peer_gnutls.c", "-lgnutls"},
-		staticPeer:  {"peer_openssl.c", "-static", "-lssl", "-lcrypto"},
+		opensslPeer:  {"peer_openssl.c", "-lssl", "-lcrypto"},
+		gnutlsPeer:   {"peer_gnutls.c", "-lgnutls"},
+		staticPeer:   {"peer_openssl.c", "-static", "-lssl", "-lcrypto"},
+		strippedPeer: {"peer_openssl.c", "-static", "-s", "-lssl", "-lcrypto"},
 	}[name]
 	once, _ := compiled.LoadOrStore(name, sync.OnceValue(func() error {
 		cc := exec.Command("gcc", append([]string{"-O1", "-Wall", "-pthread", "-o", path, "peer.c"}, args...)...)
@@ -111,15 +114,20 @@ func (p *peer) tell(format string, args ...any) {
 	}
 }
 
-// line reads one line of what the peer says.
+// line reads one line of what the peer says. Lines of an h2sniff that started
+// it are passed over.
 func (p *peer) line() string {
 	p.t.Helper()
 	p.pipe.SetReadDeadline(time.Now().Add(2 * timeout))
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		p.t.Fatalf("%v: %v", p.cmd.Args, err)
+	for {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			p.t.Fatalf("%v: %v", p.cmd.Args, err)
+		}
+		if !strings.HasPrefix(line, "h2sniff: ") {
+			return strings.TrimSuffix(line, "\n")
+		}
 	}
-	return strings.TrimSuffix(line, "\n")
 }
 
 func (p *peer) answer() string {
