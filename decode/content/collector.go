@@ -220,6 +220,11 @@ func (c *Collector) block(f *following, row *decode.Row, d capture.Direction, pu
 	if row.HasFields {
 		f.learnRequest(d, row.Fields)
 		s.section(row.Fields)
+		if len(s.Body.Frames) == 0 {
+			// What was missing before did not belong to the body.
+			s.gaps = f.conn.gaps[d]
+			s.gaps.missed = c.missed
+		}
 		for i := range row.Fields {
 			c.hold(f, fieldCost+len(row.Fields[i].Name)+len(row.Fields[i].Value))
 		}

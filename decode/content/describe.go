@@ -33,13 +33,15 @@ func Describe(m *Message, o Options) *Part {
 	root := &Part{Kind: KindBody}
 	body := m.Body
 	contentType, presence := Lookup(m.own(), "content-type")
-	switch presence {
-	case Present:
+	switch {
+	case presence == Present:
 		root.attr("type", contentType)
-	case Unknown:
+	case presence == Unknown:
 		root.problem("the content-type is not known")
-	case Possible:
-		root.problem("fields whose names are not known could be a content-type or content-encoding")
+	case presence == Possible && m.own() == nil:
+		root.problem("the header fields are not known, so the body is shown as it is")
+	case presence == Possible:
+		root.problem("the content-type could be among the fields whose names are not known")
 	}
 	if length, ok := contentLength(m.own()); ok && length != body.Octets && body.Ended && len(body.Holes) == 0 {
 		if !(m.FromServer && bodiless(m)) {
@@ -115,8 +117,10 @@ func messageParameter(contentType string) string {
 func Decoded(m *Message, l Limits) (b *Body, problem string) {
 	value, presence := Lookup(m.own(), "content-encoding")
 	switch presence {
-	case Absent, Possible:
+	case Absent:
 		return m.Body, ""
+	case Possible:
+		return m.Body, "a content-encoding could be among the fields that are not known"
 	case Unknown:
 		return m.Body, "the content-encoding is not known"
 	}
@@ -136,20 +140,24 @@ func Decoded(m *Message, l Limits) (b *Body, problem string) {
 	return b, ""
 }
 
-// codings undoes the content codings and tells the root about it.
+// codings undoes the content codings and tells the root about it. It returns
+// false where the body must not be taken for the content.
 func (t *builder) codings(root *Part, m *Message, body *Body) (*Body, bool) {
-	if value, presence := Lookup(m.own(), "content-encoding"); presence == Present {
+	value, presence := Lookup(m.own(), "content-encoding")
+	if presence == Present {
 		root.attr("encoding", value)
 	}
 	if len(body.Data) == 0 && body.whole() {
 		return body, true
 	}
 	b, problem := Decoded(m, t.limits)
-	root.problem(problem)
+	if m.own() != nil {
+		root.problem(problem)
+	}
 	if b != m.Body {
 		root.number("decoded", uint64(len(b.Data)))
 	}
-	return b, problem == ""
+	return b, problem == "" || presence == Possible
 }
 
 // contentLength gives the announced size of a body, where it is known.

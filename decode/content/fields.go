@@ -23,9 +23,10 @@ const (
 )
 
 // Lookup finds a field by its lower-case name. Values of several fields of the
-// name are joined by ", " (RFC 9110, section 5.3).
+// name are joined by ", " (RFC 9110, section 5.3). Of a nil section, one that
+// was not seen or not decoded, any field is Possible.
 func Lookup(fields []decode.Field, name string) (value string, p Presence) {
-	nameless := false
+	nameless := fields == nil
 	for i := range fields {
 		f := &fields[i]
 		known := f.Trust == decode.TrustExact || f.NameKnown
