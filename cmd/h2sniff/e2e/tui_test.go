@@ -111,8 +111,10 @@ func TestSessionOnRecording(t *testing.T) {
 			s.keys("3", "G")
 			s.waitFor("closed")
 			s.keys("?")
-			s.waitFor("quit")
+			s.waitFor("Session", "freeze view")
+			// An escape with a key right behind it is Alt and that key.
 			s.keys("Escape")
+			s.wait("no help", func(content string) bool { return !strings.Contains(content, "freeze view") })
 			s.keys("/")
 			s.keys("13", "Enter")
 			s.keys("g")
