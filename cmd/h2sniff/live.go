@@ -44,7 +44,7 @@ func startLive(ctx context.Context, o *options, std stdio, report, commandOut io
 	}()
 	debug := func(string, ...any) {}
 	if o.debug {
-		debug = func(format string, args ...any) { fmt.Fprintf(report, "h2sniff: "+format+"\n", args...) }
+		debug = func(format string, args ...any) { say(report, format, args...) }
 	}
 	ring, err := ringBytes()
 	if err != nil {
@@ -54,7 +54,9 @@ func startLive(ctx context.Context, o *options, std stdio, report, commandOut io
 		return nil, err
 	}
 	debug("ring buffer %d MiB, sleepable programs: %v, uprobe.multi links: %v", ring>>20, l.objs.Sleepable, l.objs.Multi)
-	debug("verifier: %s", l.objs.VerifierLog)
+	if o.debug {
+		sayLines(report, l.objs.VerifierLog)
+	}
 	if l.attacher, err = uprobe.NewAttacher(l.objs); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,10 @@ import (
 
 func main() {
 	quietterm.Restore()
+	// A reader of standard output that leaves is an error of the next write to
+	// it, not the end of the process. (Ignored, the signal would be for the
+	// command after -- too.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -46,12 +50,12 @@ func exitStatus(err error, stderr io.Writer) int {
 	case errors.As(err, &command):
 		return int(command)
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "h2sniff: %v (h2sniff --help lists the options)\n", err)
+		say(stderr, "%v (h2sniff --help lists the options)", err)
 		return 2
 	case errors.Is(err, syscall.EPIPE):
 		return 0 // the reader of the lines has seen enough
 	}
-	fmt.Fprintf(stderr, "h2sniff: %v\n", err)
+	sayLines(stderr, err.Error())
 	return 1
 }
 

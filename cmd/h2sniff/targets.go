@@ -197,7 +197,7 @@ func (t *targets) fail(what string) {
 	defer t.mu.Unlock()
 	t.failures = append(t.failures, what)
 	if t.ready {
-		fmt.Fprintf(t.report, "h2sniff: %s\n", what)
+		say(t.report, "%s", what)
 	}
 }
 
@@ -208,17 +208,17 @@ func (t *targets) setReady() {
 	t.ready = true
 	t.checkEnded()
 	for _, line := range t.enabled() {
-		fmt.Fprintf(t.report, "h2sniff: %s\n", line)
+		say(t.report, "%s", line)
 	}
 	for _, failure := range t.failures {
-		fmt.Fprintf(t.report, "h2sniff: %s\n", failure)
+		say(t.report, "%s", failure)
 	}
 	if len(t.processes) == 0 {
 		if what := t.waitsFor(); what != "" {
-			fmt.Fprintf(t.report, "h2sniff: waiting for %s\n", what)
+			say(t.report, "waiting for %s", what)
 		}
 	}
-	fmt.Fprintln(t.report, "h2sniff: ready")
+	say(t.report, "ready")
 }
 
 // enabled has a line for each library: "OpenSSL: enabled, PATH, 3 processes".
