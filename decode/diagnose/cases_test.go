@@ -91,6 +91,22 @@ var cases = []struct {
 	{code: "connection-preface", name: "PING first", severity: Error,
 		raises: from(true, func(s *script) { s.client(http2.ClientPreface + pingFrame + settings()) }),
 		near:   from(true, func(s *script) { s.client(http2.ClientPreface + settings() + pingFrame) })},
+	{code: "connection-preface", name: "other octets", severity: Error,
+		raises: from(true, func(s *script) {
+			s.server(settings())
+			s.client("INVALID CONNECTION PREFACE\r\n\r\n")
+			s.server(goAwayFrame(0, http2.ErrCodeProtocol, ""))
+		}),
+		near: from(false, func(s *script) {
+			s.server(settings() + ack)
+			s.client("INVALID CONNECTION PREFACE\r\n\r\n")
+			s.server(goAwayFrame(0, http2.ErrCodeProtocol, ""))
+		})},
+	{code: "malformed-frame", name: "padding of a frame that is cut", severity: Error,
+		raises: one(func(s *script) {
+			s.client(frame(http2.FrameHeaders, http2.FlagHeadersPadded|endHeaders, 1, "\x12"+strings.Repeat("\x82", 16))[:20])
+		}),
+		near: one(func(s *script) { s.client(s.get(1)[:20]) })},
 	{code: "frame-too-large", name: "16385 octets", severity: Error,
 		raises: one(func(s *script) { s.client(s.post(1) + data(1, 0, 16385)) }),
 		near:   one(func(s *script) { s.client(s.post(1) + data(1, 0, 16384)) })},
@@ -349,6 +365,13 @@ var cases = []struct {
 	{code: "priority-on-itself", name: "", severity: Warning,
 		raises: one(func(s *script) { s.client(frame(http2.FramePriority, 0, 3, "\x00\x00\x00\x03\x10")) }),
 		near:   one(func(s *script) { s.client(frame(http2.FramePriority, 0, 3, "\x00\x00\x00\x01\x10")) })},
+	{code: "priority-on-itself", name: "HEADERS", severity: Warning,
+		raises: one(func(s *script) {
+			s.client(frame(http2.FrameHeaders, endHeaders|endStream|http2.FlagHeadersPriority, 3, "\x80\x00\x00\x03\x10"+s.fields(requestNV...)))
+		}),
+		near: one(func(s *script) {
+			s.client(frame(http2.FrameHeaders, endHeaders|endStream|http2.FlagHeadersPriority, 3, "\x80\x00\x00\x01\x10"+s.fields(requestNV...)))
+		})},
 	{code: "settings-unacknowledged", name: "6 s", severity: Warning,
 		raises: one(func(s *script) { s.client(settings()); s.wait(6 * time.Second); s.server(pingFrame) }),
 		near:   one(func(s *script) { s.client(settings()); s.wait(4 * time.Second); s.server(ack); s.wait(time.Minute) })},

@@ -19,12 +19,19 @@ func (t *Tracker) malformed(h *stream.Half, sd *side) {
 	hd := row.Header
 	id := malformedFrame
 	section := sectionOf(hd.Type)
+	err := row.Err
+	if err.Code == http2.ErrCodeNo && row.Missing == 0 {
+		// Of a frame that the connection's end cut, what came can be wrong.
+		if _, inner := decode.ParsePayload(hd, row.Payload); inner != nil {
+			err = inner
+		}
+	}
 	fieldBlock := hd.Type == http2.FrameHeaders || hd.Type == http2.FramePushPromise || hd.Type == http2.FrameContinuation
-	switch row.Err.Code {
+	switch err.Code {
 	case http2.ErrCodeNo:
 		return // not captured, or not sent, whole: nothing to blame
 	case http2.ErrCodeEnhanceYourCalm:
-		t.report(hpackBomb, hd.StreamID, "A limit of the decoder is exceeded: %s.", row.Err.Reason)
+		t.report(hpackBomb, hd.StreamID, "A limit of the decoder is exceeded: %s.", err.Reason)
 		return
 	case http2.ErrCodeCompression:
 		id, section = fieldBlockInvalid, rules[fieldBlockInvalid].Section
@@ -43,7 +50,7 @@ func (t *Tracker) malformed(h *stream.Half, sd *side) {
 			id, section = frameNotAllowed, "RFC 9113, section 8.4"
 		}
 	}
-	t.reportAs(id, Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), row.Err.Reason)
+	t.reportAs(id, Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), err.Reason)
 }
 
 func fixedSize(t http2.FrameType) bool {
@@ -200,11 +207,21 @@ func hasMethod(fields []decode.Field) bool {
 	return false
 }
 
-// priority judges the payload of a PRIORITY frame.
+// priority judges the priority fields of a PRIORITY or HEADERS frame.
 func (t *Tracker) priority() {
 	row := t.row
-	if row.Missing == 0 && len(row.Payload) == 5 && row.Header.StreamID != 0 &&
-		binary.BigEndian.Uint32(row.Payload)&(1<<31-1) == row.Header.StreamID {
-		t.report(priorityOnItself, row.Header.StreamID, "PRIORITY makes the stream depend on itself.")
+	hd, p := row.Header, row.Payload
+	if hd.Type == http2.FrameHeaders {
+		if !hd.Flags.Has(http2.FlagHeadersPriority) {
+			return
+		}
+		if hd.Flags.Has(http2.FlagHeadersPadded) && len(p) > 0 {
+			p = p[1:]
+		}
+	} else if hd.Length != 5 {
+		return
+	}
+	if row.Missing == 0 && len(p) >= 5 && hd.StreamID != 0 && binary.BigEndian.Uint32(p)&(1<<31-1) == hd.StreamID {
+		t.report(priorityOnItself, hd.StreamID, "%s makes the stream depend on itself.", decode.TypeName(hd.Type))
 	}
 }

@@ -25,6 +25,8 @@ type Tracker struct {
 	withheld uint64
 	lastTime int64
 	ended    bool
+	fresh    bool // the connection was seen from its start
+	preface  bool // the client's was seen
 
 	seq  uint64
 	row  *decode.Row
@@ -87,6 +89,12 @@ func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 		t.finish(row.Time)
 		t.conn.Apply(seq, row)
 	default:
+		switch row.Kind {
+		case decode.RowOpen:
+			t.fresh = row.Info != nil && row.Info.Fresh
+		case decode.RowPreface:
+			t.preface = true
+		}
 		t.conn.Apply(seq, row)
 	}
 	t.row, t.emit = nil, nil
@@ -162,7 +170,19 @@ func (t *Tracker) gap() {
 	s.blockOpen = false
 	s.pings = s.pings[:0]
 	t.sides[t.row.Direction.Reverse()&1].pings = nil
-	t.report(captureGap, 0, "%d octets are missing from the capture (%s), so what depends on them is not judged", t.row.GapBytes, t.row.GapReason)
+	h := t.conn.Half(t.row.Direction)
+	if t.row.GapReason == decode.GapSkipped && t.fresh && h.Frames == 0 && h.Complete() && !t.preface {
+		t.report(connectionPreface, 0, "The first %d octets are neither a connection preface nor frames.", t.row.GapBytes)
+		return
+	}
+	how := "were lost before they reached h2sniff"
+	switch t.row.GapReason {
+	case decode.GapNotCopied:
+		how = "were not copied"
+	case decode.GapSkipped:
+		how = "were skipped to find a frame boundary"
+	}
+	t.report(captureGap, 0, "%d octets %s: what depends on them is not judged.", t.row.GapBytes, how)
 }
 
 // frame judges a frame by what was before it, applies it, and judges what came
@@ -198,6 +218,7 @@ func (t *Tracker) frame() {
 		sd.blockStream = hd.StreamID
 		sd.blockEnds = hd.Type == http2.FrameHeaders && hd.Flags.Has(http2.FlagHeadersEndStream)
 		sd.continuations = 0
+		t.priority()
 	case http2.FrameContinuation:
 		if wasOpen {
 			sd.continuations++
@@ -217,6 +238,7 @@ func (t *Tracker) frame() {
 	case http2.FramePriority:
 		t.priority()
 	}
+
 	if !doubted {
 		t.count(d)
 	}

@@ -194,7 +194,7 @@ func (c *Conn) frame(seq uint64, row *decode.Row, ch *Change) {
 	}
 	h.Frames++
 	if h.Frames == 1 && h.damagedAt == 0 && hd.Type == http2.FrameSettings && !hd.Flags.Has(http2.FlagSettingsAck) {
-		h.settingsFirst = true
+		h.settingsFirst, h.doubt = true, 0 // nothing else looks like it
 		if cd, ok := c.ClientDirection(); ok && cd != d && rev.complete && rev.Frames == 0 && !h.complete {
 			h.started() // the client's preface was just seen
 		}

@@ -225,7 +225,7 @@ func (c *Conn) fields(row *decode.Row, ch *Change, b block) {
 			sd.Length = contentLength(row.Fields)
 		}
 	case Response:
-		if status == unknownValue {
+		if status == unknownValue || status == "" {
 			s.Unseen = true // whether another response follows is not known
 		}
 		code, err := strconv.Atoi(status)

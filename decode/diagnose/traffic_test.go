@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnose
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+
+	"golang.org/x/net/http2"
+)
+
+// tap records what one end of a connection sends, by its beginning, and
+// receives, by its return.
+type tap struct {
+	net.Conn
+	mu     sync.Mutex
+	events []capture.Event
+	pos    [2]uint64
+}
+
+func (c *tap) note(d capture.Direction, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, capture.Event{Kind: capture.Data, Conn: 1, Direction: d, Time: time.Now().UnixNano(),
+		Offset: c.pos[d], Length: uint64(len(p)), Data: bytes.Clone(p)})
+	c.pos[d] += uint64(len(p))
+}
+
+func (c *tap) Write(p []byte) (int, error) {
+	c.note(capture.Send, p)
+	return c.Conn.Write(p)
+}
+
+func (c *tap) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.note(capture.Recv, p[:n])
+	}
+	return n, err
+}
+
+// goTraffic is a connection between the client and the server of x/net, with
+// much at once on it: uploads, downloads, trailers, informational responses,
+// cancelled requests. It gives what each end saw.
+func goTraffic(t *testing.T) (client, server []capture.Event) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taps := make(chan *tap, 1)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		c, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		st := &tap{Conn: c}
+		taps <- st
+		srv := &http2.Server{MaxUploadBufferPerStream: 1 << 16, MaxUploadBufferPerConnection: 1 << 17}
+		srv.ServeConn(st, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/hints" {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			w.Header().Set("Trailer", "X-Sum")
+			size, _ := strconv.Atoi(r.URL.Query().Get("n"))
+			w.Write(make([]byte, size))
+			w.Header().Set("X-Sum", strconv.FormatInt(n, 10))
+		})})
+	}()
+	var ct *tap
+	tr := &http2.Transport{AllowHTTP: true,
+		DialTLSContext: func(ctx context.Context, network, _ string, _ *tls.Config) (net.Conn, error) {
+			c, err := net.Dial("tcp", l.Addr().String())
+			ct = &tap{Conn: c}
+			return ct, err
+		}}
+	do := func(ctx context.Context, method, path string, body int, read bool) {
+		r, err := http.NewRequestWithContext(ctx, method, "http://a"+path, io.LimitReader(bytes.NewReader(make([]byte, body)), int64(body)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if body == 0 {
+			r.Body = nil
+		}
+		resp, err := tr.RoundTrip(r)
+		if err != nil {
+			return // cancelled
+		}
+		if read {
+			io.Copy(io.Discard, resp.Body)
+		}
+		resp.Body.Close()
+	}
+	do(context.Background(), "GET", "/", 0, true)
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			switch i % 6 {
+			case 0:
+				do(ctx, "GET", "/?n=300000", 0, true)
+			case 1:
+				do(ctx, "POST", "/?n=10", 200000, true)
+			case 2:
+				do(ctx, "GET", "/?n=1000000", 0, false) // reset by its reader
+			case 3:
+				do(ctx, "GET", "/hints?n=5", 0, true)
+			case 4:
+				ctx, cancel := context.WithTimeout(ctx, time.Duration(i)*100*time.Microsecond)
+				defer cancel()
+				do(ctx, "POST", "/?n=100000", 300000, true)
+			case 5:
+				do(ctx, "HEAD", "/?n=1000", 0, true)
+			}
+		})
+	}
+	wg.Wait()
+	tr.CloseIdleConnections()
+	ct.Close()
+	<-served
+	st := <-taps
+	st.Close()
+	return ct.events, st.events
+}
+
+// diagnoseEvents gives what the events are diagnosed as.
+func diagnoseEvents(events []capture.Event, info *capture.ConnInfo) (got []Diagnosis, frames int) {
+	conn, track := decode.NewConn(1), New(1)
+	seq := uint64(0)
+	feed := func(ev *capture.Event) {
+		conn.Feed(ev, func(r *decode.Row) {
+			seq++
+			if r.Kind == decode.RowFrame {
+				frames++
+			}
+			track.Row(seq, r, func(d *Diagnosis) { got = append(got, *d) })
+		})
+	}
+	feed(&capture.Event{Kind: capture.Open, Conn: 1, Time: events[0].Time, Info: info})
+	for i := range events {
+		feed(&events[i])
+	}
+	feed(&capture.Event{Kind: capture.Close, Conn: 1, Time: events[len(events)-1].Time})
+	return got, frames
+}
+
+// TestRealTraffic: no error, and no warning but of waiting, for x/net talking
+// to itself, seen from either end; nor when h2sniff comes late or loses
+// something.
+func TestRealTraffic(t *testing.T) {
+	client, server := goTraffic(t)
+	for name, events := range map[string][]capture.Event{"client": client, "server": server} {
+		t.Run(name, func(t *testing.T) {
+			got, frames := diagnoseEvents(events, &capture.ConnInfo{Fresh: true})
+			for _, d := range got {
+				if d.Severity == Error || d.Severity == Warning && d.Code != "stream-window-exhausted" && d.Code != "connection-window-exhausted" {
+					t.Errorf("%+v", d)
+				}
+			}
+			if frames < 500 {
+				t.Errorf("only %d frames", frames)
+			}
+			step := max(1, len(events)/150)
+			for i := 0; i < len(events); i += step {
+				late := append([]capture.Event(nil), events[i:]...)
+				base := [2]uint64{}
+				for j := range late {
+					ev := &late[j]
+					if j == 0 || base[ev.Direction] == 0 && ev.Offset > 0 && !seen(late[:j], ev.Direction) {
+						base[ev.Direction] = ev.Offset
+					}
+					ev.Offset -= base[ev.Direction]
+				}
+				noErrors(t, "attached before event", i, late, &capture.ConnInfo{})
+
+				lossy := append([]capture.Event(nil), events...)
+				lossy[i].Kind, lossy[i].Data = capture.Lost, nil
+				noErrors(t, "lost event", i, lossy, &capture.ConnInfo{Fresh: true})
+
+				short := append([]capture.Event(nil), events...)
+				short[i].Data = short[i].Data[:len(short[i].Data)/2]
+				noErrors(t, "half copied event", i, short, &capture.ConnInfo{Fresh: true})
+			}
+		})
+	}
+}
+
+func seen(events []capture.Event, d capture.Direction) bool {
+	for i := range events {
+		if events[i].Direction == d {
+			return true
+		}
+	}
+	return false
+}
+
+func noErrors(t *testing.T, what string, i int, events []capture.Event, info *capture.ConnInfo) {
+	t.Helper()
+	got, _ := diagnoseEvents(events, info)
+	for _, d := range got {
+		if d.Severity == Error {
+			t.Errorf("%s %d: %+v", what, i, d)
+		}
+	}
+}
