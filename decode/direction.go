@@ -63,6 +63,11 @@ type direction struct {
 	buf     []byte // the payload so far, at most maxKeptPayload
 	begun   mark
 
+	// due are the newest streams of which a HEADERS frame said that more
+	// comes.
+	due  [32]uint32
+	dueN uint8
+
 	block    block
 	fields   sectionDecoder
 	maxFrame uint32 // largest payload that the other side allows

@@ -106,6 +106,10 @@ func (d *direction) judge(row *Row) {
 			d.fields.abort() // its rest will not come
 			row.Table = d.fields.end()
 		}
+		if h.Type == http2.FrameHeaders && !h.Flags.Has(http2.FlagHeadersEndStream) {
+			d.due[d.dueN%uint8(len(d.due))] = h.StreamID
+			d.dueN++
+		}
 		d.block = block{open: true, stream: h.StreamID, push: h.Type == http2.FramePushPromise}
 		d.fields.begin()
 		d.fields.limitKnown = rev.settingsKnown()

@@ -68,8 +68,9 @@ const (
 	evidenceOfEnd  = 4 // a frame ends where a call ends
 	evidenceOfCall = 2 // and the chain began where one begins
 
-	// The chain's newest stream is the connection's. It counts at the end,
-	// where one small frame can be all that there is.
+	// The chain's newest stream is the connection's, or its content is due.
+	// It counts at the end alone, where one frame can be all that there is:
+	// elsewhere small stream ids are found too easily in what is no header.
 	evidenceOfStream = 6
 )
 

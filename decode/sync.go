@@ -2,7 +2,11 @@
 
 package decode
 
-import "golang.org/x/net/http2"
+import (
+	"slices"
+
+	"golang.org/x/net/http2"
+)
 
 const (
 	// maxCandidates bounds how many places are followed at once.
@@ -327,7 +331,7 @@ func (d *direction) best(endCall, last bool) *candidate {
 				score += evidenceOfCall
 			}
 		}
-		if last && c.stream != 0 && c.stream == d.conn.stream {
+		if exact && last && d.awaits(c) {
 			score += evidenceOfStream
 		}
 		if score >= d.enough(c, exact, last) && score > most {
@@ -335,6 +339,12 @@ func (d *direction) best(endCall, last bool) *candidate {
 		}
 	}
 	return best
+}
+
+// awaits tells whether frames of the chain's newest stream were to be expected.
+func (d *direction) awaits(c *candidate) bool {
+	return c.stream != 0 && c.stream == d.conn.stream ||
+		c.h.Type == http2.FrameData && slices.Contains(d.due[:], c.h.StreamID)
 }
 
 // enough is the score that a candidate needs. At the beginning of a call it
