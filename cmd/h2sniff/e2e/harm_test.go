@@ -55,6 +55,28 @@ func TestOnlyTheChosenAreTouched(t *testing.T) {
 	}
 }
 
+// TestSeccomp: a process whose filter forbids what it does not know lives on.
+func TestSeccomp(t *testing.T) {
+	t.Parallel()
+	p := startPeer(t, peerProgram(t, opensslPeer))
+	s := startSniff(t, "--body", "-p", strconv.Itoa(p.pid))
+	p.do("seccomp")
+	far := listen(t)
+	for range 3 {
+		_, _, sent := far.begin(p)
+		s.waitFor("its frames", func(rows []row) bool { return len(frames(rows, "", "")) >= len(sent) })
+		p.do("close")
+	}
+	p.end() // fails where it was killed
+	s.wait()
+	rows := s.snapshot()
+	wantClean(t, rows)
+	wantExact(t, rows)
+	if n := len(conns(rows, "")); n != 3 {
+		t.Errorf("%d connections, want 3", n)
+	}
+}
+
 // load keeps h2load at work on a server until the test ends, and fails if a
 // request does.
 type load struct {

@@ -152,6 +152,7 @@ func TestThreadsOnOneConnection(t *testing.T) {
 	p.end()
 	rows := s.stop()
 	wantClean(t, rows)
+	wantIdentity(t, rows, identity{comm: gnutlsPeer, role: "client", pids: []int{p.pid}, library: libgnutls, threads: true})
 	asked := make(map[uint32]bool)
 	answers, early, threads := 0, 0, make(map[int]bool)
 	for _, r := range frames(rows, "", "") {
