@@ -50,7 +50,10 @@ http {
 	uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
 	types { application/json json; text/html html; }
 	gzip on; gzip_types application/json; gzip_min_length 1;
-	server { listen %[2]s http2; root %[1]s; }
+	server { listen %[2]s http2; root %[1]s; gzip off;
+		location = /list.json { gzip on; }
+		location ~ \.(br|zstd|deflate)$ { default_type application/json; add_header content-encoding $1; }
+	}
 }
 `, dir, addr)
 	if err := os.WriteFile(conf, []byte(config), 0o644); err != nil {
@@ -74,6 +77,37 @@ http {
 	cmd.Wait()
 	t.Fatalf("nginx does not answer: %s", out.String())
 	return
+}
+
+// Codings that curl undoes itself give the same here.
+func TestCurlCodings(t *testing.T) {
+	addr, root := startNginx(t)
+	version, err := exec.Command("curl", "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := prose(200_000)
+	for coding, feature := range map[string]string{"br": "brotli", "zstd": "zstd", "deflate": "zlib"} {
+		need(t, "curl with "+coding, strings.Contains(string(version), feature))
+		if err := os.WriteFile(filepath.Join(root, "doc."+coding), encoded(t, coding, text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c := collect(Limits{})
+		tp := startTap(t, addr, c.row)
+		got, err := exec.Command("curl", "-sS", "--compressed", "--http2-prior-knowledge", "http://"+tp.Addr().String()+"/doc."+coding).CombinedOutput()
+		if err != nil || string(got) != string(text) {
+			t.Fatalf("curl: %v, %d octets: %.100s", err, len(got), got)
+		}
+		tp.wg.Wait()
+		c.Flush()
+		m := c.exchanges[0].Message(capture.Send)
+		if value, _ := Lookup(m.Response, "content-encoding"); value != coding {
+			t.Fatalf("content-encoding %q", value)
+		}
+		if b, problem := Decoded(m, Limits{}); problem != "" || string(b.Data) != string(text) || !b.whole() {
+			t.Errorf("%s: %d octets, %q, %q", coding, len(b.Data), problem, b.Problem())
+		}
+	}
 }
 
 // What curl decompresses and what is described are the same.
