@@ -359,6 +359,17 @@ var cases = []struct {
 			s.client(s.get(3))
 			s.server(s.headers(3, endStream, ":status", "304", "content-length", "5"))
 		})},
+	{code: "content-length-mismatch", name: "the rest is not wanted", severity: Warning,
+		raises: one(func(s *script) {
+			s.client(s.headers(1, 0, append(requestNV[:8:8], "content-length", "5")...))
+			s.server(s.headers(1, endStream, ":status", "405"))
+			s.client(data(1, endStream, 0))
+		}),
+		near: one(func(s *script) {
+			s.client(s.headers(1, 0, append(requestNV[:8:8], "content-length", "5")...))
+			s.server(s.headers(1, endStream, ":status", "405") + rst(1, http2.ErrCodeNo))
+			s.client(data(1, endStream, 0))
+		})},
 	{code: "stream-after-goaway", name: "2 s later", severity: Warning,
 		raises: one(func(s *script) { s.server(goAwayFrame(1, 0, "")); s.wait(2 * time.Second); s.client(s.get(3)) }),
 		near:   one(func(s *script) { s.server(goAwayFrame(1, 0, "")); s.wait(500 * time.Millisecond); s.client(s.get(3)) })},

@@ -88,6 +88,9 @@ func (t *Tracker) rst(d capture.Direction, s *stream.Stream) {
 	case http2.ErrCodeNo, http2.ErrCodeCancel, http2.ErrCodeRefusedStream:
 		sev = Note
 	}
+	if s != nil && s.State() == stream.Closed {
+		sev = Note // it changes nothing any more
+	}
 	after := ""
 	if s != nil && s.RequestSent != 0 {
 		after = fmt.Sprintf(" %s after its request began", duration(row.Time-s.RequestSent))

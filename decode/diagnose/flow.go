@@ -77,11 +77,12 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 }
 
 // length compares content-length with the DATA of a message that has just
-// ended.
+// ended. A sender that was told to stop may have ended it early.
 func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
 	sd := s.Side(d)
 	client, known := t.conn.ClientDirection()
-	if sd.Length < 0 || !sd.EndStream || !sd.DataSure || !known || !t.conn.Whole(s, d) || uint64(sd.Length) == sd.Data {
+	if sd.Length < 0 || !sd.EndStream || !sd.DataSure || !known || !t.conn.Whole(s, d) || uint64(sd.Length) == sd.Data ||
+		s.Side(d.Reverse()).Reset {
 		return
 	}
 	what := "request"
@@ -95,5 +96,9 @@ func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
 	if s.Method == "CONNECT" {
 		return
 	}
-	t.report(contentLength, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
+	sev := Error
+	if client == d && s.Side(d.Reverse()).Headers {
+		sev = Warning // the answer came first, the rest may not have been wanted
+	}
+	t.reportAs(contentLength, sev, rules[contentLength].Section, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
 }
