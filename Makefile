@@ -13,7 +13,7 @@ CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 .PHONY: build run demo test check bench fuzz generate go-toolchain
 
 build: go-toolchain
-	$(GO) build -o h2sniff ./cmd/h2sniff
+	CGO_ENABLED=0 $(GO) build -o h2sniff ./cmd/h2sniff
 
 # Builds and opens the user interface: make run ARGS="-p PID".
 run: build
@@ -54,7 +54,7 @@ FUZZTIME ?= 30s
 fuzz: go-toolchain
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
-			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$dir || exit 1; \
 		done; \
 	done
 

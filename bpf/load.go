@@ -74,11 +74,15 @@ func Load(o Options) (*Objects, error) {
 		if err == nil {
 			return objs, nil
 		}
-		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-			var ve *ebpf.VerifierError
-			if !errors.As(err, &ve) || len(ve.Log) == 0 {
-				return nil, fmt.Errorf("%w: %s: %w", ErrPermission, privileges, err)
-			}
+		var ve *ebpf.VerifierError
+		verified := errors.As(err, &ve) && len(ve.Log) > 0
+		switch {
+		case verified, errors.Is(err, syscall.EINVAL), errors.Is(err, ebpf.ErrNotSupported):
+			// The kernel does not know something that the mode needs.
+		case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+			return nil, fmt.Errorf("%w: %s", ErrPermission, privileges)
+		default:
+			return nil, err // too many open files, no memory: a plainer form needs them too
 		}
 		if firstErr == nil {
 			firstErr = err
