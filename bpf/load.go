@@ -77,12 +77,12 @@ func Load(o Options) (*Objects, error) {
 		var ve *ebpf.VerifierError
 		verified := errors.As(err, &ve) && len(ve.Log) > 0
 		switch {
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+			return nil, err // the plainer forms need as much
 		case verified, errors.Is(err, syscall.EINVAL), errors.Is(err, ebpf.ErrNotSupported):
 			// The kernel does not know something that the mode needs.
 		case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 			return nil, fmt.Errorf("%w: %s", ErrPermission, privileges)
-		default:
-			return nil, err // too many open files, no memory: a plainer form needs them too
 		}
 		if firstErr == nil {
 			firstErr = err
