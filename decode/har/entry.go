@@ -20,7 +20,8 @@ import (
 	"h2sniff/decode/visible"
 )
 
-const httpVersion = "HTTP/2"
+// httpVersion is what Chrome shows as h2.
+const httpVersion = "HTTP/2.0"
 
 // maxMessages is how many WebSocket messages of each direction an entry has.
 const maxMessages = 10000
@@ -29,7 +30,7 @@ func newEntry(x *c.Exchange, l c.Limits) entry {
 	req, resp := x.Request(), x.Response()
 	e := entry{
 		StartedDateTime: time.Unix(0, x.Begin()).UTC().Format("2006-01-02T15:04:05.000000Z"),
-		Timings:         times(x), Connection: x.Conn.String(),
+		Timings:         times(x), ConnectionID: x.Conn.String(), Connection: x.Conn.String(),
 		Stream: x.Stream, Seq: x.FirstSeq, PID: x.Info.PID, Comm: text(x.Info.Comm),
 		Complete: x.Complete(), Pushed: x.Promised,
 	}
@@ -42,6 +43,9 @@ func newEntry(x *c.Exchange, l c.Limits) entry {
 		server = x.Local
 	}
 	e.ServerIPAddress = address(server)
+	if server.IsValid() {
+		e.Connection = strconv.Itoa(int(server.Port()))
+	}
 	e.Local, e.Remote = port(x.Local), port(x.Remote)
 	e.Request = newRequest(x, req, l)
 	e.Response = newResponse(x, resp, l)

@@ -271,8 +271,8 @@ func TestArchive(t *testing.T) {
 	}
 	expect(t, list[0], map[string]any{
 		"startedDateTime": "2026-01-02T03:04:05.002000Z", "time": 7.0, "timings.send": 1.0, "timings.wait": 2.0, "timings.receive": 4.0,
-		"connection": "c1", "_stream": 1.0, "serverIPAddress": "2001:db8::1", "_localAddress": "[::1]:50000", "_pid": 42.0, "_complete": true,
-		"request.method": "POST", "request.url": "https://example.org:8443/a?x=1&y=%20z&x", "request.httpVersion": "HTTP/2",
+		"connection": "443", "_connectionId": "c1", "_stream": 1.0, "serverIPAddress": "2001:db8::1", "_localAddress": "[::1]:50000", "_pid": 42.0, "_complete": true,
+		"request.method": "POST", "request.url": "https://example.org:8443/a?x=1&y=%20z&x", "request.httpVersion": "HTTP/2.0",
 		"request.queryString.1.name": "y", "request.queryString.1.value": " z", "request.queryString.2.value": "",
 		"request.cookies.1.name": "c", "request.cookies.2.value": "f", "request.bodySize": 10.0,
 		"request.postData.text": "k=v%21&l=w", "request.postData.params.0.value": "v!",

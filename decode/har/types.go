@@ -12,26 +12,29 @@ type creator struct {
 }
 
 type entry struct {
-	StartedDateTime string      `json:"startedDateTime"`
-	Time            float64     `json:"time"`
-	Request         request     `json:"request"`
-	Response        response    `json:"response"`
-	Cache           struct{}    `json:"cache"`
-	Timings         timings     `json:"timings"`
-	ServerIPAddress string      `json:"serverIPAddress,omitempty"`
-	Connection      string      `json:"connection"`
-	Comment         string      `json:"comment,omitempty"`
-	ResourceType    string      `json:"_resourceType,omitempty"`
-	WebSocket       []wsMessage `json:"_webSocketMessages,omitempty"`
-	Stream          uint32      `json:"_stream"`
-	Seq             uint64      `json:"_seq"`
-	PID             uint32      `json:"_pid,omitempty"`
-	Comm            string      `json:"_comm,omitempty"`
-	Role            string      `json:"_role,omitempty"`
-	Local           string      `json:"_localAddress,omitempty"`
-	Remote          string      `json:"_remoteAddress,omitempty"`
-	Complete        bool        `json:"_complete"`
-	Pushed          bool        `json:"_was_pushed,omitempty"`
+	StartedDateTime string   `json:"startedDateTime"`
+	Time            float64  `json:"time"`
+	Request         request  `json:"request"`
+	Response        response `json:"response"`
+	Cache           struct{} `json:"cache"`
+	Timings         timings  `json:"timings"`
+	ServerIPAddress string   `json:"serverIPAddress,omitempty"`
+	// Connection is the server's port where it is known: HAR lets it be, and
+	// the developer tools show it behind the address.
+	Connection   string      `json:"connection"`
+	ConnectionID string      `json:"_connectionId"`
+	Comment      string      `json:"comment,omitempty"`
+	ResourceType string      `json:"_resourceType,omitempty"`
+	WebSocket    []wsMessage `json:"_webSocketMessages,omitempty"`
+	Stream       uint32      `json:"_stream"`
+	Seq          uint64      `json:"_seq"`
+	PID          uint32      `json:"_pid,omitempty"`
+	Comm         string      `json:"_comm,omitempty"`
+	Role         string      `json:"_role,omitempty"`
+	Local        string      `json:"_localAddress,omitempty"`
+	Remote       string      `json:"_remoteAddress,omitempty"`
+	Complete     bool        `json:"_complete"`
+	Pushed       bool        `json:"_was_pushed,omitempty"`
 }
 
 type request struct {
