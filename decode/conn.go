@@ -52,6 +52,11 @@ func NewConn(id capture.ConnID) *Conn {
 	return c
 }
 
+// AssumeHTTP2 says that the connection is HTTP/2, whatever its octets look
+// like: frames are sought in it until its end, with less evidence than it takes
+// to tell that a connection is HTTP/2. It is called before Feed.
+func (c *Conn) AssumeHTTP2() { c.proto = HTTP2 }
+
 // Protocol is what the connection speaks, as far as it has shown.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
@@ -83,12 +88,14 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 			break
 		}
 		c.dirs[ev.Direction].event(ev)
+		c.tellProtocol(ev)
 	case capture.Close:
 		if !c.dropped() {
 			c.dirs[capture.Send].searchLast()
 			c.dirs[capture.Recv].searchLast()
 			c.dirs[capture.Send].close()
 			c.dirs[capture.Recv].close()
+			c.tellProtocol(ev)
 		}
 		c.drop()
 		c.closed = true
@@ -115,6 +122,14 @@ func (c *Conn) dropped() bool { return c.proto == HTTP1 || c.proto == OtherProto
 func (c *Conn) drop() {
 	for d := range c.dirs {
 		c.dirs[d] = direction{conn: c, dir: capture.Direction(d)}
+	}
+}
+
+// tellProtocol says, once, that the connection is none of HTTP/2.
+func (c *Conn) tellProtocol(ev *capture.Event) {
+	if c.dropped() {
+		c.row = Row{Kind: RowProtocol, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Protocol: c.proto}
+		c.out()
 	}
 }
 

@@ -34,6 +34,9 @@ func FuzzConn(f *testing.F) {
 	f.Add(true, append([]byte{0, 18, 0}, "GET / HTTP/1.1\r\n\r\n"...))
 	f.Fuzz(func(t *testing.T, fresh bool, in []byte) {
 		c := NewConn(1)
+		if len(in) > 0 && in[0]&4 != 0 {
+			c.AssumeHTTP2()
+		}
 		var pos, rows [2]uint64
 		emit := func(r *Row) {
 			switch r.Kind {
@@ -48,6 +51,9 @@ func FuzzConn(f *testing.F) {
 				if r.Err == nil && err != nil && r.Missing == 0 {
 					t.Fatalf("row without error, %+v: %v", p, err)
 				}
+			}
+			if s := r.Table; s != nil && (s.Held < 0 || s.Added < 0 || s.Evicted < 0 || s.Size > s.Max || s.Size > largestTableHeld) {
+				t.Fatalf("%+v", s)
 			}
 			for _, fd := range r.Fields {
 				if (fd.Trust == TrustExact) != (fd.NameKnown && fd.ValueKnown) {

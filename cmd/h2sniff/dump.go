@@ -31,6 +31,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	st := store.New(store.Options{History: o.history})
 	printer := newPrinter(std.out, o, s.start, st)
 	p := &pump{src: s, store: st}
+	p.assumeHTTP2 = o.assumeH2
 	consume := printer.follow
 	if s.live == nil {
 		// Nothing is harmed by letting a recording wait for its reader.

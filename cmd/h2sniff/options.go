@@ -21,6 +21,7 @@ import (
 type options struct {
 	selection target.Selection
 	debug     bool
+	assumeH2  bool
 	command   []string // after --
 
 	read    string // recording to read
@@ -142,6 +143,7 @@ func addSelectionFlags(f *pflag.FlagSet, o *options) {
 	f.BoolVarP(&o.selection.NoOpenSSL, "no-openssl", "o", false, "leave OpenSSL out")
 	f.BoolVarP(&o.selection.NoGnuTLS, "no-gnutls", "g", false, "leave GnuTLS out")
 	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
+	f.BoolVar(&o.assumeH2, "assume-h2", false, "take every connection for HTTP/2, whatever its octets look like")
 }
 
 func addReadFlags(f *pflag.FlagSet, o *options) {

@@ -19,6 +19,8 @@ type pump struct {
 	// after, where set, is called when an event's rows are stored. It may
 	// block: only for sources that wait.
 	after func() error
+	// assumeHTTP2 takes every connection for HTTP/2.
+	assumeHTTP2 bool
 
 	conns map[capture.ConnID]*decoder
 }
@@ -46,6 +48,9 @@ func (p *pump) run() error {
 		d := p.conns[ev.Conn]
 		if d == nil {
 			d = &decoder{Conn: decode.NewConn(ev.Conn)}
+			if p.assumeHTTP2 {
+				d.AssumeHTTP2()
+			}
 			p.conns[ev.Conn] = d
 		}
 		d.Feed(&ev, appendRow)

@@ -31,6 +31,7 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	// figures of the summary; no row has to be kept for that.
 	st := store.New(store.Options{History: minHistory})
 	p := &pump{src: tee, store: st}
+	p.assumeHTTP2 = o.assumeH2
 	p.after = tee.Err
 	err = runSession(ctx, s, p, nil)
 	stats := tee.Stats()

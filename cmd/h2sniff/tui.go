@@ -34,6 +34,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	}
 	st := store.New(store.Options{History: o.history})
 	p := &pump{src: s, store: st}
+	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
 		return tui.Run(ctx, st, tui.Options{
 			Stream: o.stream.id, HasStream: o.stream.set,
