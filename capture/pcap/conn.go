@@ -30,6 +30,9 @@ type conn struct {
 	handshake bool           // the SYN-ACK was seen: both positions 0 are certain
 	closed    bool           // what comes is the rest of what is over
 	ignored   bool
+	reset     bool // it closes when patience is over
+	resetTime int64
+	patience  waiting
 
 	newer, older *conn // in the table's order of use
 	hole         int   // place in the list of holes plus one
@@ -106,6 +109,12 @@ func (c *conn) direction(side int) capture.Direction {
 	return capture.Recv
 }
 
+// over says that nothing more can come.
+func (c *conn) over() bool {
+	a, b := &c.halves[0], &c.halves[1]
+	return a.finished && b.finished && (c.ignored || a.next >= a.finish && b.next >= b.finish)
+}
+
 // decideClient finds the client's side of a connection whose handshake was not
 // seen, from the first octets that side sends.
 func (c *conn) decideClient(side int, first []byte) {
@@ -132,7 +141,12 @@ func (c *conn) syn(side int, s *segment) bool {
 	}
 	// A SYN-ACK can acknowledge payload of the SYN too (RFC 7413).
 	const maxEarly = 1 << 16
+	// A SYN shortly before where a connection was found is its own, captured
+	// behind its first octets: what came in between cannot be told any more.
+	const maxLate = 1 << 20
 	switch {
+	case !c.closed && !c.handshake && h.known && h.base != s.seq && h.base-s.seq <= maxLate:
+		return true
 	case c.closed || h.known && h.base != s.seq || answer && rev.known && s.ack-rev.base > maxEarly:
 		return false
 	case h.known && (!answer || rev.known):

@@ -29,8 +29,10 @@
 // completed them. Between the directions the order is that of the packets.
 // A hole is taken for octets that the capture has missed when their receiver
 // acknowledged what is behind it and neither 32 more packets of the connection
-// nor 200 ms of the capture's time have filled it; when too much waits behind
+// nor a second of the capture's time have filled it; when too much waits behind
 // it; or when the connection or the file ends. It is a capture.Lost event then.
+// A connection that was reset closes after that time too, as packets can be in
+// the file in another order than they were sent.
 // Of a packet that was cut by a snap length, what is missing is Length beyond
 // len(Data).
 //

@@ -31,12 +31,24 @@ type patience struct {
 var (
 	// Acknowledged octets are in the receiver's hands: only the capture can
 	// have them in another order.
-	acknowledged = patience{32, 200e6}
+	acknowledged = patience{32, 1e9}
 	// With one direction in the capture there are no acknowledgements.
 	oneSided = patience{128, 2e9}
 	// Not acknowledged: the sender may retransmit.
 	unacknowledged = patience{1 << 30, 10e9}
 )
+
+// waiting counts what patience limits.
+type waiting struct {
+	since   int64 // on the capture's clock
+	packets uint32
+}
+
+// over takes more packets and says whether patience is over.
+func (w *waiting) over(p patience, clock int64, packets uint32) bool {
+	w.packets += packets
+	return w.packets >= p.packets || clock-w.since >= p.ns
+}
 
 // half is one direction of a TCP connection.
 type half struct {
@@ -51,12 +63,12 @@ type half struct {
 
 	held    []held // behind a hole, in order of position
 	octets  int    // in held, with their cost
-	since   int64  // when the hole was found, or found acknowledged
-	packets uint32 // of the connection since then
+	waiting        // since the hole was found, or found acknowledged
 	sure    bool   // the hole is acknowledged
 }
 
-// held is a segment that waits for octets before it.
+// held is a segment that waits for octets before it; without length, the end of
+// the direction.
 type held struct {
 	at     uint64
 	data   []byte
@@ -76,9 +88,6 @@ func (h *half) position(seq uint32) (at uint64, ok bool) {
 	}
 	return h.next + uint64(int64(d)), true
 }
-
-// over says that all up to the FIN was handed over.
-func (h *half) over() bool { return h.finished && h.next >= h.finish }
 
 // hold keeps a segment that lies ahead. It returns how much more is kept.
 func (h *half) hold(at uint64, data []byte, length int, time int64) int {
@@ -101,16 +110,15 @@ func (h *half) full() bool { return len(h.held) >= maxHeld || h.octets >= maxHel
 // watch takes one more packet of the connection and says whether the hole is
 // to be given up. both: packets of the other direction were seen.
 func (h *half) watch(clock int64, packets uint32, both bool) bool {
-	h.packets += packets
 	p := unacknowledged
 	switch {
 	case h.acked > h.next && h.acked >= h.held[0].at:
 		if !h.sure {
-			h.sure, h.since, h.packets = true, clock, 0
+			h.sure, h.waiting = true, waiting{since: clock}
 		}
 		p = acknowledged
 	case !both:
 		p = oneSided
 	}
-	return h.packets >= p.packets || clock-h.since >= p.ns
+	return h.over(p, clock, packets)
 }

@@ -34,7 +34,7 @@ type Reader struct {
 	table  table
 	byID   map[capture.ConnID]*conn
 	opened capture.ConnID // the latest
-	holes  []*conn        // something waits
+	holes  []*conn        // something waits, or is reset
 	octets int            // that wait, with their cost
 	clock  int64          // the latest time of a packet
 	swept  int64          // clock at the latest sweep
@@ -98,7 +98,7 @@ func (r *Reader) Read(ev *capture.Event) error {
 				*ev = capture.Event{}
 				return r.end()
 			}
-			r.giveUpAll(r.holes[0])
+			r.flush(r.holes[0])
 		default:
 			if r.err = r.format.next(&rec); r.err == nil {
 				r.packet(&rec)

@@ -98,8 +98,18 @@ func TestConnections(t *testing.T) {
 		{"lost: at the end of the file", func(w *wire) []sent {
 			return append(w.handshake(), w.data(fromClient, 3, 0, "hi"))
 		}, opened + "c1 send 0 lost 3\nc1 send 3 \"hi\""},
-		{"lost: reset", func(w *wire) []sent {
+		{"sent before the reset, captured behind it", func(w *wire) []sent {
 			return append(w.handshake(), w.data(fromServer, 3, 0, "hi"), w.seg(fromClient, flagRST, 0, 0, ""), w.data(fromServer, 0, 0, "abc"))
+		}, opened + "c1 recv 0 \"abc\"\nc1 recv 3 \"hi\"\nc1 close"},
+		{"reset before what it follows", func(w *wire) []sent {
+			return append(w.handshake(), w.seg(fromClient, flagRST, 4, 3, ""), w.data(fromServer, 0, 0, "abc"), w.data(fromClient, 0, 0, "defg"))
+		}, opened + "c1 recv 0 \"abc\"\nc1 send 0 \"defg\"\nc1 close"},
+		{"lost: the last octets", func(w *wire) []sent {
+			return append(append(w.handshake(), w.data(fromClient, 0, 0, "abc"), w.seg(fromClient, flagFIN, 5, 0, ""), w.seg(fromServer, flagFIN, 0, 6, "")), many(w, 40)...)
+		}, opened + "c1 send 0 \"abc\"\nc1 send 3 lost 2\nc1 close"},
+		{"lost: reset", func(w *wire) []sent {
+			p := append(append(w.handshake(), w.data(fromServer, 3, 0, "hi"), w.seg(fromClient, flagRST, 0, 0, "")), many(w, 40)...)
+			return append(p, w.data(fromServer, 0, 0, "abc"))
 		}, opened + "c1 recv 0 lost 3\nc1 recv 3 \"hi\"\nc1 close"},
 		{"lost: one direction only", func(w *wire) []sent {
 			first := w.data(fromClient, 0, 0, "a")
@@ -116,6 +126,10 @@ func TestConnections(t *testing.T) {
 			w.isn = [2]uint32{1, 2}
 			return append(first, append(w.handshake(), w.data(fromClient, 0, 0, "b"))...)
 		}, opened + "c1 send 0 \"a\"\nc1 close\n" + strings.ReplaceAll(opened, "c1", "c2") + "c2 send 0 \"b\""},
+		{"SYN behind the first octets", func(w *wire) []sent {
+			h := w.handshake()
+			return append([]sent{w.data(fromClient, 5, 0, "f"), w.data(fromServer, 3, 0, "d")}, append(h, w.data(fromClient, 6, 0, "g"))...)
+		}, late + "c1 send 0 \"f\"\nc1 recv 0 \"d\"\nc1 send 1 \"g\""},
 		{"every packet twice", func(w *wire) []sent {
 			p := append(w.handshake(), w.data(fromClient, 0, 0, "a"), w.data(fromServer, 0, 1, "b"),
 				w.seg(fromClient, flagFIN, 1, 1, ""), w.seg(fromServer, flagFIN, 1, 2, ""))

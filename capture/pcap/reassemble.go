@@ -37,24 +37,39 @@ func (r *Reader) segment(s *segment, time int64) {
 		}
 	}
 	if at, ok := h.position(s.seq); ok && h.known {
-		if s.flags&flagFIN != 0 {
-			h.finished, h.finish = true, at+uint64(s.length)
-		}
 		if s.length > 0 {
 			r.payload(c, side, at, s, time)
+		}
+		if s.flags&flagFIN != 0 {
+			r.finish(c, side, at+uint64(s.length), time)
 		}
 	} else if ok = h.known && s.length > 0; ok && s.seq-h.base-uint32(h.next)+uint32(s.length) < maxWindow {
 		// It begins before position 0 and reaches beyond what was seen.
 		r.before(c, side, s, time)
 	}
+	if s.flags&flagRST != 0 && !c.reset {
+		c.reset, c.resetTime = true, time
+		c.patience = waiting{since: r.clock}
+		r.list(c)
+	}
 	if c.hole > 0 {
 		r.watch(c, 1)
 	}
-	switch {
-	case s.flags&flagRST != 0:
+	if c.over() {
 		r.close(c, time)
-	case c.halves[0].over() && c.halves[1].over():
-		r.close(c, time)
+	}
+}
+
+// finish says that a direction ends at a position. What is missing before it is
+// waited for like any hole.
+func (r *Reader) finish(c *conn, side int, at uint64, time int64) {
+	h := &c.halves[side]
+	if h.finished {
+		return
+	}
+	h.finished, h.finish = true, max(at, h.next)
+	if at > h.next && !c.ignored {
+		r.wait(c, side, at, nil, 0, time)
 	}
 }
 
@@ -94,7 +109,8 @@ func (r *Reader) close(c *conn, time int64) {
 		return
 	}
 	r.giveUpAll(c)
-	c.closed = true
+	c.closed, c.reset = true, false
+	r.check(c)
 	if c.id != 0 {
 		r.emit(capture.Event{Kind: capture.Close, Conn: c.id, Time: time})
 		delete(r.byID, c.id)
@@ -111,17 +127,20 @@ func (r *Reader) payload(c *conn, side int, at uint64, s *segment, time int64) {
 		r.deliver(c, side, at, s.payload, s.length, time)
 		r.fill(c, side, time)
 	default:
-		if len(h.held) == 0 {
-			h.since, h.packets, h.sure = r.clock, 0, false
-		}
-		r.octets += h.hold(at, s.payload, s.length, time)
-		if c.hole == 0 {
-			r.holes = append(r.holes, c)
-			c.hole = len(r.holes)
-		}
-		for h.full() || r.octets > maxOctets && len(h.held) > 0 {
-			r.giveUp(c, side)
-		}
+		r.wait(c, side, at, s.payload, s.length, time)
+	}
+}
+
+// wait keeps what lies behind a hole.
+func (r *Reader) wait(c *conn, side int, at uint64, data []byte, length int, time int64) {
+	h := &c.halves[side]
+	if len(h.held) == 0 {
+		h.waiting, h.sure = waiting{since: r.clock}, false
+	}
+	r.octets += h.hold(at, data, length, time)
+	r.list(c)
+	for h.full() || r.octets > maxOctets && len(h.held) > 0 {
+		r.giveUp(c, side)
 	}
 }
 
@@ -143,7 +162,7 @@ func (r *Reader) fill(c *conn, side int, time int64) {
 	rest := copy(h.held, h.held[n:])
 	clear(h.held[rest:])
 	h.held = h.held[:rest]
-	h.since, h.packets, h.sure = r.clock, 0, false // of the next hole
+	h.waiting, h.sure = waiting{since: r.clock}, false // of the next hole
 	r.check(c)
 }
 
@@ -194,7 +213,10 @@ func (r *Reader) watch(c *conn, packets uint32) {
 			r.giveUp(c, side)
 		}
 	}
-	if c.halves[0].over() && c.halves[1].over() {
+	switch {
+	case c.reset && c.patience.over(acknowledged, r.clock, packets):
+		r.close(c, c.resetTime)
+	case c.over():
 		r.close(c, r.clock)
 	}
 }
@@ -230,9 +252,26 @@ func (r *Reader) drop(c *conn, side int) {
 	r.check(c)
 }
 
-// check takes a connection off the list of holes when it has none.
+// flush ends what a connection waits for.
+func (r *Reader) flush(c *conn) {
+	if c.reset {
+		r.close(c, c.resetTime)
+		return
+	}
+	r.giveUpAll(c)
+}
+
+// list puts a connection on the list of holes.
+func (r *Reader) list(c *conn) {
+	if c.hole == 0 {
+		r.holes = append(r.holes, c)
+		c.hole = len(r.holes)
+	}
+}
+
+// check takes a connection off the list of holes when it waits for nothing.
 func (r *Reader) check(c *conn) {
-	if c.hole == 0 || len(c.halves[0].held) > 0 || len(c.halves[1].held) > 0 {
+	if c.hole == 0 || c.reset || len(c.halves[0].held) > 0 || len(c.halves[1].held) > 0 {
 		return
 	}
 	last := r.holes[len(r.holes)-1]

@@ -15,13 +15,14 @@ var (
 	ErrNotRecording = errors.New("not a recording: give a file that `h2sniff record -w FILE` wrote")
 	// ErrForeign: a pcapng file, but written or edited by another program,
 	// so that processes, connections and positions are not to be had from it.
+	// Package pcap reads its packets.
 	ErrForeign = errors.New("a pcapng file that h2sniff did not write: open it with Wireshark or tshark, or give the file that `h2sniff record -w FILE` wrote")
 	// ErrNewer: a recording in a form that this program does not know.
 	ErrNewer = errors.New("the recording was written by a newer h2sniff: update h2sniff to read it")
 	// ErrTruncated: all whole events have been returned, but the recording
-	// has no end: its writer was killed, is still writing, or the copy is not
-	// complete.
-	ErrTruncated = errors.New("the recording is cut off: h2sniff was killed while it wrote, is still writing, or the copy is not complete; everything before the cut was read")
+	// has no end: its writer was killed, is still writing, the copy is not
+	// complete, or a program such as editcap left the end mark out.
+	ErrTruncated = errors.New("the recording is cut off: h2sniff was killed while it wrote, is still writing, the copy is not complete, or another program edited it; everything before the cut was read")
 	// ErrDamaged: the octets are not what h2sniff writes. The wrapping error
 	// names the place.
 	ErrDamaged = errors.New("the recording is damaged")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/term"
@@ -18,18 +19,25 @@ var ErrTerminal = errors.New("a recording cannot go to a terminal: name a file, 
 // holds plaintext, so the file can be read and written by its owner alone
 // (mode 0600), also if it was there before; what it held is gone.
 // [Writer.Close] closes the file, but not standard output.
+//
+// The head of the recording is written at once, so that whoever reads it while
+// it is written knows what it is.
 func Create(path string, o Options) (*Writer, error) {
 	if path == "-" {
 		if term.IsTerminal(int(os.Stdout.Fd())) {
 			return nil, ErrTerminal
 		}
-		return NewWriter(os.Stdout, o)
+		w, err := NewWriter(os.Stdout, o)
+		if err != nil {
+			return nil, err
+		}
+		return w, w.begin(os.Stdout)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, made, err := openNew(path)
 	if err != nil {
 		return nil, err
 	}
-	w, err := create(f, o)
+	w, err := create(f, made, o)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -37,7 +45,17 @@ func Create(path string, o Options) (*Writer, error) {
 	return w, nil
 }
 
-func create(f *os.File, o Options) (*Writer, error) {
+// openNew opens a file for writing, empty. made says that it was not there.
+func openNew(path string) (f *os.File, made bool, err error) {
+	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err == nil, err
+	}
+	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	return f, false, err
+}
+
+func create(f *os.File, made bool, o Options) (*Writer, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -47,12 +65,29 @@ func create(f *os.File, o Options) (*Writer, error) {
 			return nil, fmt.Errorf("keep others from reading the recording: %w", err)
 		}
 	}
+	if made && o.Owner != nil {
+		if err := f.Chown(o.Owner.UID, o.Owner.GID); err != nil {
+			return nil, fmt.Errorf("give the recording to its owner: %w", err)
+		}
+	}
 	w, err := NewWriter(f, o)
 	if err != nil {
 		return nil, err
 	}
 	w.closer = f
-	return w, nil
+	return w, w.begin(f)
+}
+
+// begin writes the head. Whether there is room for it will show at the first
+// event too.
+func (w *Writer) begin(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	w.live = !st.Mode().IsRegular()
+	w.write()
+	return nil
 }
 
 // Open begins to read the recording in the file path, "-" being standard

@@ -10,8 +10,21 @@ import (
 	"h2sniff/capture"
 )
 
-// flushEvery is how long an event may be held back while a Tee is open.
-const flushEvery = time.Second
+// How long an event may be held back while a Tee is open: on its way to a file,
+// and to a reader who waits for it.
+const (
+	flushEvery     = time.Second
+	flushLiveEvery = 50 * time.Millisecond
+)
+
+// An Output is what a Tee records to: a [Writer] or a [Rotation].
+type Output interface {
+	Write(*capture.Event) error
+	Flush() error
+	SetStats(capture.Stats)
+	DecodeAs() string
+	Close() error
+}
 
 // A Tee is a capture.Source that records the events of another as they pass.
 //
@@ -21,7 +34,8 @@ type Tee struct {
 	src capture.Source
 
 	mu     sync.Mutex
-	w      *Writer
+	w      Output
+	every  time.Duration
 	err    error
 	timer  *time.Timer
 	armed  bool
@@ -29,8 +43,12 @@ type Tee struct {
 }
 
 // NewTee begins to record src. The Tee owns both from now on.
-func NewTee(src capture.Source, w *Writer) *Tee {
-	return &Tee{src: src, w: w}
+func NewTee(src capture.Source, w Output) *Tee {
+	t := &Tee{src: src, w: w, every: flushEvery}
+	if w, ok := w.(*Writer); ok && w.live {
+		t.every = flushLiveEvery
+	}
+	return t
 }
 
 // Read reads the source's next event and records it.
@@ -57,9 +75,9 @@ func (t *Tee) record(ev *capture.Event) {
 	}
 	t.armed = true
 	if t.timer == nil {
-		t.timer = time.AfterFunc(flushEvery, t.flush)
+		t.timer = time.AfterFunc(t.every, t.flush)
 	} else {
-		t.timer.Reset(flushEvery)
+		t.timer.Reset(t.every)
 	}
 }
 

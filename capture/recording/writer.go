@@ -45,7 +45,13 @@ type Options struct {
 	// Start is the moment that elapsed times count from, in nanoseconds since
 	// the Unix epoch. Reader.Start gives it back.
 	Start int64
+	// Owner, where set, is given the files that Create makes. A file that was
+	// there before keeps its owner.
+	Owner *Owner
 }
+
+// Owner is a user and group of the system.
+type Owner struct{ UID, GID int }
 
 // A Writer writes events as a recording. It is not safe for concurrent use;
 // [Tee] is.
@@ -56,6 +62,7 @@ type Options struct {
 type Writer struct {
 	w      io.Writer
 	closer io.Closer // set where Create opened the file
+	live   bool      // set by Create: somebody may read while it is written
 	buf    []byte
 	err    error
 	closed bool
@@ -68,6 +75,7 @@ type Writer struct {
 	stats    *capture.Stats // given by SetStats
 	written  capture.Stats  // in the last statistics block
 	last     int64          // time of the last event
+	handed   int64          // octets handed to w
 }
 
 // outConn is the state of a connection that is open.
@@ -214,6 +222,9 @@ func (w *Writer) describe(name, description string, n *note) {
 	w.interfaces++
 }
 
+// size is how many octets the recording has.
+func (w *Writer) size() int64 { return w.handed + int64(len(w.buf)) }
+
 // Flush hands everything written so far, and the counters where they have
 // changed, to the underlying writer. It does not sync the file: what was
 // flushed survives the process, not the machine.
@@ -280,7 +291,9 @@ func (w *Writer) end(b []byte, start int) {
 // before, and sets err if it fails.
 func (w *Writer) write() {
 	if w.err == nil && len(w.buf) > 0 {
-		_, w.err = w.w.Write(w.buf)
+		var n int
+		n, w.err = w.w.Write(w.buf)
+		w.handed += int64(n)
 	}
 	w.buf = w.buf[:0]
 }

@@ -28,9 +28,13 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
+	src, err := o.tee(s)
+	if err != nil {
+		return err
+	}
 	st := store.New(store.Options{History: o.history})
 	printer := newPrinter(std.out, o, s.start, st)
-	p := &pump{src: s, store: st}
+	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	consume := printer.follow
 	if s.live == nil {
@@ -42,7 +46,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if printer.missed > 0 {
 		fmt.Fprintf(std.stderr, "h2sniff: %d rows left the history before they could be printed: raise --history, or read the lines faster\n", printer.missed)
 	}
-	return errors.Join(err, s.Close())
+	return errors.Join(err, src.Close())
 }
 
 // printer writes the rows of a store as lines.

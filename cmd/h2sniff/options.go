@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"h2sniff/capture/recording"
 	"h2sniff/capture/target"
 	"h2sniff/decode/lines"
 
@@ -24,10 +25,11 @@ type options struct {
 	assumeH2  bool
 	command   []string // after --
 
-	read    string // recording to read
-	write   string // recording to write
-	history int64  // bytes
-	stream  streamFlag
+	read     string // recording to read
+	write    string // recording to write
+	rotation recording.RotationOptions
+	history  int64 // bytes
+	stream   streamFlag
 
 	format  lines.Format
 	body    bool
@@ -79,6 +81,9 @@ prints lines like "h2sniff dump".`,
 			if err := o.check(cmd.Flags()); err != nil {
 				return err
 			}
+			if o.write == "-" {
+				return errWriteMixes
+			}
 			if isTerminal(std.out) {
 				return runTUI(cmd.Context(), &o, std)
 			}
@@ -100,6 +105,9 @@ prints lines like "h2sniff dump".`,
 			o.command = args
 			if err := o.check(cmd.Flags()); err != nil {
 				return err
+			}
+			if o.write == "-" {
+				return errWriteMixes
 			}
 			return runDump(cmd.Context(), &o, std)
 		},
@@ -123,13 +131,13 @@ prints lines like "h2sniff dump".`,
 	}
 	for _, cmd := range []*cobra.Command{root, dump, record} {
 		addSelectionFlags(cmd.Flags(), &o)
+		addWriteFlags(cmd.Flags(), &o)
 	}
 	for _, cmd := range []*cobra.Command{root, dump} {
 		addReadFlags(cmd.Flags(), &o)
 		addLineFlags(cmd.Flags(), &o)
 	}
 	addContentFlags(dump.Flags(), &o.content)
-	record.Flags().StringVarP(&o.write, "write", "w", "", "write the recording to `FILE` (mode 0600; - for standard output)")
 	root.AddCommand(dump, record, newCheck(std))
 	root.AddCommand(newExport(std))
 	return root
@@ -195,7 +203,7 @@ func (o *options) check(f *pflag.FlagSet) error {
 			return usageError{fmt.Errorf("%d is not a process id", pid)}
 		}
 	}
-	return nil
+	return o.checkWrite(f)
 }
 
 // streamFlag is a stream id (31 bits, RFC 9113, section 5.1.1).

@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
 
 	"h2sniff/capture/recording"
 	"h2sniff/decode/store"
@@ -16,15 +16,20 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	commandOut := std.out
 	if o.write == "-" {
 		commandOut = std.stderr
+		if isStream(os.Stdout) {
+			var stop func()
+			ctx, stop = whileRead(ctx, os.Stdout)
+			defer stop()
+		}
 	}
 	s, err := openSession(ctx, o, std, std.stderr, commandOut)
 	if err != nil {
 		return err
 	}
-	w, err := recording.Create(o.write, recording.Options{Start: s.start, Version: version()})
+	w, err := o.createRecording(s.start)
 	if err != nil {
 		s.stop()
-		return errors.Join(fmt.Errorf("creating the recording: %w", err), s.Close())
+		return errors.Join(err, s.Close())
 	}
 	tee := recording.NewTee(s, w)
 	// Decoding on the way says which connections are not HTTP/2, and gives the
@@ -40,8 +45,8 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 		err = tee.Err()
 	}
 	summarise(std.stderr, st.Snapshot(), stats)
-	if how := tee.DecodeAs(); how != "" && o.write != "-" && err == nil {
-		fmt.Fprintf(std.stderr, "h2sniff: to read it elsewhere: tshark -r %s %s\n", o.write, how)
+	if err == nil {
+		o.tellWritten(std.stderr, w, tee.DecodeAs())
 	}
 	return err
 }

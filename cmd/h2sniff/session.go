@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"time"
 
 	"h2sniff/capture"
+	"h2sniff/capture/recording"
 )
 
 // session is where events come from: live programs, a recording, or a capture
@@ -20,6 +22,9 @@ type session struct {
 	name  string // for the status line
 	start int64  // Unix ns; 0 where a recording does not say
 	live  *live  // nil for a file
+	// streams is set for a file that may still be written while it is read.
+	streams bool
+	tee     *recording.Tee // nil where nothing is recorded
 }
 
 // openSession opens what the options name. report gets what is said about
@@ -30,7 +35,7 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		return &session{Source: src, name: fileName(o.read), start: start}, nil
+		return &session{Source: src, name: fileName(o.read), start: start, streams: o.read == "-" && isStream(os.Stdin)}, nil
 	}
 	start := time.Now().UnixNano()
 	l, err := startLive(ctx, o, std, report, commandOut)

@@ -32,13 +32,17 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
+	src, err := o.tee(s)
+	if err != nil {
+		return err
+	}
 	st := store.New(store.Options{History: o.history})
-	p := &pump{src: s, store: st}
+	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
 		return tui.Run(ctx, st, tui.Options{
 			Stream: o.stream.id, HasStream: o.stream.set,
-			Source: s.name, Live: s.live != nil, Start: s.start, Status: s.status(done),
+			Source: s.name, Live: s.live != nil || s.streams, Start: s.start, Status: s.status(done),
 		}, os.Stdin, os.Stdout)
 	})
 	if s.live != nil && onScreen {
@@ -46,7 +50,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 			fmt.Fprintf(std.stderr, "h2sniff: %s\n", problem)
 		}
 	}
-	return errors.Join(err, s.Close())
+	return errors.Join(err, src.Close())
 }
 
 func isTerminal(w any) bool {
@@ -66,6 +70,9 @@ func (s *session) status(done <-chan struct{}) func() tui.Status {
 		}
 		if s.live != nil {
 			status.Text, status.Err = s.live.statusText(), s.live.outcome()
+		}
+		if s.tee != nil && status.Err == nil {
+			status.Err = s.tee.Err()
 		}
 		return status
 	}

@@ -100,29 +100,42 @@ func merged(t testing.TB, in ...string) string {
 }
 
 // jittered moves packets: the even ones of each group of 16 go behind the odd
-// ones.
+// ones. SYNs stay in their places: what is captured before its connection's SYN
+// counts as found in the middle.
 func jittered(t testing.TB, path string) string {
 	t.Helper()
-	var parts []string
-	count := strings.Fields(run(t, "capinfos", "-c", "-T", "-r", "-M", path))
-	n := int(number(t, count[len(count)-1], 10))
-	for from := 1; from <= n; from += 16 {
-		var odd, even []string
-		for i := from; i < min(from+16, n+1); i++ {
-			if i%2 == 1 {
-				odd = append(odd, strconv.Itoa(i))
-			} else {
-				even = append(even, strconv.Itoa(i))
+	parts := []string{"mergecap", "-a", "-w", filepath.Join(t.TempDir(), "jittered")}
+	var odd, even []string
+	flush := func() {
+		for _, list := range [][]string{odd, even} {
+			if len(list) > 0 {
+				parts = append(parts, edit(t, "editcap", []string{"-r"}, path, list...))
 			}
 		}
-		parts = append(parts, edit(t, "editcap", []string{"-r"}, path, odd...))
-		if len(even) > 0 {
-			parts = append(parts, edit(t, "editcap", []string{"-r"}, path, even...))
+		odd, even = nil, nil
+	}
+	out, err := exec.Command("tshark", "-r", path, "-T", "fields", "-e", "frame.number", "-e", "tcp.flags.syn").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		syn := fields[1] != "0" && fields[1] != "False"
+		if syn || len(odd)+len(even) == 16 {
+			flush()
+		}
+		if len(odd) > len(even) {
+			even = append(even, fields[0])
+		} else {
+			odd = append(odd, fields[0])
+		}
+		if syn {
+			flush()
 		}
 	}
-	out := filepath.Join(t.TempDir(), "jittered")
-	run(t, "mergecap", append([]string{"-a", "-w", out}, parts...)...)
-	return out
+	flush()
+	run(t, parts[0], parts[1:]...)
+	return parts[3]
 }
 
 func dial(port int) (net.Conn, error) {
@@ -132,7 +145,7 @@ func dial(port int) (net.Conn, error) {
 // TestForeignCapture: what h2sniff reads in packets that dumpcap captured is
 // what nghttp says it sent and received, however the file was edited.
 func TestForeignCapture(t *testing.T) {
-	needPrograms(t, "nghttpd", "nghttp", "curl", "dumpcap", "editcap", "mergecap", "capinfos")
+	needPrograms(t, "nghttpd", "nghttp", "curl", "dumpcap", "editcap", "mergecap", "tshark")
 	s := startCleartext(t)
 	base := fmt.Sprintf("http://%s/", s.addr())
 	var log []logged

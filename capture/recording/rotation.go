@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recording
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"h2sniff/capture"
+)
+
+// RotationOptions say when a Rotation begins a new file.
+type RotationOptions struct {
+	// Size is how many octets a file may have before the next event goes to a
+	// new one. A file exceeds it by less than one event.
+	Size int64
+	// Files is how many of the newest files are kept; 0 for all.
+	Files int
+}
+
+// A Rotation writes events as a sequence of recordings: for the path x.pcapng
+// x-00001.pcapng, x-00002.pcapng and so on. Files of these names that are there
+// already are overwritten. It is not safe for concurrent use; [Tee] is.
+//
+// Each file can be read by itself. A connection that is open when a file begins
+// opens in it anew with its first event there: under its own id, with the time
+// and the facts that it opened with, its addresses, and positions that count
+// from where the file before it ended. It is not Fresh, so that readers take it
+// for one found in its middle: a frame that spans two files is whole in
+// neither, and header fields that rest on an earlier file are unknown.
+//
+// Statistics are those of the file, lost events those since the file before.
+type Rotation struct {
+	path string
+	opts RotationOptions
+	meta Options
+
+	w     *Writer // the newest file
+	n     int     // its number
+	conns map[capture.ConnID]*carried
+	lost  uint64 // lost events that the source told of
+	begun uint64 // of these, before the newest file
+	err   error
+}
+
+// carried is what is needed to open a connection anew.
+type carried struct {
+	open   capture.Event // Kind is 0 where it was not seen
+	bind   capture.Event // the latest; Kind is 0 where there was none
+	file   int           // the newest one that it has events in
+	next   [2]uint64     // position reached
+	origin [2]uint64     // position where that file begins
+}
+
+// CreateRotation begins the first file.
+func CreateRotation(path string, r RotationOptions, o Options) (*Rotation, error) {
+	rot := &Rotation{path: path, opts: r, meta: o, conns: make(map[capture.ConnID]*carried)}
+	if err := rot.begin(); err != nil {
+		return nil, err
+	}
+	return rot, nil
+}
+
+// Name is the path of file n; files count from 1.
+func (r *Rotation) Name(n int) string {
+	ext := filepath.Ext(r.path)
+	return fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(r.path, ext), n, ext)
+}
+
+// Files are the numbers of the first file that is kept and of the newest.
+func (r *Rotation) Files() (first, last int) {
+	first = 1
+	if r.opts.Files > 0 {
+		first = max(1, r.n-r.opts.Files+1)
+	}
+	return first, r.n
+}
+
+// begin begins the next file and removes the oldest if there are too many.
+func (r *Rotation) begin() error {
+	w, err := Create(r.Name(r.n+1), r.meta)
+	if err != nil {
+		return err
+	}
+	r.w = w
+	r.n++
+	r.begun = r.lost
+	if old := r.n - r.opts.Files; r.opts.Files > 0 && old > 0 {
+		if err := os.Remove(r.Name(old)); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Write records one event, as [Writer.Write] does.
+func (r *Rotation) Write(ev *capture.Event) error {
+	if r.err != nil {
+		return r.err
+	}
+	if err := check(ev); err != nil {
+		return err
+	}
+	if r.w.size() >= r.opts.Size {
+		if r.err = r.rotate(); r.err != nil {
+			return r.err
+		}
+	}
+	r.err = r.write(ev)
+	return r.err
+}
+
+func (r *Rotation) rotate() error {
+	r.setStats()
+	if err := r.w.Close(); err != nil {
+		return err
+	}
+	return r.begin()
+}
+
+func (r *Rotation) write(ev *capture.Event) error {
+	c := r.conns[ev.Conn]
+	if c == nil || ev.Kind == capture.Open {
+		c = &carried{file: r.n}
+		r.conns[ev.Conn] = c
+	}
+	if c.file != r.n {
+		if err := r.reopen(c); err != nil {
+			return err
+		}
+	}
+	e := *ev
+	switch ev.Kind {
+	case capture.Open:
+		c.open = *ev
+	case capture.Bind:
+		c.bind = *ev
+	case capture.Close:
+		delete(r.conns, ev.Conn)
+	case capture.Data, capture.Lost:
+		d := ev.Direction
+		if ev.Offset < c.origin[d] { // against the contract; it was in an earlier file
+			return nil
+		}
+		e.Offset -= c.origin[d]
+		c.next[d] = max(c.next[d], ev.Offset+ev.Length)
+	}
+	return r.w.Write(&e)
+}
+
+// reopen opens a connection in the newest file.
+func (r *Rotation) reopen(c *carried) error {
+	c.file, c.origin = r.n, c.next
+	if c.open.Kind != 0 {
+		e := c.open
+		info := *e.Info
+		info.Fresh = false
+		e.Info = &info
+		if err := r.w.Write(&e); err != nil {
+			return err
+		}
+	}
+	if c.bind.Kind != 0 {
+		return r.w.Write(&c.bind)
+	}
+	return nil
+}
+
+// setStats gives the newest file its statistics.
+func (r *Rotation) setStats() {
+	s := r.w.counters.stats
+	s.LostEvents = r.lost - r.begun
+	r.w.SetStats(s)
+}
+
+// SetStats takes the number of lost events from the source's counters.
+func (r *Rotation) SetStats(s capture.Stats) {
+	r.lost = s.LostEvents
+	r.setStats()
+}
+
+// Flush hands everything written so far to the newest file.
+func (r *Rotation) Flush() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.setStats()
+	r.err = r.w.Flush()
+	return r.err
+}
+
+// DecodeAs is [Writer.DecodeAs] of the newest file.
+func (r *Rotation) DecodeAs() string { return r.w.DecodeAs() }
+
+// Close ends the newest file.
+func (r *Rotation) Close() error {
+	r.setStats()
+	return r.w.Close()
+}

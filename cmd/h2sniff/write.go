@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"h2sniff/capture"
+	"h2sniff/capture/recording"
+
+	"github.com/spf13/pflag"
+)
+
+// errWriteMixes refuses a recording on a standard output that has something
+// else to show.
+var errWriteMixes = usageError{errors.New("-w - would mix with what is shown: use h2sniff record -w -")}
+
+func addWriteFlags(f *pflag.FlagSet, o *options) {
+	f.StringVarP(&o.write, "write", "w", "", "write a recording to `FILE` (mode 0600; with record: - for standard output)")
+	f.Var((*rotateFlag)(&o.rotation.Size), "rotate", "begin a new file, FILE-00001 and so on, when one has `SIZE` octets")
+	f.IntVar(&o.rotation.Files, "files", 0, "with --rotate: keep only the `N` newest files")
+}
+
+// checkWrite finds options that contradict each other.
+func (o *options) checkWrite(f *pflag.FlagSet) error {
+	rotates := o.rotation.Size > 0
+	switch {
+	case f.Changed("write") && o.write == "":
+		return usageError{errors.New("-w needs a file")}
+	case o.write == "" && rotates:
+		return usageError{errors.New("--rotate needs -w FILE")}
+	case !rotates && f.Changed("files"):
+		return usageError{errors.New("--files needs --rotate SIZE")}
+	case rotates && o.write == "-":
+		return usageError{errors.New("--rotate needs a file: standard output is one stream")}
+	case f.Changed("files") && o.rotation.Files < 1:
+		return usageError{errors.New("--files needs a number of at least 1")}
+	case o.write != "" && o.write != "-" && sameAsInput(o.read, o.write):
+		return usageError{fmt.Errorf("-r and -w name the same file, %s: it would be overwritten before it is read", o.write)}
+	}
+	return nil
+}
+
+// sameAsInput says whether the file of -r would be overwritten.
+func sameAsInput(read, path string) bool {
+	if read == "" {
+		return false
+	}
+	in, err := os.Stat(read)
+	if read == "-" {
+		in, err = os.Stdin.Stat()
+	}
+	if err != nil || !in.Mode().IsRegular() {
+		return false
+	}
+	out, err := os.Stat(path)
+	return err == nil && os.SameFile(in, out)
+}
+
+// createRecording begins what is recorded of a session that began at start.
+func (o *options) createRecording(start int64) (w recording.Output, err error) {
+	meta := recording.Options{Start: start, Version: version(), Owner: caller()}
+	if o.rotation.Size > 0 {
+		w, err = recording.CreateRotation(o.write, o.rotation, meta)
+	} else {
+		w, err = recording.Create(o.write, meta)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating the recording: %w", err)
+	}
+	return w, nil
+}
+
+// tee gives the source to read from: the session, which is recorded on the
+// way if that was asked for. Closing it closes the session. After an error the
+// session is closed.
+func (o *options) tee(s *session) (capture.Source, error) {
+	if o.write == "" {
+		return s, nil
+	}
+	w, err := o.createRecording(s.start)
+	if err != nil {
+		s.stop()
+		return nil, errors.Join(err, s.Close())
+	}
+	s.tee = recording.NewTee(s, w)
+	return s.tee, nil
+}
+
+// tellWritten says how what was recorded can be read elsewhere.
+func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string) {
+	name := o.write
+	if r, ok := out.(*recording.Rotation); ok {
+		first, last := r.Files()
+		name = r.Name(last)
+		fmt.Fprintf(w, "h2sniff: %s, %s to %s\n", plural(last-first+1, "file"), r.Name(first), name)
+	}
+	if decodeAs != "" && name != "-" {
+		fmt.Fprintf(w, "h2sniff: to read it elsewhere: tshark -r %s %s\n", name, decodeAs)
+	}
+}
+
+// caller is who called sudo, nil if nobody did.
+func caller() *recording.Owner {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	uid, err := strconv.ParseUint(os.Getenv("SUDO_UID"), 10, 31)
+	if err != nil {
+		return nil
+	}
+	gid, err := strconv.ParseUint(os.Getenv("SUDO_GID"), 10, 31)
+	if err != nil {
+		return nil
+	}
+	return &recording.Owner{UID: int(uid), GID: int(gid)}
+}
+
+// rotateFlag is a size that is off unless given.
+type rotateFlag int64
+
+func (v *rotateFlag) Type() string { return "SIZE" }
+func (v *rotateFlag) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return (*sizeFlag)(v).String()
+}
+func (v *rotateFlag) Set(s string) error { return (*sizeFlag)(v).Set(s) }
+
+// isStream says that somebody may read a file while it is written or, the
+// other way, write it while it is read.
+func isStream(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
+}
