@@ -23,6 +23,10 @@ import (
 // exportLimits are for an archive: whole bodies, as far as memory allows.
 var exportLimits = content.Limits{Body: 64 << 20, Held: 512 << 20, Decoded: 64 << 20}
 
+// exportHistory has room for the rows of one event, which are taken before the
+// next is read.
+const exportHistory = 128 << 20
+
 // exportBody is how much of one body an archive holds, as the help says it.
 const exportBody = "64 MiB"
 
@@ -88,20 +92,25 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 		return errors.Join(err, s.Close())
 	}
 	buffered := bufio.NewWriterSize(out, 256<<10)
-	st := store.New(store.Options{History: store.DefaultHistory})
+	st := store.New(store.Options{History: exportHistory})
 	p := &pump{src: s, store: st}
 	finish := func() error { return nil }
+	var missed *uint64
 	if format == "har" {
 		h := newHARExporter(buffered, st)
-		p.after, finish = h.take, h.close
+		p.after, finish, missed = h.take, h.close, &h.missed
 	} else {
-		p.after = newPrinter(buffered, &options{format: lines.JSON, body: true}, s.start, st).print
+		j := newPrinter(buffered, &options{format: lines.JSON, body: true}, s.start, st)
+		p.after, missed = j.print, &j.missed
 	}
 	err = errors.Join(runSession(ctx, s, p, nil), finish(), buffered.Flush())
 	if c, ok := out.(io.Closer); ok && o.write != "-" {
 		err = errors.Join(err, c.Close())
 	}
 	summarise(std.stderr, st.Snapshot(), s.Stats())
+	if *missed > 0 {
+		fmt.Fprintf(std.stderr, "h2sniff: %d rows of single calls larger than the history are not in the export\n", *missed)
+	}
 	return errors.Join(err, s.Close())
 }
 
@@ -109,6 +118,7 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 type harExporter struct {
 	store     *store.Store
 	next      uint64 // ordinal of the first row not yet taken
+	missed    uint64 // rows evicted before they could be taken
 	collector *content.Collector
 	writer    *har.Writer
 	err       error
@@ -130,6 +140,7 @@ func (h *harExporter) take() error {
 		first, end := h.store.Span(store.View{})
 		if first > h.next {
 			h.collector.Missed(first - h.next)
+			h.missed += first - h.next
 			h.next = first
 		}
 		if h.next == end || h.err != nil {

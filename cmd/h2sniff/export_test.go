@@ -208,6 +208,29 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// Of a recording that is cut off there is an archive of what it holds, and an
+// error.
+func TestExportCut(t *testing.T) {
+	file := recordHTTP(t)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data[:len(data)*3/4], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"har", "json", "pcapng"} {
+		out := filepath.Join(t.TempDir(), "out")
+		if _, err := runOut(t, "export", "-r", file, "--format", format, "-w", out); !errors.Is(err, recording.ErrTruncated) {
+			t.Errorf("%s: %v", format, err)
+		}
+		got, err := os.ReadFile(out)
+		if err != nil || len(got) == 0 || format == "har" && !json.Valid(got) {
+			t.Errorf("%s: %v, %d octets", format, err, len(got))
+		}
+	}
+}
+
 func TestExportUsage(t *testing.T) {
 	file := recordHTTP(t)
 	for _, args := range [][]string{
