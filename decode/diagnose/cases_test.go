@@ -423,6 +423,13 @@ var cases = []struct {
 			s.wait(10 * time.Millisecond)
 			s.client(s.get(uint32(2*i+1)) + rst(uint32(2*i+1), http2.ErrCodeCancel))
 		})},
+	{code: "rapid-reset", name: "most of the requests", severity: Warning,
+		raises: repeat(100, func(s *script, i int) {
+			s.client(s.get(uint32(4*i+1)) + s.get(uint32(4*i+3)) + rst(uint32(4*i+1), http2.ErrCodeCancel))
+		}),
+		near: repeat(150, func(s *script, i int) {
+			s.client(s.get(uint32(6*i+1)) + s.get(uint32(6*i+3)) + s.get(uint32(6*i+5)) + rst(uint32(6*i+1), http2.ErrCodeCancel))
+		})},
 	{code: "rapid-reset", name: "after the response", severity: Warning,
 		raises: repeat(100, func(s *script, i int) {
 			s.client(s.post(uint32(2*i + 1)))

@@ -98,10 +98,9 @@ func (t *Tracker) rst(d capture.Direction, s *stream.Stream) {
 	t.reportAs(rstStream, sev, rules[rstStream].Section, row.Header.StreamID, "The %s resets the stream with %s%s.",
 		t.sender(d), decode.ErrorName(uint32(code)), after)
 	if s != nil && s.State() != stream.Closed && t.fromClient() && s.ID&1 == 1 && row.Time-s.RequestSent < span {
-		n := &t.now.dirs[d].resets
-		*n++
-		if *n == minResetsInSpan {
-			t.report(rapidReset, 0, "The client has reset %d streams within %s, each within as long of its request.", *n, duration(span))
+		n := &t.now.dirs[d]
+		if n.resets++; n.resets >= minResetsInSpan && resetsPerHeaders*n.resets >= n.headers && t.once(rapidReset) {
+			t.report(rapidReset, 0, "The client has reset %d streams within %s, of %d that it began.", n.resets, duration(span), max(n.headers, n.resets))
 		}
 	}
 }

@@ -15,7 +15,8 @@ const (
 	goAwayPatience    = int64(time.Second)      // GOAWAY to the last new stream
 	windowNote        = int64(10 * time.Millisecond)
 	windowWarning     = int64(100 * time.Millisecond)
-	minResetsInSpan   = 100 // streams reset by their client
+	minResetsInSpan   = 100 // streams reset by their client, and a part of those begun:
+	resetsPerHeaders  = 2
 	minPingsInSpan    = 100 // and more than frames of messages
 	minSettingsInSpan = 30
 	minEmptyInSpan    = 100 // empty DATA, and emptyPerHeaders times the HEADERS

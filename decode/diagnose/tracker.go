@@ -41,10 +41,9 @@ type side struct {
 	blockEnds     bool // END_STREAM
 	continuations int
 
-	pings       []ping // not acknowledged, oldest first
-	goAwayAt    int64  // 0 for none
-	unackedSeq  uint64 // SETTINGS reported as unacknowledged
-	gapReported bool
+	pings      []ping // not acknowledged, oldest first
+	goAwayAt   int64  // 0 for none
+	unackedSeq uint64 // SETTINGS reported as unacknowledged
 }
 
 type ping struct {

@@ -5,7 +5,6 @@ package diagnose
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
-
-	"golang.org/x/net/http2"
 )
 
 // tap records what one end of a connection sends, by its beginning, and
@@ -37,6 +34,13 @@ func (c *tap) note(d capture.Direction, p []byte) {
 	c.pos[d] += uint64(len(p))
 }
 
+// all gives what was recorded until now.
+func (c *tap) all() []capture.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.events
+}
+
 func (c *tap) Write(p []byte) (int, error) {
 	c.note(capture.Send, p)
 	return c.Conn.Write(p)
@@ -50,7 +54,7 @@ func (c *tap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// goTraffic is a connection between the client and the server of x/net, with
+// goTraffic is a connection between the client and the server of net/http, with
 // much at once on it: uploads, downloads, trailers, informational responses,
 // cancelled requests. It gives what each end saw.
 func goTraffic(t *testing.T) (client, server []capture.Event) {
@@ -58,20 +62,11 @@ func goTraffic(t *testing.T) (client, server []capture.Event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	taps := make(chan *tap, 1)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		c, err := l.Accept()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		st := &tap{Conn: c}
-		taps <- st
-		srv := &http2.Server{MaxUploadBufferPerStream: 1 << 16, MaxUploadBufferPerConnection: 1 << 17}
-		srv.ServeConn(st, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	tl := &tapListener{Listener: l}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{Protocols: protocols, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 16, MaxReceiveBufferPerConnection: 1 << 17},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n, _ := io.Copy(io.Discard, r.Body)
 			if r.URL.Path == "/hints" {
 				w.WriteHeader(http.StatusEarlyHints)
@@ -80,14 +75,21 @@ func goTraffic(t *testing.T) (client, server []capture.Event) {
 			size, _ := strconv.Atoi(r.URL.Query().Get("n"))
 			w.Write(make([]byte, size))
 			w.Header().Set("X-Sum", strconv.FormatInt(n, 10))
-		})})
+		})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		srv.Serve(tl)
 	}()
 	var ct *tap
-	tr := &http2.Transport{AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, network, _ string, _ *tls.Config) (net.Conn, error) {
-			c, err := net.Dial("tcp", l.Addr().String())
+	tr := &http.Transport{Protocols: protocols,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, l.Addr().String())
+			if err != nil || ct != nil {
+				return c, err
+			}
 			ct = &tap{Conn: c}
-			return ct, err
+			return ct, nil
 		}}
 	do := func(ctx context.Context, method, path string, body int, read bool) {
 		r, err := http.NewRequestWithContext(ctx, method, "http://a"+path, io.LimitReader(bytes.NewReader(make([]byte, body)), int64(body)))
@@ -134,10 +136,24 @@ func goTraffic(t *testing.T) (client, server []capture.Event) {
 	wg.Wait()
 	tr.CloseIdleConnections()
 	ct.Close()
+	srv.Shutdown(context.Background())
 	<-served
-	st := <-taps
-	st.Close()
-	return ct.events, st.events
+	return ct.all(), tl.first.all()
+}
+
+// tapListener taps the first connection.
+type tapListener struct {
+	net.Listener
+	first *tap
+}
+
+func (l *tapListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil || l.first != nil {
+		return c, err
+	}
+	l.first = &tap{Conn: c}
+	return l.first, nil
 }
 
 // diagnoseEvents gives what the events are diagnosed as.
@@ -161,7 +177,7 @@ func diagnoseEvents(events []capture.Event, info *capture.ConnInfo) (got []Diagn
 	return got, frames
 }
 
-// TestRealTraffic: no error, and no warning but of waiting, for x/net talking
+// TestRealTraffic: no error, and no warning but of waiting, for net/http talking
 // to itself, seen from either end; nor when h2sniff comes late or loses
 // something.
 func TestRealTraffic(t *testing.T) {

@@ -23,7 +23,8 @@ const maxInt31 = 1<<31 - 1
 // Conn follows the streams of one connection.
 type Conn struct {
 	// Done, where set, is called when a stream is closed or its connection
-	// is, with the record in its last state. It is valid during the call.
+	// is, with the record in its last state, valid during the call. A stream
+	// whose record was dropped for want of room is not told.
 	Done func(*Stream)
 
 	role    capture.Role
