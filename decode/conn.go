@@ -88,12 +88,14 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 			break
 		}
 		c.dirs[ev.Direction].event(ev)
+		c.tellProtocol(ev)
 	case capture.Close:
 		if !c.dropped() {
 			c.dirs[capture.Send].searchLast()
 			c.dirs[capture.Recv].searchLast()
 			c.dirs[capture.Send].close()
 			c.dirs[capture.Recv].close()
+			c.tellProtocol(ev)
 		}
 		c.drop()
 		c.closed = true
@@ -120,6 +122,14 @@ func (c *Conn) dropped() bool { return c.proto == HTTP1 || c.proto == OtherProto
 func (c *Conn) drop() {
 	for d := range c.dirs {
 		c.dirs[d] = direction{conn: c, dir: capture.Direction(d)}
+	}
+}
+
+// tellProtocol says, once, that the connection is none of HTTP/2.
+func (c *Conn) tellProtocol(ev *capture.Event) {
+	if c.dropped() {
+		c.row = Row{Kind: RowProtocol, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time, Protocol: c.proto}
+		c.out()
 	}
 }
 

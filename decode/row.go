@@ -19,12 +19,13 @@ import (
 type RowKind uint8
 
 const (
-	RowOpen    RowKind = iota + 1 // a connection was first seen; Info is set
-	RowBind                       // its addresses became known or were withdrawn; Binding is set
-	RowPreface                    // the client connection preface (RFC 9113, section 3.4), whole
-	RowFrame                      // a frame
-	RowGap                        // GapBytes octets are missing or were skipped to get back in step; GapReason is set
-	RowClose                      // the connection ended
+	RowOpen     RowKind = iota + 1 // a connection was first seen; Info is set
+	RowBind                        // its addresses became known or were withdrawn; Binding is set
+	RowPreface                     // the client connection preface (RFC 9113, section 3.4), whole
+	RowFrame                       // a frame
+	RowGap                         // GapBytes octets are missing or were skipped to get back in step; GapReason is set
+	RowClose                       // the connection ended
+	RowProtocol                    // the connection does not speak HTTP/2: no frames will come; Protocol is set
 )
 
 func (k RowKind) String() string {
@@ -41,6 +42,8 @@ func (k RowKind) String() string {
 		return "gap"
 	case RowClose:
 		return "close"
+	case RowProtocol:
+		return "protocol"
 	}
 	return "invalid"
 }
@@ -162,6 +165,8 @@ type Row struct {
 
 	Info    *capture.ConnInfo // RowOpen
 	Binding *capture.Binding  // RowBind
+
+	Protocol Protocol // RowProtocol
 }
 
 // Protocol is what a connection speaks, as far as its plaintext has shown.

@@ -172,7 +172,7 @@ func (c *checker) print(d *diagnose.Diagnosis) error {
 	return err
 }
 
-// jsonDiagnosis is the line of a diagnosis, documented in docs/json.md.
+// jsonDiagnosis is the line of a diagnosis, documented in docs/check.md.
 type jsonDiagnosis struct {
 	Kind      string `json:"kind"`
 	Code      string `json:"code"`

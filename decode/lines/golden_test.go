@@ -71,7 +71,11 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := write(t, Options{Format: JSON}, everything(t)) + write(t, Options{Format: JSON, Body: true, Verbose: true}, everything(t))
+	var missed bytes.Buffer
+	if err := NewWriter(&missed, Options{Format: JSON}).Missed(17); err != nil {
+		t.Fatal(err)
+	}
+	out := missed.String() + write(t, Options{Format: JSON}, everything(t)) + write(t, Options{Format: JSON, Body: true, Verbose: true}, everything(t))
 	keys := make(map[string]bool)
 	var walk func(v any)
 	walk = func(v any) {

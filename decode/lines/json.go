@@ -34,7 +34,18 @@ func (w *Writer) json(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 		j.string("reason", e.GapReason.String())
 	case decode.RowPreface:
 		j.string("dir", e.Direction.String())
+	case decode.RowProtocol:
+		j.string("protocol", e.Protocol.String())
 	}
+	j.close('}')
+	return append(j.b, '\n')
+}
+
+func jsonMissed(b []byte, rows uint64) []byte {
+	j := encoder{b}
+	j.open('{')
+	j.string("kind", "missed")
+	j.uint("rows", rows)
 	j.close('}')
 	return append(j.b, '\n')
 }

@@ -106,6 +106,19 @@ func (w *Writer) Write(e store.Entry, c store.ConnSummary) error {
 	return err
 }
 
+// Missed writes, in the place where they would be, that a number of rows were
+// gone before they could be written. The error is that of the io.Writer.
+func (w *Writer) Missed(rows uint64) error {
+	b := w.buf[:0]
+	if w.o.Format == JSON {
+		b = jsonMissed(b, rows)
+	} else {
+		b = fmt.Appendf(b, "... %d rows left the history before they could be printed\n", rows)
+	}
+	_, err := w.w.Write(b)
+	return err
+}
+
 // plain appends the line of h2sniff.py. What is not a frame has none there,
 // but lost octets must not pass in silence.
 func (w *Writer) plain(b []byte, e *store.Entry) []byte {

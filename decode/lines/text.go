@@ -40,6 +40,11 @@ func (w *Writer) text(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	case decode.RowBind:
 		b = w.clock(b, e)
 		return textBind(b, e)
+	case decode.RowProtocol:
+		b = w.clock(b, e)
+		b = append(b, "protocol "...)
+		b = append(b, e.Protocol.String()...)
+		return append(b, ": it has no frames to show\n"...)
 	}
 	b = w.clock(b, e)
 	b = append(b, e.Kind.String()...)

@@ -224,7 +224,7 @@ func everything(t *testing.T) []written {
 			trust[f.Trust] = true
 		}
 	}
-	for k := decode.RowOpen; k <= decode.RowClose; k++ {
+	for k := decode.RowOpen; k <= decode.RowProtocol; k++ {
 		if !seen[k] {
 			t.Errorf("the traffic has no row of kind %v", k)
 		}

@@ -28,6 +28,7 @@ const (
 	hasGap                   // GapBytes, GapReason
 	hasInfo                  // PID, TID, Role, Fresh, Comm, Library
 	hasBinding               // Local, Remote, Evidence
+	hasProtocol              // Protocol
 
 	roleShift = 14 // the upper two bits are Role
 )
@@ -154,6 +155,10 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 		b = appendAddrPort(b, bd.Remote)
 		b = append(b, byte(bd.Evidence))
 	}
+	if row.Protocol != decode.Undecided {
+		mask |= hasProtocol
+		b = append(b, byte(row.Protocol))
+	}
 	binary.LittleEndian.PutUint16(b[at:], uint16(mask))
 	return b
 }
@@ -221,6 +226,9 @@ func readRow(block []byte, first uint64, local int) Entry {
 			Remote:   r.addrPort(),
 			Evidence: capture.Evidence(r.byte()),
 		}
+	}
+	if mask&hasProtocol != 0 {
+		e.Protocol = decode.Protocol(r.byte())
 	}
 	return e
 }

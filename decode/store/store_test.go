@@ -54,7 +54,9 @@ func genAddr(t *rapid.T) netip.AddrPort {
 
 func genRow(t *rapid.T) *decode.Row {
 	row := &decode.Row{
-		Kind:      decode.RowKind(rapid.IntRange(int(decode.RowBind), int(decode.RowGap)).Draw(t, "kind")),
+		Kind: rapid.SampledFrom([]decode.RowKind{
+			decode.RowBind, decode.RowPreface, decode.RowFrame, decode.RowGap, decode.RowProtocol,
+		}).Draw(t, "kind"),
 		Direction: capture.Direction(rapid.IntRange(0, 1).Draw(t, "direction")),
 		Conn:      capture.ConnID(rapid.IntRange(1, 4).Draw(t, "conn")),
 		Role:      capture.Role(rapid.IntRange(0, 2).Draw(t, "role")),
@@ -66,6 +68,8 @@ func genRow(t *rapid.T) *decode.Row {
 	case decode.RowBind:
 		row.Binding = &capture.Binding{Local: genAddr(t), Remote: genAddr(t),
 			Evidence: capture.Evidence(rapid.IntRange(1, 3).Draw(t, "evidence"))}
+	case decode.RowProtocol:
+		row.Protocol = decode.Protocol(rapid.IntRange(1, 3).Draw(t, "protocol"))
 	case decode.RowGap:
 		row.GapBytes = rapid.Uint64().Draw(t, "gap")
 		row.GapReason = decode.GapReason(rapid.IntRange(1, 3).Draw(t, "reason"))
