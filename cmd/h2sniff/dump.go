@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,14 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		return err
 	}
 	st := store.New(store.Options{History: o.history})
-	printer := newPrinter(std.out, o, s.start, st)
+	// Lines of what is going on are written one by one, those of a file that is
+	// complete may wait for each other.
+	out, flush := std.out, func() error { return nil }
+	if s.live == nil && !s.streams {
+		b := bufio.NewWriterSize(std.out, 64<<10)
+		out, flush = b, b.Flush
+	}
+	printer := newPrinter(out, o, s.start, st)
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	consume := printer.follow
@@ -41,12 +49,19 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		// Nothing is harmed by letting a recording wait for its reader.
 		p.after, consume = printer.print, nil
 	}
-	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent())
+	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent(), flush())
 	summarise(std.stderr, st.Snapshot(), s.Stats())
-	if printer.missed > 0 {
-		fmt.Fprintf(std.stderr, "h2sniff: %d rows left the history before they could be printed: raise --history, or read the lines faster\n", printer.missed)
+	if printer.missed > 0 && err == nil {
+		err = &missedError{printer.missed}
 	}
 	return errors.Join(err, src.Close())
+}
+
+// missedError says that the lines have holes.
+type missedError struct{ rows uint64 }
+
+func (e *missedError) Error() string {
+	return fmt.Sprintf("%s left the history before they could be printed: raise --history, or read the lines faster", plural(e.rows, "row"))
 }
 
 // printer writes the rows of a store as lines.
@@ -165,7 +180,7 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 // summarise says what a session came to.
 func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats) {
 	fmt.Fprintf(w, "h2sniff: %s, %d bytes, %s, %d bytes lost",
-		plural(snap.Frames, "frame"), snap.Bytes, plural(uint64(snap.Conns), "connection"), stats.LostBytes)
+		plural(snap.Frames, "frame"), stats.Bytes, plural(uint64(snap.Conns), "connection"), stats.LostBytes)
 	if stats.NotCopied > 0 {
 		fmt.Fprintf(w, ", %d not copied", stats.NotCopied)
 	}

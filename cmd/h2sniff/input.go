@@ -31,6 +31,15 @@ func fileName(path string) string {
 	return filepath.Base(path)
 }
 
+// streams says that the file of -r may still be written while it is read.
+func streams(path string) bool {
+	st, err := os.Stat(path)
+	if path == "-" {
+		st, err = os.Stdin.Stat()
+	}
+	return err != nil || !st.Mode().IsRegular()
+}
+
 // openFile opens what -r names: a recording, or a capture of packets, either
 // also compressed with gzip. Where the head of the file has to be waited for,
 // the end of ctx ends that.

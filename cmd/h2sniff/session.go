@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -25,6 +24,7 @@ type session struct {
 	// streams is set for a file that may still be written while it is read.
 	streams bool
 	tee     *recording.Tee // nil where nothing is recorded
+	readErr error          // why reading ended, once runSession's done is closed
 }
 
 // openSession opens what the options name. report gets what is said about
@@ -35,7 +35,7 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		return &session{Source: src, name: fileName(o.read), start: start, streams: o.read == "-" && isStream(os.Stdin)}, nil
+		return &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read)}, nil
 	}
 	start := time.Now().UnixNano()
 	l, err := startLive(ctx, o, std, report, commandOut)
@@ -97,6 +97,7 @@ func runSession(ctx context.Context, s *session, p *pump, consume func(ctx conte
 			}
 		}()
 		pumpErr = p.run()
+		s.readErr = pumpErr
 	}()
 	stopped := make(chan struct{})
 	unregister := context.AfterFunc(ctx, func() {

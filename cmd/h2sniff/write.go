@@ -133,8 +133,7 @@ func (v *rotateFlag) String() string {
 }
 func (v *rotateFlag) Set(s string) error { return (*sizeFlag)(v).Set(s) }
 
-// isStream says that somebody may read a file while it is written or, the
-// other way, write it while it is read.
+// isStream says that somebody may read a file while it is written.
 func isStream(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
