@@ -28,7 +28,7 @@ type oracleFrame struct {
 
 // The fields asked of tshark, in the order of parseOracle.
 var oracleFields = []string{
-	"frame.interface_name", "ip.src", "ipv6.src", "tcp.srcport", "tcp.flags.syn",
+	"frame.interface_name", "ip.src", "ipv6.src", "tcp.srcport", "http2.magic",
 	"http2.type", "http2.length", "http2.flags", "http2.streamid",
 	"http2.header.name", "http2.header.value", "http2.header.repr", "http2.header.index",
 	"http2.settings.id", "http2.settings.header_table_size", "http2.settings.enable_push", "http2.settings.max_concurrent_streams",
@@ -59,7 +59,10 @@ func askOracle(t testing.TB, path, decodeAs string) map[string]*[2][]oracleFrame
 		t.Fatal(err)
 	}
 	conns := make(map[string]*[2][]oracleFrame)
-	client := make(map[string]string) // its address and port, by connection
+	// Who is the client is told by the preface: of a server that speaks first
+	// the recording's handshake can only guess.
+	first := make(map[string]string) // source of the first packet, by connection
+	swapped := make(map[string]bool) // it was the server's
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
@@ -70,19 +73,27 @@ func askOracle(t testing.TB, path, decodeAs string) map[string]*[2][]oracleFrame
 		name, src := c[0], c[1]+c[2]+" "+c[3]
 		if conns[name] == nil {
 			conns[name] = new([2][]oracleFrame)
-			client[name] = src // sends the first packet, a SYN
+			first[name] = src
+		}
+		if c[4] != "" {
+			swapped[name] = src != first[name]
 		}
 		if c[5] == "" {
 			continue // no frame: handshake, preface, a part of one
 		}
 		side := 0
-		if src != client[name] {
+		if src != first[name] {
 			side = 1
 		}
 		conns[name][side] = appendOracle(conns[name][side], parseOracle(t, c))
 	}
 	if err := cmd.Wait(); err != nil || lines.Err() != nil {
 		t.Fatalf("tshark: %v, %v", err, lines.Err())
+	}
+	for name, sides := range conns {
+		if swapped[name] {
+			sides[0], sides[1] = sides[1], sides[0]
+		}
 	}
 	return conns
 }
