@@ -84,7 +84,12 @@ prints lines like "h2sniff dump".`,
 			if o.write == "-" {
 				return errWriteMixes
 			}
-			if isTerminal(std.out) {
+			if hasScreen(std.out) {
+				for _, name := range []string{"format", "body", "verbose", "count"} {
+					if cmd.Flags().Changed(name) {
+						return usageError{fmt.Errorf("--%s is about lines: use h2sniff dump", name)}
+					}
+				}
 				return runTUI(cmd.Context(), &o, std)
 			}
 			return runDump(cmd.Context(), &o, std)
@@ -163,7 +168,7 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 
 func addLineFlags(f *pflag.FlagSet, o *options) {
 	f.Var((*formatFlag)(&o.format), "format", "lines as `text`, plain or json")
-	f.BoolVar(&o.body, "body", false, "with --format json: the octets of DATA frames, in base64")
+	f.BoolVar(&o.body, "body", false, "the octets of DATA frames: a hex dump in text, base64 in json")
 	f.BoolVar(&o.verbose, "verbose", false, "with --format json: how each field was encoded, and the dynamic tables")
 	f.Uint64VarP(&o.count, "count", "n", 0, "stop after `N` frames (lines only)")
 }
@@ -238,21 +243,22 @@ func (v *sizeFlag) String() string {
 	return strconv.FormatInt(int64(*v)>>20, 10) + "MiB"
 }
 func (v *sizeFlag) Set(s string) error {
-	number, unit := s, int64(1)
-	for _, u := range []struct {
-		suffix string
-		bytes  int64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}} {
-		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
-			number, unit = rest, u.bytes
+	number, unit := strings.TrimSuffix(strings.TrimSuffix(s, "B"), "i"), 1.0
+	for i, suffix := range []string{"K", "M", "G", "T"} {
+		if rest, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = rest, float64(int64(1)<<(10*(i+1)))
 			break
 		}
 	}
-	n, err := strconv.ParseInt(number, 10, 40)
-	if err != nil || n*unit < minHistory {
-		return errors.New("a size of at least 1MiB is needed, as in 512MiB or 2GiB")
+	n, err := strconv.ParseFloat(number, 64)
+	switch size := n * unit; {
+	case err != nil || size > 1<<60 || size != size:
+		return errors.New("a size is a number with KiB, MiB, GiB or TiB behind it, as in 512MiB")
+	case size < minHistory:
+		return errors.New("the smallest size is 1MiB")
+	default:
+		*v = sizeFlag(size)
 	}
-	*v = sizeFlag(n * unit)
 	return nil
 }
 

@@ -53,6 +53,12 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	return errors.Join(err, src.Close())
 }
 
+// hasScreen says whether w is a terminal that a user interface can be drawn on.
+func hasScreen(w any) bool {
+	kind := os.Getenv("TERM")
+	return isTerminal(w) && kind != "" && kind != "dumb"
+}
+
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -66,10 +72,14 @@ func (s *session) status(done <-chan struct{}) func() tui.Status {
 		select {
 		case <-done:
 			status.Done = true
+			status.Err = s.readErr
 		default:
 		}
 		if s.live != nil {
-			status.Text, status.Err = s.live.statusText(), s.live.outcome()
+			status.Text = s.live.statusText()
+			if err := s.live.outcome(); err != nil {
+				status.Err = err
+			}
 		}
 		if s.tee != nil && status.Err == nil {
 			status.Err = s.tee.Err()
