@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"h2sniff/bpf"
 	"h2sniff/capture/target"
@@ -99,7 +100,7 @@ func (l *live) run(ctx context.Context, watcher *target.Watcher) {
 		select {
 		case ev, ok := <-watcher.Events():
 			if !ok {
-				l.end(watcher, watcher.Err())
+				l.end(watcher, errors.Join(watcher.Err(), l.leaveCommand(exited)))
 				return
 			}
 			l.targets.handle(ev)
@@ -114,6 +115,26 @@ func (l *live) run(ctx context.Context, watcher *target.Watcher) {
 			l.end(watcher, err)
 			return
 		}
+	}
+}
+
+// interruptGrace is how long a command gets to end after an interrupt that it
+// has most likely got too, from the same terminal.
+const interruptGrace = 300 * time.Millisecond
+
+// leaveCommand gives the command's exit status if it ends too, and else says
+// that it goes on.
+func (l *live) leaveCommand(exited <-chan error) error {
+	if l.command == nil {
+		return nil
+	}
+	l.command.release()
+	select {
+	case err := <-exited:
+		return err
+	case <-time.After(interruptGrace):
+		fmt.Fprintf(l.targets.report, "h2sniff: the command (pid %d) goes on, not traced any more\n", l.command.pid)
+		return nil
 	}
 }
 

@@ -96,7 +96,12 @@ prints lines like "h2sniff dump".`,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if what, _, cut := strings.Cut(err.Error(), ": strconv."); cut {
+			err = errors.New(what + ": a number is needed")
+		}
+		return usageError{err}
+	})
 	root.SetVersionTemplate("h2sniff {{.Version}}\n")
 
 	dump := &cobra.Command{

@@ -40,9 +40,8 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	p.after = tee.Err
 	err = runSession(ctx, s, p, nil)
 	stats := tee.Stats()
-	err = errors.Join(err, tee.Close())
-	if err == nil {
-		err = tee.Err()
+	if closeErr := tee.Close(); err == nil {
+		err = closeErr
 	}
 	summarise(std.stderr, st.Snapshot(), stats)
 	if err == nil {

@@ -37,6 +37,9 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		}
 		return &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read)}, nil
 	}
+	if err := o.checkWritable(); err != nil {
+		return nil, err
+	}
 	start := time.Now().UnixNano()
 	l, err := startLive(ctx, o, std, report, commandOut)
 	if err != nil {

@@ -34,6 +34,7 @@ type targets struct {
 	mu        sync.Mutex
 	processes map[int]*process
 	attached  map[target.Key]*target.Library
+	told      map[target.Key]bool // libraries that were reported
 	failures  []string
 	ready     bool
 	ended     bool // every process of -p has gone
@@ -50,7 +51,7 @@ func newTargets(s target.Selection, o target.Options, a *uprobe.Attacher, report
 	t := &targets{
 		selection: s, attacher: a, report: report, debug: debug,
 		own: make(map[target.Key]bool), processes: make(map[int]*process),
-		attached: make(map[target.Key]*target.Library),
+		attached: make(map[target.Key]*target.Library), told: make(map[target.Key]bool),
 	}
 	if s.Binary != "" {
 		libraries, err := target.Inspect(s.Binary, o)
@@ -145,6 +146,10 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 		if t.attach(lib, at) {
 			t.mu.Lock()
 			p.libraries[lib.Key()] = true
+			if t.ready && !t.told[lib.Key()] {
+				t.told[lib.Key()] = true
+				fmt.Fprintf(t.report, "h2sniff: %s: enabled, %s, process %d (%s)\n", lib.Family, lib.Path, pid, p.comm)
+			}
 			t.mu.Unlock()
 		}
 	}
@@ -234,6 +239,7 @@ func (t *targets) enabled() []string {
 		if n == 0 && t.perProcess(lib) {
 			continue // placed in case a process loads it
 		}
+		t.told[key] = true
 		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process")))
 	}
 	slices.Sort(out)
@@ -242,6 +248,8 @@ func (t *targets) enabled() []string {
 
 func (t *targets) waitsFor() string {
 	switch s := t.selection; {
+	case s.Comm != "" && (len(s.PIDs) > 0 || s.Binary != ""):
+		return fmt.Sprintf("a process named %s that the other options choose too", s.Comm)
 	case s.Comm != "":
 		return fmt.Sprintf("a process named %s", s.Comm)
 	case s.Binary != "" && len(t.own) == 0:

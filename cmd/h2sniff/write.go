@@ -8,12 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"h2sniff/capture"
 	"h2sniff/capture/recording"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 )
 
 // errWriteMixes refuses a recording on a standard output that has something
@@ -60,6 +62,48 @@ func sameAsInput(read, path string) bool {
 	}
 	out, err := os.Stat(path)
 	return err == nil && os.SameFile(in, out)
+}
+
+// checkWritable finds, before anything is attached to, that the recording
+// cannot be written. It changes nothing.
+func (o *options) checkWritable() error {
+	var err error
+	switch {
+	case o.write == "":
+	case o.write == "-":
+		if isTerminal(os.Stdout) {
+			err = recording.ErrTerminal
+		}
+	default:
+		err = writable(o.write)
+	}
+	if err != nil {
+		return fmt.Errorf("creating the recording: %w", err)
+	}
+	return nil
+}
+
+func writable(path string) error {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		dir := filepath.Dir(path)
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			return &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		return nil
+	case err != nil:
+		return err
+	case st.IsDir():
+		return &fs.PathError{Op: "open", Path: path, Err: unix.EISDIR}
+	case !st.Mode().IsRegular():
+		return nil // opening a pipe waits for its reader
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // createRecording begins what is recorded of a session that began at start.
