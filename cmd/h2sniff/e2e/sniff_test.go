@@ -49,6 +49,7 @@ type row struct {
 	Data     []byte    `json:"data"`
 	Payload  []byte    `json:"payload"`
 	LastID   *uint32   `json:"last_stream"`
+	Protocol string    `json:"protocol"`
 }
 
 type header struct {
