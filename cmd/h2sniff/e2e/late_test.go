@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -169,6 +171,29 @@ func TestAttachInsideFrame(t *testing.T) {
 	}
 }
 
+// attachWithin starts h2sniff while a client works. Where that takes longer
+// than the time that there is, the client has to wait for it.
+func attachWithin(t testing.TB, client *held, early func() bool, args ...string) *sniff {
+	t.Helper()
+	ready, done := make(chan struct{}), make(chan struct{})
+	defer func() { <-done }()
+	defer close(ready)
+	go func() {
+		defer close(done)
+		for early() {
+			select {
+			case <-ready:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		client.cmd.Process.Signal(syscall.SIGSTOP)
+		<-ready
+		client.cmd.Process.Signal(syscall.SIGCONT)
+	}()
+	return startSniff(t, args...)
+}
+
 // TestAttachUnderLoad: h2sniff comes while h2load is at work, whose every
 // request has a path of its own.
 func TestAttachUnderLoad(t *testing.T) {
@@ -200,11 +225,16 @@ func TestAttachUnderLoad(t *testing.T) {
 	client := hold(t, `exec h2load "$@"`, "-n", strconv.Itoa(requests*connections), "-c", strconv.Itoa(connections),
 		"-i", list, "--rps=400", "-H", "x-run: one for all", "-H", "cookie: a=b", nginx.url("/"))
 	client.release()
-	waitUntil(t, "a third of the requests", func() bool {
+	served := func() int {
 		content, err := os.ReadFile(log)
-		return err == nil && bytes.Count(content, []byte("\n")) > requests*connections/3
-	})
-	s := startSniff(t, "-p", strconv.Itoa(nginx.pid), "-p", client.pid())
+		if err != nil {
+			return 0
+		}
+		return bytes.Count(content, []byte("\n"))
+	}
+	waitUntil(t, "a third of the requests", func() bool { return served() > requests*connections/3 })
+	s := attachWithin(t, client, func() bool { return served() < requests*connections*2/3 },
+		"-p", strconv.Itoa(nginx.pid), "-p", client.pid())
 	if out := client.wait(); !strings.Contains(out, fmt.Sprintf("%d succeeded", requests*connections)) {
 		t.Fatal(out)
 	}
