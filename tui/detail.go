@@ -152,6 +152,10 @@ func (d *details) row() {
 		d.property("direction", e.Direction.String(), s.plain)
 		d.property("octets", "PRI * HTTP/2.0␍␊␍␊SM␍␊␍␊", s.plain)
 		d.connection()
+	case decode.RowProtocol:
+		d.line(s.warn, e.Conn.String()+" speaks "+e.Protocol.String()+": no HTTP/2 frames will come")
+		d.times()
+		d.connection()
 	case decode.RowClose:
 		d.line(s.bold, e.Conn.String()+" closed")
 		d.times()

@@ -3,6 +3,8 @@
 package tui
 
 import (
+	"slices"
+
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -10,18 +12,29 @@ import (
 // hintWidth is the cells that a hint takes, with the space before it.
 func hintWidth(b key.Binding) int { return width(b.Help().Key) + width(b.Help().Desc) + 3 }
 
-// hints are the keys that matter most now.
-func (m *Model) hints() []key.Binding {
-	if m.helping {
-		return m.keys.helpHints()
+func hintsWidth(bs []key.Binding) (n int) {
+	for _, b := range bs {
+		n += hintWidth(b)
 	}
-	return m.keys.hints(m.focus, m.narrowed())
+	return n
+}
+
+// hints are the keys that matter most now, and those that are dropped last.
+func (m *Model) hints() (first, last []key.Binding) {
+	if m.helping {
+		return nil, m.keys.helpHints()
+	}
+	return m.keys.hints(m.focus, m.narrowed()), m.keys.lastHints()
 }
 
 // appendHints appends exactly w cells: as many hints as fit whole.
-func (m *Model) appendHints(dst []byte, hints []key.Binding, w int) []byte {
+func (m *Model) appendHints(dst []byte, first, last []key.Binding, w int) []byte {
+	room, n := w-hintsWidth(last), 0
+	for n < len(first) && hintsWidth(first[:n+1]) <= room {
+		n++
+	}
 	used := 0
-	for _, b := range hints {
+	for _, b := range slices.Concat(first[:n], last) {
 		n := hintWidth(b)
 		if used+n > w {
 			break

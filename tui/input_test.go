@@ -88,25 +88,73 @@ func TestStatusLine(t *testing.T) {
 		t.Errorf("%q", line(0))
 	}
 	st.LostBytes = 12345
-	do(m, later(1))
+	do(m, later(10))
 	if !strings.Contains(line(0), "LOST 12,345 octets") {
 		t.Errorf("%q", line(0))
 	}
 	st.Text = "OpenSSL: 2 processes"
-	do(m, later(2))
+	do(m, later(20))
 	if !strings.Contains(line(35), st.Text) {
 		t.Errorf("%q", line(35))
 	}
 	st.Err = errors.New("the \x1b[2Jring is gone")
 	st.Done = true
-	do(m, later(3))
+	do(m, later(30))
 	if !strings.Contains(line(0), "■ ENDED") || !strings.Contains(line(35), "␛[2Jring is gone") {
 		t.Errorf("%q %q", line(0), line(35))
 	}
+	if !strings.Contains(line(0), "ERROR") {
+		t.Errorf("%q", line(0))
+	}
 	for w := 1; w < 200; w++ {
 		do(m, tea.WindowSizeMsg{Width: w, Height: 30})
+		if w >= 24 && !strings.Contains(line(0), "ERR") {
+			t.Errorf("%d cells: the error is not on the screen: %q", w, line(0))
+		}
 		if w >= 12 && !strings.Contains(line(0), "LOST") {
 			t.Errorf("%d cells: what was lost is not on the screen: %q", w, line(0))
+		}
+	}
+}
+
+// A file that could not be read to its end says so, also where rows were read
+// from it, and the keys to leave stay.
+func TestFileThatEndedWithAnError(t *testing.T) {
+	const cut = "the recording is cut off after 59 records"
+	o := Options{Source: "x.pcapng", Renderer: renderer(true), Status: func() Status {
+		return Status{Done: true, Err: errors.New(cut)}
+	}}
+	for _, size := range [][2]int{{80, 24}, {120, 36}, {200, 60}} {
+		m := newScreen(sample(t).st, size[0], size[1], o)
+		lines := strings.Split(m.View(), "\n")
+		if !strings.Contains(lines[0], m.sty.bad.on+"ERROR"+m.sty.bad.off) {
+			t.Errorf("%v: %q", size, lines[0])
+		}
+		last := lines[len(lines)-1]
+		if !strings.Contains(last, m.sty.bad.on+" "+cut) {
+			t.Errorf("%v: %q", size, last)
+		}
+		if last = withoutColours(last); !strings.Contains(last, "? help") || !strings.Contains(last, "q quit") {
+			t.Errorf("%v: %q", size, last)
+		}
+	}
+}
+
+// Whatever else the last line has to say, help and quit are dropped last.
+func TestHelpAndQuitAreAlwaysNamed(t *testing.T) {
+	o := Options{Live: true, Status: func() Status { return Status{Text: strings.Repeat("attached to a library ", 9)} }}
+	m := newScreen(sample(t).st, 80, 24, o)
+	for w := 24; w < 220; w++ {
+		do(m, tea.WindowSizeMsg{Width: w, Height: 24})
+		for _, keys := range []string{"1", "2", "3", "4", "esc", "s"} {
+			press(m, keys)
+			do(m, later(1)) // ends the notice's excuse: the text is new
+			m.notice = ""
+			m.dirty = true
+			last := m.View()[strings.LastIndex(m.View(), "\n")+1:]
+			if !strings.Contains(last, "? help") || !strings.Contains(last, "q quit") {
+				t.Fatalf("%d cells, %q: %q", w, keys, last)
+			}
 		}
 	}
 }

@@ -102,5 +102,11 @@ func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
 		out = append(out, hint(k.Only, "s", "only this stream"))
 	}
 	return append(out, hint(k.Filter, "/", "filter"), hint(k.Pause, "space", "pause"), hint(k.End, "G", "follow"),
-		hint(k.Help, "?", "help"), hint(k.Quit, "q", "quit"), hint(k.Next, "tab", "pane"))
+		hint(k.Next, "tab", "pane"))
+}
+
+// lastHints are the keys that the bottom line goes on naming when it has no
+// room for any other.
+func (k keyMap) lastHints() []key.Binding {
+	return []key.Binding{hint(k.Help, "?", "help"), hint(k.Quit, "q", "quit")}
 }

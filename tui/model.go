@@ -3,10 +3,11 @@
 // Package tui is the terminal UI: panes over a [store.Store] that another
 // goroutine fills.
 //
-// A [Model] is a Bubble Tea model. It pulls: thirty times a second it takes a
-// snapshot of the store, and only where something changed it fetches the rows
-// that are in sight and draws them. No message is ever sent for a frame, and
-// nothing here can slow the writer of the store.
+// A [Model] is a Bubble Tea model. It pulls: thirty times a second, or ten
+// while nothing happens, it takes a snapshot of the store, and only where
+// something changed it fetches the rows that are in sight and draws them. No
+// message is ever sent for a frame, and nothing here can slow the writer of
+// the store.
 //
 // Update fetches, View draws what was fetched. All octets that a peer controls
 // pass through package visible.
@@ -36,8 +37,8 @@ type Options struct {
 	// Start is what elapsed times count from, in nanoseconds since the Unix
 	// epoch; 0: the first row.
 	Start int64
-	// Status, where set, is asked at each tick, from the goroutine that runs
-	// Update. It must not block.
+	// Status, where set, is asked at most four times a second, from the
+	// goroutine that runs Update. It must not block.
 	Status func() Status
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
@@ -51,9 +52,6 @@ type Status struct {
 	Err        error // what ended the source early; shown until the end
 	Done       bool  // nothing more will come
 }
-
-// tickInterval is how often the store is looked at.
-const tickInterval = time.Second / 30
 
 type tickMsg time.Time
 
@@ -86,6 +84,7 @@ type Model struct {
 	pausedConn capture.ConnID
 	start      int64 // that elapsed times count from; 0 until the first row
 	status     Status
+	clock      clock
 	rate       rateMeter
 	text       string    // of the status, as last seen by a tick
 	textAt     time.Time // when it changed
@@ -138,29 +137,21 @@ func New(st *store.Store, o Options) *Model {
 	m.conns.follow = o.Live
 	m.prompt = newPrompt()
 	m.snapshot()
+	m.askStatus()
 	return m
 }
 
 // Init starts the clock.
-func (m *Model) Init() tea.Cmd { return tick() }
+func (m *Model) Init() tea.Cmd { return tick(tickInterval) }
 
-func tick() tea.Cmd {
-	return tea.Tick(tickInterval, func(t time.Time) tea.Msg { return tickMsg(t) })
-}
-
-// snapshot looks at the store and the source, and reports whether anything
-// that is on the screen may have changed.
+// snapshot looks at the store, and reports whether anything that is on the
+// screen may have changed.
 func (m *Model) snapshot() bool {
 	now := m.st.Snapshot()
 	changed := now != m.now
 	m.now = now
 	if !m.paused {
 		m.shown = now
-	}
-	if m.o.Status != nil {
-		st := m.o.Status()
-		changed = changed || st != m.status
-		m.status = st
 	}
 	if m.start == 0 {
 		if first := m.st.Rows(store.View{}, 0, 1); len(first) > 0 {
@@ -256,8 +247,12 @@ func (m *Model) waiting() uint64 { return m.now.Rows - m.shown.Rows }
 // whyNoFrames is what to show where the view has no rows.
 func (m *Model) whyNoFrames() []string {
 	switch {
+	case m.paused && m.pausedOnGone():
+		return []string{"The rows that were paused on have left the history; space resumes."}
 	case m.view != store.View{} && m.now.Rows > 0:
 		return []string{"Nothing here matches " + m.viewName() + ".", "esc goes back, / and enter show everything."}
+	case m.status.Err != nil:
+		return []string{"No frames.", peer(m.status.Err.Error(), 200)}
 	case m.status.Done || !m.o.Live:
 		return []string{"No frames."}
 	}
@@ -266,4 +261,11 @@ func (m *Model) whyNoFrames() []string {
 		lines = append(lines, peer(m.status.Text, 200))
 	}
 	return lines
+}
+
+// pausedOnGone says whether rows of the view that were there at the moment of
+// the pause have been evicted since, or before.
+func (m *Model) pausedOnGone() bool {
+	first, _ := m.st.Span(m.view)
+	return first > 0 || m.shown.Rows > 0 && m.now.Evicted >= m.shown.Rows
 }

@@ -81,7 +81,7 @@ func (p *framePane) refresh(m *Model) {
 		p.resize(p.w, p.h)
 	}
 	first, end := p.held(m)
-	if p.bounds(first, end) {
+	if p.bounds(first, end) && !p.empty() {
 		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
 	}
 	p.none = m.whyNoFrames()

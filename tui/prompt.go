@@ -44,12 +44,8 @@ func parseFilter(s string) (stream uint32, ok bool, err error) {
 
 func (m *Model) openPrompt() tea.Cmd {
 	m.prompting, m.promptErr = true, ""
-	m.prompt.SetValue("")
-	if m.view.HasStream {
-		m.prompt.SetValue(strconv.FormatUint(uint64(m.view.Stream), 10))
-	}
-	m.prompt.CursorEnd()
-	m.prompt.Focus() // its command makes the cursor blink; ours does not
+	m.prompt.SetValue("") // what is typed replaces the filter
+	m.prompt.Focus()      // its command makes the cursor blink; ours does not
 	return nil
 }
 
@@ -93,8 +89,16 @@ func (m *Model) appendPrompt(dst []byte, w int) []byte {
 	at := min(m.prompt.Position(), len(value))
 	// The cursor is drawn as a sign: reverse video is nothing without colours.
 	text := " / stream id: " + visible.String(string(value[:at])) + "▏" + visible.String(string(value[at:]))
-	if m.promptErr == "" {
-		return appendFit(dst, text+"   enter filters, empty shows all, esc cancels", w)
+	switch {
+	case m.promptErr != "":
+	case len(value) == 0 && m.view.HasStream:
+		dst, used := appendCut(dst, text, w)
+		now := strconv.FormatUint(uint64(m.view.Stream), 10)
+		return appendStyled(dst, now+"   type another, enter alone shows all, esc keeps "+now, w-used, s.dim)
+	case len(value) == 0:
+		return appendFit(dst, text+"   enter alone shows all, esc cancels", w)
+	default:
+		return appendFit(dst, text+"   enter filters, esc cancels", w)
 	}
 	dst, used := appendCut(dst, text+"  ", w)
 	return appendStyled(dst, m.promptErr, w-used, s.bad)

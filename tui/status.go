@@ -153,6 +153,14 @@ func (m *Model) statusSegments() []segment {
 		text = short
 	}
 	add(text, text, style, 0)
+	if m.status.Err != nil {
+		// What it is stands in the last line, where there is room for one.
+		text := "ERROR"
+		if m.lay.w < 40 {
+			text = "ERR"
+		}
+		add(text, text, s.bad, 0)
+	}
 	if m.frames.follow && m.o.Live && !m.paused && !m.status.Done {
 		add("⇣ FOLLOW", "⇣", s.good, 7)
 	}
@@ -259,23 +267,26 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 			style = s.bad
 		}
 		return appendStyled(dst, " "+m.notice, w, style)
-	case m.status.Err != nil:
-		return appendStyled(dst, " "+peer(m.status.Err.Error(), w), w, s.bad)
 	}
-	hints := m.hints()
-	keys := 0
-	for _, b := range hints {
-		keys += hintWidth(b)
+	first, last := m.hints()
+	if m.status.Err != nil {
+		n := w
+		if keys := hintsWidth(last); n-keys >= minText {
+			n -= keys
+		}
+		dst = appendStyled(dst, " "+peer(m.status.Err.Error(), w)+" ", n, s.bad)
+		return m.appendHints(dst, nil, last, w-n)
 	}
+	keys := hintsWidth(first) + hintsWidth(last)
 	text := peer(m.status.Text, w)
 	n := w - keys - 2
 	if m.textNew {
 		n = max(n, w/2)
 	}
 	if n = min(n, width(text)); n < minText && n < width(text) || n <= 0 {
-		return m.appendHints(dst, hints, w)
+		return m.appendHints(dst, first, last, w)
 	}
-	dst = m.appendHints(dst, hints, w-n-2)
+	dst = m.appendHints(dst, first, last, w-n-2)
 	dst = append(dst, ' ')
 	dst = appendStyled(dst, text, n, s.dim)
 	return append(dst, ' ')

@@ -205,6 +205,8 @@ func (m *Model) event(e *store.Entry, w int) cell {
 			style = s.bad
 		}
 		return cell{arrow(s, e.Direction).text + " ⋯ " + commas(e.GapBytes) + " octets " + e.GapReason.String(), style}
+	case decode.RowProtocol:
+		return cell{"● " + e.Protocol.String() + ": no HTTP/2 frames will come", s.warn}
 	case decode.RowClose:
 		return cell{"○ closed", s.dim}
 	}

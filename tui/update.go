@@ -18,16 +18,20 @@ const wheelLines = 3
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tickMsg:
-		m.tick(time.Time(msg))
-		return m, tick()
+		t := time.Time(msg)
+		m.tick(t)
+		return m, tick(m.clock.interval(t))
 	case tea.WindowSizeMsg:
+		m.clock.woken = true
 		m.snapshot()
 		m.resize(msg.Width, msg.Height)
 	case tea.KeyMsg:
+		m.clock.woken = true
 		m.notice = ""
 		m.dirty = true
 		return m, m.typed(msg)
 	case tea.MouseMsg:
+		m.clock.woken = true
 		m.mouse(tea.MouseEvent(msg))
 	}
 	return m, nil
@@ -36,6 +40,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // tick looks whether there is anything new to show.
 func (m *Model) tick(t time.Time) {
 	changed := m.snapshot()
+	if m.clock.due(t) && m.askStatus() {
+		changed = true
+	}
+	m.clock.tick(t, changed)
 	if m.rate.sample(t, m.now.Frames) || changed {
 		m.dirty = true
 	}

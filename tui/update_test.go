@@ -163,7 +163,16 @@ func TestFilter(t *testing.T) {
 	if m.prompting || m.view.Stream != 13 {
 		t.Error("esc did not leave everything as it was")
 	}
-	press(m, "/ backspace backspace enter")
+	// What is typed replaces the filter, which the prompt still names.
+	press(m, "/")
+	if !strings.Contains(m.View(), "stream id: ▏13 ") || !strings.Contains(m.View(), "enter alone shows all") {
+		t.Errorf("the prompt does not name the filter:\n%s", m.View())
+	}
+	press(m, "1 5 enter")
+	if m.view.Stream != 15 {
+		t.Errorf("typing 15 over 13 gave %+v", m.view)
+	}
+	press(m, "/ enter")
 	if m.view != (store.View{}) {
 		t.Errorf("an empty filter left %+v", m.view)
 	}
@@ -300,6 +309,34 @@ func TestEvictionUnderTheCursor(t *testing.T) {
 	press(m, "j")
 	if strings.Contains(m.View(), "was evicted") {
 		t.Error("the notice is still there after a key")
+	}
+}
+
+// Rows that leave while the view is paused on them are not said never to have
+// been.
+func TestEvictionWhilePaused(t *testing.T) {
+	for _, keys := range []string{"", "1 g enter 3", "s"} {
+		tr := newTraffic(store.MinHistory)
+		k := tr.requests(100)
+		m := newScreen(tr.st, 120, 36, Options{Live: true})
+		press(m, keys)
+		if m.frames.empty() {
+			t.Fatal("nothing to pause on")
+		}
+		press(m, "space")
+		rows := tr.st.Snapshot().Rows
+		for stream := uint32(201); tr.st.Snapshot().Evicted <= rows; stream += 200 {
+			k.more(stream, 100)
+		}
+		do(m, later(10), tea.WindowSizeMsg{Width: 121, Height: 36})
+		if v := m.View(); !m.frames.empty() || !strings.Contains(v, "have left the history; space resumes") ||
+			strings.Contains(v, "Waiting for") || strings.Contains(v, "Nothing here") || strings.Contains(v, "oldest one held") {
+			t.Errorf("%q: %d rows, and the screen says\n%s", keys, len(m.frames.rows), v)
+		}
+		press(m, "space esc esc")
+		if m.frames.empty() {
+			t.Errorf("%q: space did not resume", keys)
+		}
 	}
 }
 
