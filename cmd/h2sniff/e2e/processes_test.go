@@ -4,8 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,12 +23,12 @@ func (f *far) begin(p *peer) (*farConn, *wire, []wireFrame) {
 	return conn, w, wireFrames(f.t, octets)
 }
 
-// attached waits until h2sniff, started with -d, has attached to a process.
+// attached waits until h2sniff, started with -d, has attached to OpenSSL in a
+// process.
 func (s *sniff) attached(pid int) {
 	s.t.Helper()
-	waitUntil(s.t, fmt.Sprintf("h2sniff to attach to %d", pid), func() bool {
-		return strings.Contains(s.errors(), fmt.Sprintf("functions, process %d ", pid))
-	})
+	line := regexp.MustCompile(fmt.Sprintf(`(?m)^h2sniff: OpenSSL .* functions, process %d `, pid))
+	waitUntil(s.t, fmt.Sprintf("h2sniff to attach to %d", pid), func() bool { return line.MatchString(s.errors()) })
 }
 
 // TestProcessEnds: however a process ends, its connections do.
