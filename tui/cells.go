@@ -179,6 +179,15 @@ func commas(n uint64) string {
 	return string(b)
 }
 
+// digits is the number of decimal digits of n.
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
+	}
+	return d
+}
+
 // compact writes n in at most four characters: 999, 12k, 3.1M, 212G.
 func compact(n uint64) string { return scaled(n, 1000, "kMGTPE") }
 

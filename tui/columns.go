@@ -11,6 +11,10 @@ type column struct {
 	right bool // numbers
 	hide  bool // is not wanted now
 	drop  int  // where the room is short, the column with the highest goes first; 0 stays
+	// need is the cells that the widest content so far takes; 0: not known. It
+	// bounds what the column gets for its want, and is met beyond that before
+	// any room is left blank.
+	need int
 	// width is what it got; 0: not shown.
 	width int
 }
@@ -56,26 +60,36 @@ func share(cols []column, w int) {
 		return
 	}
 	// What is left goes to the flexible column first, until it has what it
-	// wants, then to the others, and all that is left then to it again.
+	// wants, then to the others; then to what has more content than that; and
+	// all that is left then to the flexible one again.
 	rest := w - need
-	grow := func(c *column) {
-		if more := min(rest, c.want-c.width); more > 0 && c.width > 0 {
+	grow := func(c *column, to int) {
+		if more := min(rest, to-c.width); more > 0 && c.width > 0 {
 			c.width += more
 			rest -= more
 		}
 	}
-	flexible := -1
-	for i := range cols {
-		if cols[i].flex && cols[i].width > 0 {
-			flexible = i
-			grow(&cols[i])
+	all := func(to func(c *column) int) {
+		for _, flexible := range []bool{true, false} {
+			for i := range cols {
+				if c := &cols[i]; c.flex == flexible {
+					grow(c, to(c))
+				}
+			}
 		}
 	}
+	all(func(c *column) int {
+		if c.need > 0 {
+			return min(c.want, c.need)
+		}
+		return c.want
+	})
+	all(func(c *column) int { return c.need })
+	all(func(c *column) int { return c.want })
 	for i := range cols {
-		grow(&cols[i])
-	}
-	if flexible >= 0 {
-		cols[flexible].width += rest
+		if cols[i].flex && cols[i].width > 0 {
+			cols[i].width += rest
+		}
 	}
 }
 

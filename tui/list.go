@@ -42,6 +42,7 @@ type list struct {
 	cols []column
 	rows []row  // those of the window
 	from uint64 // ordinal of rows[0]
+	w    int    // cells of a line
 	head bool   // there is room for the column titles
 	page pageKey
 	// none is shown where there are no rows.
@@ -66,7 +67,7 @@ func (l *list) position() *table { return &l.table }
 
 func (l *list) resize(w, h int) {
 	l.head = h >= 3
-	l.height = max(h, 0)
+	l.height, l.w = max(h, 0), w
 	if l.head {
 		l.height--
 	}
@@ -75,6 +76,22 @@ func (l *list) resize(w, h int) {
 	}
 	l.settle()
 }
+
+// content says that column i is about to show n cells. It never shrinks, so
+// that the columns keep their places while rows come and go.
+func (l *list) content(i, n int) {
+	l.cols[i].need = max(l.cols[i].need, n)
+}
+
+// whole is content that must never be cut.
+func (l *list) whole(i, n int) {
+	l.content(i, n)
+	l.cols[i].min = max(l.cols[i].min, n)
+}
+
+// fit shares out the line again after content and whole, before the rows are
+// made.
+func (l *list) fit() { fitColumns(l.cols, l.w-1) }
 
 // columnWidth is the cells that column i has; 0 where it is not shown.
 func (l *list) columnWidth(i int) int { return l.cols[i].width }

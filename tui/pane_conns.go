@@ -35,15 +35,19 @@ const (
 	connMarks
 )
 
+// Cells of the id while there are few connections, and of the process then and
+// at the least.
+const minID, fullProcess, minProcess = 3, 11, 8
+
 func newConnPane() *connPane {
 	p := &connPane{}
 	p.cols = []column{
-		connID:       {title: "id", min: 3, want: 6, right: true},
-		connProcess:  {title: "process", min: 11, want: 23, drop: 3},
+		connID:       {title: "id", min: minID, want: 6, right: true},
+		connProcess:  {title: "process", min: fullProcess, want: 23, drop: 3},
 		connRole:     {title: "role", min: 6, drop: 8},
 		connLocal:    {title: "local", min: 14, want: 22, drop: 7},
 		connRemote:   {title: "remote", min: 15, want: 22, flex: true},
-		connProtocol: {title: "proto", min: 8, drop: 5},
+		connProtocol: {title: "proto", min: 8, want: 9, drop: 5},
 		connStreams:  {title: "str", min: 4, right: true, drop: 6},
 		connFrames:   {title: "fr", min: 4, right: true, drop: 4},
 		connMarks:    {title: "!", min: 3, want: 9, drop: 2},
@@ -63,6 +67,7 @@ func (p *connPane) refresh(m *Model) {
 	if key != p.page {
 		p.page, p.from = key, from
 		p.conns = m.st.Conns(int(from), n)
+		p.measure()
 		p.rows = p.rows[:0]
 		for i := range p.conns {
 			p.rows = append(p.rows, p.row(m, &p.conns[i]))
@@ -71,6 +76,22 @@ func (p *connPane) refresh(m *Model) {
 	if c := p.selected(); c != nil {
 		p.anchor, p.place = c.ID, int(p.cursor)
 	}
+}
+
+// measure gives the columns what the connections of the window need.
+func (p *connPane) measure() {
+	for i := range p.conns {
+		c := &p.conns[i]
+		local, remote := addresses(c)
+		p.whole(connID, len(c.ID.String()))
+		p.content(connProcess, width(process(&c.Info, p.cols[connProcess].want)))
+		p.content(connLocal, width(local))
+		p.content(connRemote, width(remote))
+		p.content(connMarks, width(marks(c)))
+	}
+	// Long ids take their cells from the process before a column is dropped.
+	p.cols[connProcess].min = max(minProcess, fullProcess-(p.cols[connID].min-minID))
+	p.fit()
 }
 
 // settlePlaces takes the bounds of the list as it is now.
@@ -128,7 +149,29 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 	if c.Errors > 0 {
 		r.cells[connMarks].style = s.bad
 	}
+	if c.Protocol != decode.HTTP2 && p.columnWidth(connProtocol) == 0 {
+		p.tellProtocol(&r, c)
+	}
 	return r
+}
+
+// tellProtocol says why a connection has no frames where the column that would
+// say so has no room.
+func (p *connPane) tellProtocol(r *row, c *store.ConnSummary) {
+	tell := func(i int, before, after string) {
+		if after != "" {
+			before += " " + after
+		}
+		r.cells[i] = cell{text: before}
+		r.span = i
+	}
+	_, remote := addresses(c)
+	switch p.columnWidth(connFrames) {
+	case 0:
+		tell(connRemote, c.Protocol.String(), remote)
+	default:
+		tell(connFrames, c.Protocol.String(), marks(c))
+	}
 }
 
 // chosen is the connection whose streams are listed: the one that the panes

@@ -76,7 +76,7 @@ func (p *framePane) refresh(m *Model) {
 	if p.view != m.view {
 		p.show(m)
 	}
-	if n := len(strconv.FormatUint(m.shown.Rows, 10)); n != p.digits {
+	if n := digits(m.shown.Rows); n != p.digits {
 		p.digits = n
 		p.resize(p.w, p.h)
 	}
@@ -92,6 +92,14 @@ func (p *framePane) refresh(m *Model) {
 	}
 	p.page = key
 	p.fetch(m, from, n)
+	for i := range p.entries {
+		e := &p.entries[i]
+		p.whole(frameConn, len(e.Conn.String()))
+		if e.Kind == decode.RowFrame {
+			p.whole(frameStream, digits(uint64(e.Header.StreamID)))
+		}
+	}
+	p.fit()
 	p.rows = p.rows[:0]
 	for i := range p.entries {
 		p.rows = append(p.rows, p.row(m, &p.entries[i]))

@@ -59,7 +59,7 @@ func (p *streamPane) info(*Model) string {
 	if p.conn == 0 {
 		return ""
 	}
-	return p.conn.String() + ": " + commas(p.end)
+	return "of " + p.conn.String() + ": " + commas(p.end)
 }
 
 func (p *streamPane) refresh(m *Model) {
@@ -80,6 +80,15 @@ func (p *streamPane) refresh(m *Model) {
 	if key != p.page {
 		p.page, p.from = key, from
 		p.streams = m.st.Streams(conn, int(from), n)
+		for i := range p.streams {
+			t := &p.streams[i]
+			n := digits(uint64(t.ID))
+			if t.Errors > 0 {
+				n++ // for the !
+			}
+			p.whole(streamID, n)
+		}
+		p.fit()
 		p.rows = p.rows[:0]
 		for i := range p.streams {
 			p.rows = append(p.rows, p.row(m, &p.streams[i]))
