@@ -336,7 +336,9 @@ func TestReaderLeaves(t *testing.T) {
 					t.Errorf("h2sniff: %v", err)
 				}
 			case <-time.After(timeout):
-				t.Error("h2sniff does not end")
+				s.cmd.Process.Signal(syscall.SIGQUIT) // it tells where it is
+				<-ended
+				t.Fatalf("h2sniff does not end:\n%s", s.errors.String())
 			}
 			if said := s.errors.String(); strings.Contains(said, "goroutine") || strings.Contains(said, "pipe") {
 				t.Errorf("standard error: %s", said)

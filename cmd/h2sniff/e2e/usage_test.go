@@ -82,6 +82,11 @@ func TestMistakes(t *testing.T) {
 	}
 	missing := filepath.Join(dir, "missing")
 	own := strconv.Itoa(os.Getpid())
+	t.Cleanup(func() {
+		if _, err := os.Stat(filepath.Join(dir, "run")); err == nil {
+			t.Error("a command was run that could not be recorded")
+		}
+	})
 	for _, test := range []struct {
 		name    string
 		args    []string
@@ -97,6 +102,7 @@ func TestMistakes(t *testing.T) {
 		{"nothing as recording", []string{"dump", "-r", empty}, 1, `recording`},
 		{"a directory as recording", []string{"-r", dir}, 1, `recording`},
 		{"no such recording", []string{"-r", missing}, 1, `no such file`},
+		{"nowhere to write", []string{"record", "-w", filepath.Join(missing, "x"), "--", "touch", filepath.Join(dir, "run")}, 1, `/missing/x: no such file`},
 		{"no such command", []string{"dump", "--", missing}, 1, `/missing`},
 		{"unknown flag", []string{"--nonsense"}, 2, `nonsense`},
 		{"unknown flag of dump", []string{"dump", "-x"}, 2, `-x`},
