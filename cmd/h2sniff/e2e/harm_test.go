@@ -173,14 +173,16 @@ func TestSignalsUnderLoad(t *testing.T) {
 }
 
 // TestAttachAndDetachRepeatedly: every other time h2sniff is killed at another
-// moment of its beginning.
+// moment of its beginning. The last time it is not: Linux (6.18, uprobe_register
+// with SIGKILL pending) can leave breakpoints behind that nobody is told of any
+// more, for the next one to take along.
 func TestAttachAndDetachRepeatedly(t *testing.T) {
 	needPrograms(t, "h2load")
 	t.Parallel()
 	nginx := startNginx(t, 2)
 	workers := workersOf(t, nginx, 2)
 	l := startLoad(t, nginx.url("/"))
-	for i := range 20 {
+	for i := range 21 {
 		if i%2 == 0 {
 			s := startSniff(t, "-n", "100", "-p", strconv.Itoa(nginx.pid))
 			s.wait()
