@@ -188,7 +188,7 @@ func (l *live) statusText() string { return l.targets.status() }
 // Bounds of the ring buffer: a power of two, as the kernel demands.
 const (
 	minRing = 8 << 20
-	maxRing = 64 << 20
+	maxRing = 128 << 20
 )
 
 // ringBytes is the size of the ring buffer: the power of two next below 1/128
