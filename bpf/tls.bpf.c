@@ -33,10 +33,16 @@ struct call {
 	u8 op, dir, counted, pad[5];
 };
 
+enum {
+	RECEIVED_NOTHING,
+	RECEIVED_ONE,	  /* last: no TLS call on two handles since */
+	RECEIVED_SEVERAL, /* from several sockets without a TLS call between */
+};
+
 struct thread {
 	u32 pid, tid; /* in h2sniff's pid namespace */
 	u32 depth;
-	u8 received; /* last is valid: no TLS call on two handles since */
+	u8 received; /* RECEIVED_*: what last says of the next TLS call */
 	u8 feeds;    /* the first TLS call since then was one that takes input */
 	u8 pad[2];
 	u64 owner; /* handle of the first TLS call since the last receive */
@@ -452,8 +458,12 @@ static __always_inline int on_entry(struct pt_regs *ctx)
 	struct conn *c = conn_of(&key);
 	if (c) {
 		u64 *gen = bpf_map_lookup_elem(&ignored, &key);
-		if (gen && *gen == c->gen)
+		if (gen && *gen == c->gen) {
+			struct thread *th = thread_of(id, false);
+			if (th && !th->depth)
+				th->received = RECEIVED_NOTHING; /* it was for this handle */
 			return 0;
+		}
 	}
 	struct thread *th = thread_of(id, true);
 	if (!th)
@@ -497,11 +507,13 @@ static __always_inline int on_entry(struct pt_regs *ctx)
 
 	/* Adjacency of the thread's last receive, for memory BIOs. */
 	if (depth == 0 && th->received) {
-		if (!th->owner) {
+		if (th->received == RECEIVED_SEVERAL) {
+			th->received = RECEIVED_NOTHING;
+		} else if (!th->owner) {
 			th->owner = handle;
 			th->feeds = dir != DIR_SEND;
 		} else if (th->owner != handle) {
-			th->received = 0;
+			th->received = RECEIVED_NOTHING;
 		}
 	}
 
@@ -721,10 +733,17 @@ int receive(u64 *ctx)
 	struct sock *sk = (void *)ctx[0];
 
 	if (th->depth == 0) {
+		if (th->received == RECEIVED_SEVERAL)
+			return 0;
+		if (th->received && !th->owner && th->last.cookie != bpf_get_socket_cookie(sk)) {
+			/* The handle that is fed next may belong to either. */
+			th->received = RECEIVED_SEVERAL;
+			return 0;
+		}
 		read_address(sk, &th->last);
 		th->owner = 0;
 		th->feeds = 0;
-		th->received = 1;
+		th->received = RECEIVED_ONE;
 		return 0;
 	}
 	u64 handle = th->calls[0].handle;
