@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -304,39 +304,74 @@ func gnutlsCli(port int, host string) []string {
 	return []string{"gnutls-cli", "-p", strconv.Itoa(port), "--alpn", "h2", "--insecure", host}
 }
 
-// TestAddressesWithdrawn: where a program receives for one connection and
-// decrypts for another, what was inferred is taken back.
-func TestAddressesWithdrawn(t *testing.T) {
+// startApartServer runs a server that receives for one connection and decrypts
+// for another; see testdata/apart_server.py.
+func startApartServer(t testing.TB, mode string) *server {
+	t.Helper()
+	needPrograms(t, debianPython)
+	s := &server{port: freePort(t), dir: sharedDir(t)}
+	cert, key := certificate(t, s.dir)
+	s.pid = startServer(t, s.addr(), debianPython, "testdata/apart_server.py", mode, strconv.Itoa(s.port), cert, key)
+	return s
+}
+
+// TestAddressesOfBatches: where a thread receives from several sockets before
+// it decrypts, nothing is inferred from the last one.
+func TestAddressesOfBatches(t *testing.T) {
 	t.Parallel()
 	const connections = 64
-	needPrograms(t, debianPython)
-	cert, key := certificate(t, t.TempDir())
-	port := freePort(t)
-	pid := startServer(t, fmt.Sprintf("127.0.0.1:%d", port), debianPython, "testdata/batch_server.py", strconv.Itoa(port), cert, key)
-	s := startSniff(t, "-p", strconv.Itoa(pid))
-	visitServer(t, port, connections)
+	server := startApartServer(t, "batch")
+	s := startSniff(t, "-p", strconv.Itoa(server.pid))
+	visitServer(t, server.port, connections)
 	s.waitFor("all connections to close", closed(connections))
 	rows := s.stop()
 	wantClean(t, rows)
-	final := make(map[string]row) // the last word on each connection's addresses
-	for _, r := range rows {
-		if r.Kind == "bind" {
-			final[r.Conn] = r
+	t.Logf("%+v", checkAddresses(t, rows))
+}
+
+// TestAddressesWithdrawn: where one thread receives and another decrypts, what
+// was inferred is taken back.
+func TestAddressesWithdrawn(t *testing.T) {
+	t.Parallel()
+	const connections, rounds = 24, 12
+	server := startApartServer(t, "threads")
+	s := startSniff(t, "-p", strconv.Itoa(server.pid))
+	var visitors []*visitor
+	for i := range connections {
+		v, err := visit(fmt.Sprintf("%s:%d", loopbacks[i%2], server.port))
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer v.Close()
+		visitors = append(visitors, v)
 	}
-	rows = slices.DeleteFunc(rows, func(r row) bool { return r.Kind != "frame" })
-	for i := range rows {
-		rows[i].Local, rows[i].Remote = final[rows[i].Conn].Local, final[rows[i].Conn].Remote
-	}
-	checkAddresses(t, rows)
-	withdrawn := 0
-	for _, r := range final {
-		if r.Address == "withdrawn" {
-			withdrawn++
+	requests := connections // each makes one
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range rounds {
+		var group sync.WaitGroup
+		for _, v := range visitors {
+			if round > 0 && random.IntN(2) == 0 {
+				continue // always in step, the threads would err always alike
+			} else if round > 0 {
+				requests++
+			}
+			group.Go(func() {
+				if err := v.request(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
+		group.Wait()
 	}
-	t.Logf("of %d connections %d have addresses, which %d lost again", connections, len(final)-withdrawn, withdrawn)
-	if withdrawn == 0 {
-		t.Error("no address was withdrawn")
+	s.waitFor("all requests", func(rows []row) bool {
+		return count(rows, func(r row) bool { return r.Dir == "recv" && r.Type == "HEADERS" }) == requests
+	})
+	rows := s.stop()
+	wantClean(t, rows)
+	inferred := count(rows, func(r row) bool { return r.Address == "inferred" })
+	withdrawn := count(rows, func(r row) bool { return r.Address == "withdrawn" })
+	t.Logf("%d of %d addresses were withdrawn", withdrawn, inferred)
+	if inferred == 0 || withdrawn != inferred {
+		t.Errorf("%d of %d addresses were withdrawn, want all of at least one", withdrawn, inferred)
 	}
 }
