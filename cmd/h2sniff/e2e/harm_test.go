@@ -150,19 +150,23 @@ func TestSignalsUnderLoad(t *testing.T) {
 	nginx := startNginx(t, 2)
 	workers := workersOf(t, nginx, 2)
 	l := startLoad(t, nginx.url("/"))
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+	for _, end := range []struct {
+		signal syscall.Signal
+		status int
+	}{
+		{syscall.SIGTERM, 0},
+		{syscall.SIGINT, 0},
+		{syscall.SIGQUIT, 2}, // the Go runtime ends it as it does after a panic
+		{syscall.SIGKILL, -1},
+	} {
 		s := startSniff(t, "-p", strconv.Itoa(nginx.pid))
 		s.waitFor("frames", func(rows []row) bool { return len(rows) > 1000 })
-		if err := s.cmd.Process.Signal(signal); err != nil {
+		if err := s.cmd.Process.Signal(end.signal); err != nil {
 			t.Fatal(err)
 		}
 		s.wait()
-		want := 0
-		if signal == syscall.SIGKILL {
-			want = -1 // no exit status
-		}
-		if code := s.cmd.ProcessState.ExitCode(); code != want {
-			t.Errorf("%v: exit status %d\n%s", signal, code, s.errors())
+		if code := s.cmd.ProcessState.ExitCode(); code != end.status {
+			t.Errorf("%v: exit status %d, want %d\n%s", end.signal, code, end.status, s.errors())
 		}
 		wantUntouched(t, workers)
 	}

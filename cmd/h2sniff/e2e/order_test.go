@@ -58,21 +58,28 @@ func TestLastFrameIsLast(t *testing.T) {
 func TestNoReceiveBeforeItsSend(t *testing.T) {
 	needPrograms(t, "h2load")
 	t.Parallel()
+	nginx := func(t testing.TB) *server { return startNginx(t, 2) }
+	h2o := func(t testing.TB) *server { return startH2O(t, 2) }
+	nghttpd := func(t testing.TB) *server { return startNghttpd(t, 2) }
+	const requests = "3000"
 	for _, test := range []struct {
 		name        string
-		requests    string
+		start       func(testing.TB) *server
 		connections int
 		args        []string
 	}{
-		{"one after another", "3000", 1, []string{"-m", "1"}},
-		{"many at once", "3000", 8, []string{"-m", "10", "-t", "2"}},
+		{"nginx, one after another", nginx, 1, []string{"-m", "1"}},
+		{"nginx, many at once", nginx, 8, []string{"-m", "10", "-t", "2"}},
+		{"h2o, one after another", h2o, 1, []string{"-m", "1"}},
+		{"h2o, many at once", h2o, 8, []string{"-m", "10", "-t", "2"}},
+		{"nghttpd, one after another", nghttpd, 1, []string{"-m", "1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			nginx := startNginx(t, 2)
-			args := append([]string{"-n", test.requests, "-c", strconv.Itoa(test.connections)}, test.args...)
-			client := hold(t, `exec h2load "$@"`, append(args, nginx.url("/"))...)
-			s := startSniff(t, "-p", strconv.Itoa(nginx.pid), "-p", client.pid())
-			if out := client.run(); !strings.Contains(out, test.requests+" succeeded") {
+			server := test.start(t)
+			args := append([]string{"-n", requests, "-c", strconv.Itoa(test.connections)}, test.args...)
+			client := hold(t, `exec h2load "$@"`, append(args, server.url("/"))...)
+			s := startSniff(t, "-p", strconv.Itoa(server.pid), "-p", client.pid())
+			if out := client.run(); !strings.Contains(out, requests+" succeeded") {
 				t.Fatal(out)
 			}
 			s.waitFor("all connections to close", closed(2*test.connections))

@@ -190,7 +190,11 @@ func TestCommandOutlives(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		// The peer's answers come out of h2sniff's standard error.
 		p := startPeerCommand(t, exec.Command("sh", "-c", `exec "$0" dump -- "$1" 2>&1 >/dev/null`, h2sniff, program))
-		t.Cleanup(func() { unix.Kill(p.pid, unix.SIGKILL) })
+		command, err := os.FindProcess(p.pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { command.Kill() })
 		conn, w, _ := listen(t).begin(p)
 		if len(changedFunctions(t, p.pid, library)) == 0 {
 			t.Error("the command is not traced")
