@@ -171,6 +171,75 @@ func TestAttachInsideFrame(t *testing.T) {
 	}
 }
 
+// TestAttachInsideCall: h2sniff comes while the process waits for octets inside
+// a call. Nobody can tell what that call returns; what comes behind it must not
+// be taken for something else because of that.
+func TestAttachInsideCall(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{opensslPeer, gnutlsPeer} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			p := startPeer(t, peerProgram(t, program))
+			conn, _, _ := listen(t).begin(p)
+			w := newWire()
+			answer := func(i int) ([]byte, []hpack.HeaderField) {
+				fields := []hpack.HeaderField{
+					{Name: ":status", Value: "200"},
+					{Name: "x-all", Value: "one for all of them"},
+					{Name: "x-reply", Value: strconv.Itoa(i / 2)}, // an old entry every other time
+				}
+				w.headers(uint32(2*i+1), false, fields...)
+				w.WriteData(uint32(2*i+1), true, content(100))
+				return w.take(), fields
+			}
+			w.WriteSettings()
+			conn.send(p, w.take())
+			missed, _ := answer(0)
+			p.tell("read %d", len(missed))
+			waitUntil(t, "the peer to wait inside a call", func() bool { return waitsForSocket(t, p.pid) })
+			s := startSniff(t, "--body", "-p", strconv.Itoa(p.pid))
+			if _, err := conn.Write(missed); err != nil {
+				t.Fatal(err)
+			}
+			p.answer()
+			var received []byte
+			sent := make(map[uint32][]hpack.HeaderField)
+			for i := 1; i < 20; i++ {
+				octets, fields := answer(i)
+				conn.send(p, octets)
+				received = append(received, octets...)
+				sent[uint32(2*i+1)] = fields
+			}
+			p.do("close")
+			p.end()
+			s.wait()
+			rows := s.snapshot()
+			wantClean(t, rows)
+			got := frames(rows, "", "recv")
+			wantFrames(t, got, wireFrames(t, received))
+			var n trusts
+			for _, r := range headersOf(got) {
+				wantNoWrongValue(t, r, sent[r.Stream], &n)
+			}
+			if n.exact == 0 || n.unknown == 0 {
+				t.Errorf("%d fields exact, %d unknown", n.exact, n.unknown)
+			}
+		})
+	}
+}
+
+// waitsForSocket says whether a process is in a system call on another file
+// than its standard input.
+func waitsForSocket(t testing.TB, pid int) bool {
+	t.Helper()
+	call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(call)) // number and arguments, or "running"
+	return len(f) > 1 && f[1] != "0x0"
+}
+
 // attachWithin starts h2sniff while a client works. Where that takes longer
 // than the time that there is, the client has to wait for it.
 func attachWithin(t testing.TB, client *held, early func() bool, args ...string) *sniff {
