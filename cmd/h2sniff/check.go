@@ -91,7 +91,7 @@ func (c *checker) run(ctx context.Context, name string, std stdio) error {
 	if err == nil && c.counts[diagnose.Error] > 0 {
 		return errors.New(sum) // printed, and exit status 1
 	}
-	fmt.Fprintf(std.stderr, "h2sniff: %s\n", sum)
+	say(std.stderr, "%s", sum)
 	return err
 }
 

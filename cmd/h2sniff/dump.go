@@ -66,15 +66,12 @@ func (e *missedError) Error() string {
 
 // printer writes the rows of a store as lines.
 type printer struct {
-	store  *store.Store
+	follower
 	writer *lines.Writer
-	view   store.View
 	stream streamFlag
 	// conns is what the rows printed so far have said of each connection, so
 	// that a line depends on nothing but the lines before it.
 	conns  map[capture.ConnID]*store.ConnSummary
-	next   uint64 // ordinal in the store of the first row not yet printed
-	missed uint64 // rows evicted before they could be printed
 	limit  uint64 // frames; 0 for no limit
 	frames uint64
 	// content, where set, prints bodies.
@@ -83,7 +80,7 @@ type printer struct {
 
 func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printer {
 	p := &printer{
-		store: st, limit: o.count, stream: o.stream, conns: make(map[capture.ConnID]*store.ConnSummary),
+		follower: follower{store: st}, limit: o.count, stream: o.stream, conns: make(map[capture.ConnID]*store.ConnSummary),
 		writer: lines.NewWriter(out, lines.Options{
 			Format: o.format, Body: o.body, Verbose: o.verbose, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
 		}),
@@ -111,40 +108,37 @@ func (p *printer) follow(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-const printBatch = 256
-
 // print prints every row that is in the store.
-func (p *printer) print() error {
-	for {
-		first, end := p.store.Span(p.view)
-		if first > p.next {
-			p.missed += first - p.next
-			if p.content != nil {
-				p.content.collector.Missed(first - p.next)
-			}
-			p.next = first
-		}
-		if p.next == end {
-			return nil
-		}
-		for _, e := range p.store.Rows(p.view, p.next, printBatch) {
-			p.next = e.Seq // ordinals of the whole store begin at 0, Seq at 1
-			if err := p.writer.Write(e, p.conn(&e)); err != nil {
-				return fmt.Errorf("writing lines: %w", err)
-			}
-			if p.content != nil {
-				if err := p.content.row(&e); err != nil {
-					return fmt.Errorf("writing lines: %w", err)
-				}
-			}
-			if e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
-				p.frames++
-				if p.frames == p.limit {
-					return errEnough
-				}
-			}
+func (p *printer) print() error { return p.read(p.row, p.gone) }
+
+// row prints a row, and the bodies that end with it.
+func (p *printer) row(e *store.Entry) error {
+	if err := p.writer.Write(*e, p.conn(e)); err != nil {
+		return fmt.Errorf("writing lines: %w", err)
+	}
+	if p.content != nil {
+		if err := p.content.row(e); err != nil {
+			return fmt.Errorf("writing lines: %w", err)
 		}
 	}
+	if e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
+		p.frames++
+		if p.frames == p.limit {
+			return errEnough
+		}
+	}
+	return nil
+}
+
+// gone prints that rows are missing.
+func (p *printer) gone(rows uint64) error {
+	if p.content != nil {
+		p.content.collector.Missed(rows)
+	}
+	if err := p.writer.Missed(rows); err != nil {
+		return fmt.Errorf("writing lines: %w", err)
+	}
+	return nil
 }
 
 // flushContent prints bodies that have not ended.
@@ -179,15 +173,15 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 
 // summarise says what a session came to.
 func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats) {
-	fmt.Fprintf(w, "h2sniff: %s, %d bytes, %s, %d bytes lost",
+	text := fmt.Sprintf("%s, %d bytes, %s, %d bytes lost",
 		plural(snap.Frames, "frame"), stats.Bytes, plural(uint64(snap.Conns), "connection"), stats.LostBytes)
 	if stats.NotCopied > 0 {
-		fmt.Fprintf(w, ", %d not copied", stats.NotCopied)
+		text += fmt.Sprintf(", %d not copied", stats.NotCopied)
 	}
 	if stats.Missed > 0 {
-		fmt.Fprintf(w, ", %s not followed", plural(stats.Missed, "call"))
+		text += fmt.Sprintf(", %s not followed", plural(stats.Missed, "call"))
 	}
-	fmt.Fprintln(w)
+	say(w, "%s", text)
 }
 
 func plural[N int | uint64](n N, what string) string {

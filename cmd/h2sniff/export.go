@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"h2sniff/capture"
-	"h2sniff/capture/recording"
 	"h2sniff/decode/content"
 	"h2sniff/decode/har"
 	"h2sniff/decode/lines"
@@ -75,9 +74,7 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 	default:
 		return usageError{fmt.Errorf("%q is none of the formats har, json, pcapng", format)}
 	}
-	if same, err := sameFile(o.read, o.write); err != nil {
-		return err
-	} else if same {
+	if o.write != "-" && sameAsInput(o.read, o.write) {
 		return usageError{errors.New("-r and -w name the same file")}
 	}
 	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
@@ -109,23 +106,24 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 	}
 	summarise(std.stderr, st.Snapshot(), s.Stats())
 	if *missed > 0 {
-		fmt.Fprintf(std.stderr, "h2sniff: %d rows of single calls larger than the history are not in the export\n", *missed)
+		say(std.stderr, "%d rows of single calls larger than the history are not in the export", *missed)
 	}
 	return errors.Join(err, s.Close())
 }
 
 // harExporter turns the rows of a store into an archive as they come.
 type harExporter struct {
-	store     *store.Store
-	next      uint64 // ordinal of the first row not yet taken
-	missed    uint64 // rows evicted before they could be taken
+	follower
 	collector *content.Collector
 	writer    *har.Writer
 	err       error
 }
 
 func newHARExporter(w io.Writer, st *store.Store) *harExporter {
-	h := &harExporter{store: st, writer: har.NewWriter(w, har.Options{Version: version(), Limits: exportLimits})}
+	h := &harExporter{
+		follower: follower{store: st},
+		writer:   har.NewWriter(w, har.Options{Version: version(), Limits: exportLimits}),
+	}
 	h.collector = content.NewCollector(exportLimits, nil, func(x *content.Exchange) {
 		if h.err == nil {
 			h.err = h.writer.Add(x)
@@ -136,23 +134,15 @@ func newHARExporter(w io.Writer, st *store.Store) *harExporter {
 
 // take takes in the rows that are new in the store.
 func (h *harExporter) take() error {
-	for {
-		first, end := h.store.Span(store.View{})
-		if first > h.next {
-			h.collector.Missed(first - h.next)
-			h.missed += first - h.next
-			h.next = first
-		}
-		if h.next == end || h.err != nil {
-			break
-		}
-		for _, e := range h.store.Rows(store.View{}, h.next, printBatch) {
-			h.next = e.Seq
-			h.collector.Add(e.Seq, &e.Row)
-		}
-	}
-	if h.err != nil {
-		return fmt.Errorf("writing the export: %w", h.err)
+	err := h.read(func(e *store.Entry) error {
+		h.collector.Add(e.Seq, &e.Row)
+		return h.err
+	}, func(rows uint64) error {
+		h.collector.Missed(rows)
+		return h.err
+	})
+	if err != nil {
+		return fmt.Errorf("writing the export: %w", err)
 	}
 	return nil
 }
@@ -185,27 +175,11 @@ func isDevice(f *os.File) bool {
 	return err == nil && !info.Mode().IsRegular()
 }
 
-// sameFile tells whether writing b would destroy a.
-func sameFile(a, b string) (bool, error) {
-	if a == "-" || b == "-" {
-		return false, nil
-	}
-	in, err := os.Stat(a)
-	if err != nil {
-		return false, fmt.Errorf("opening the recording: %w", err)
-	}
-	out, err := os.Stat(b)
-	if err != nil {
-		return false, nil // it will be created, or that will fail
-	}
-	return os.SameFile(in, out), nil
-}
-
 // exportRecording writes the events of a source as a new recording.
 func exportRecording(ctx context.Context, o *options, s *session, std stdio) error {
-	w, err := recording.Create(o.write, recording.Options{Start: s.start, Version: version()})
+	w, err := o.createRecording(s.start)
 	if err != nil {
-		return errors.Join(fmt.Errorf("creating the recording: %w", err), s.Close())
+		return errors.Join(err, s.Close())
 	}
 	defer context.AfterFunc(ctx, s.stop)()
 	var ev capture.Event
@@ -225,6 +199,6 @@ func exportRecording(ctx context.Context, o *options, s *session, std stdio) err
 	}
 	w.SetStats(s.Stats())
 	err = errors.Join(err, w.Close())
-	fmt.Fprintf(std.stderr, "h2sniff: %s written\n", plural(events, "event"))
+	say(std.stderr, "%s written", plural(events, "event"))
 	return errors.Join(err, s.Close())
 }

@@ -133,7 +133,7 @@ func (l *live) leaveCommand(exited <-chan error) error {
 	case err := <-exited:
 		return err
 	case <-time.After(interruptGrace):
-		fmt.Fprintf(l.targets.report, "h2sniff: the command (pid %d) goes on, not traced any more\n", l.command.pid)
+		say(l.targets.report, "the command (pid %d) goes on, not traced any more", l.command.pid)
 		return nil
 	}
 }

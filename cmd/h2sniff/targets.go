@@ -43,7 +43,6 @@ type targets struct {
 // process is a chosen process.
 type process struct {
 	comm      string
-	startTime uint64
 	libraries map[target.Key]bool // mapped
 }
 
@@ -91,7 +90,7 @@ func (t *targets) handle(ev target.Event) {
 	switch ev := ev.(type) {
 	case target.Chosen:
 		t.mu.Lock()
-		p := &process{comm: ev.Process.Comm, startTime: ev.Process.StartTime, libraries: make(map[target.Key]bool)}
+		p := &process{comm: ev.Process.Comm, libraries: make(map[target.Key]bool)}
 		t.processes[ev.Process.PID] = p
 		t.mu.Unlock()
 		if !ev.SharesMemory { // else its parent's probes serve, until it executes
@@ -148,7 +147,7 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 			p.libraries[lib.Key()] = true
 			if t.ready && !t.told[lib.Key()] {
 				t.told[lib.Key()] = true
-				fmt.Fprintf(t.report, "h2sniff: %s: enabled, %s, process %d (%s)\n", lib.Family, lib.Path, pid, p.comm)
+				say(t.report, "%s: enabled, %s, process %d (%s)", lib.Family, lib.Path, pid, p.comm)
 			}
 			t.mu.Unlock()
 		}

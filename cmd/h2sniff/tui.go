@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -47,7 +46,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	})
 	if s.live != nil && onScreen {
 		for _, problem := range s.live.targets.problems() {
-			fmt.Fprintf(std.stderr, "h2sniff: %s\n", problem)
+			say(std.stderr, "%s", problem)
 		}
 	}
 	return errors.Join(err, src.Close())

@@ -142,10 +142,10 @@ func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string
 	if r, ok := out.(*recording.Rotation); ok {
 		first, last := r.Files()
 		name = r.Name(last)
-		fmt.Fprintf(w, "h2sniff: %s, %s to %s\n", plural(last-first+1, "file"), r.Name(first), name)
+		say(w, "%s, %s to %s", plural(last-first+1, "file"), r.Name(first), name)
 	}
 	if decodeAs != "" && name != "-" {
-		fmt.Fprintf(w, "h2sniff: to read it elsewhere: tshark -r %s %s\n", name, decodeAs)
+		say(w, "to read it elsewhere: tshark -r %s %s", name, decodeAs)
 	}
 }
 

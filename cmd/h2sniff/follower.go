@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "h2sniff/decode/store"
+
+// follower reads the rows of a store once each, in order. It belongs to one
+// goroutine.
+type follower struct {
+	store  *store.Store
+	next   uint64 // ordinal of the first row not yet read
+	missed uint64 // rows evicted before they could be read
+}
+
+const followBatch = 256
+
+// read hands over every row that is in the store and was not read yet. missed
+// is told, in the place where they were, how many rows were evicted first. An
+// error of either ends it.
+func (f *follower) read(row func(*store.Entry) error, missed func(rows uint64) error) error {
+	for {
+		first, end := f.store.Span(store.View{})
+		if gone := first - f.next; first > f.next {
+			f.missed += gone
+			f.next = first
+			if err := missed(gone); err != nil {
+				return err
+			}
+		}
+		if f.next == end {
+			return nil
+		}
+		entries := f.store.Rows(store.View{}, f.next, followBatch)
+		for i := range entries {
+			if gone := entries[i].Seq - 1 - f.next; gone > 0 {
+				// Evicted between the two looks at the store.
+				f.missed += gone
+				if err := missed(gone); err != nil {
+					return err
+				}
+			}
+			f.next = entries[i].Seq // ordinals begin at 0, Seq at 1
+			if err := row(&entries[i]); err != nil {
+				return err
+			}
+		}
+	}
+}
