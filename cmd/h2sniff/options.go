@@ -77,8 +77,7 @@ prints lines like "h2sniff dump".`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.command = args
-			if err := o.check(cmd.Flags()); err != nil {
+			if err := o.take(cmd, args); err != nil {
 				return err
 			}
 			if o.write == "-" {
@@ -112,8 +111,7 @@ prints lines like "h2sniff dump".`,
   h2sniff dump -r x.pcapng --stream 13`,
 		Args: noArgsBeforeDash,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.command = args
-			if err := o.check(cmd.Flags()); err != nil {
+			if err := o.take(cmd, args); err != nil {
 				return err
 			}
 			if o.write == "-" {
@@ -129,8 +127,7 @@ prints lines like "h2sniff dump".`,
   sudo h2sniff record -w x.pcapng -- curl -s https://example.org/`,
 		Args: noArgsBeforeDash,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.command = args
-			if err := o.check(cmd.Flags()); err != nil {
+			if err := o.take(cmd, args); err != nil {
 				return err
 			}
 			if o.write == "" {
@@ -190,6 +187,12 @@ func noArgsBeforeDash(cmd *cobra.Command, args []string) error {
 		return usageError{errors.New("no command after --")}
 	}
 	return nil
+}
+
+// take takes in the arguments, which are a command after --, and checks all.
+func (o *options) take(cmd *cobra.Command, args []string) error {
+	o.command = args
+	return o.check(cmd.Flags())
 }
 
 // check finds options that contradict each other.

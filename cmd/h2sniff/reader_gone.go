@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,12 +15,9 @@ const goneEvery = 200 * time.Millisecond
 
 // whileRead gives a context that ends when nobody reads f any more, which is a
 // pipe or socket: a capture may have nothing to write for long, and would find
-// out only then. From now on writing there is an error, not the end of the
-// process. stop ends the watch.
+// out only then. stop ends the watch.
 func whileRead(ctx context.Context, f *os.File) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -45,6 +40,5 @@ func whileRead(ctx context.Context, f *os.File) (_ context.Context, stop func())
 	return ctx, func() {
 		cancel()
 		<-done
-		signal.Stop(broken)
 	}
 }

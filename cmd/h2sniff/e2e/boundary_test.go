@@ -209,25 +209,7 @@ func TestRetriedCalls(t *testing.T) {
 	} {
 		t.Run(test.program+"/"+test.mode, func(t *testing.T) {
 			t.Parallel()
-			p, s, conn, w := tracedPeer(t, test.program)
-			p.do("mode %s", test.mode)
-			w.headers(1, false, get("/")...)
-			for w.out.Len() < 3<<20 {
-				w.WriteData(1, false, content(15_000))
-			}
-			smallFrames(w)
-			octets := w.take()
-			p.tell("retry %s", p.file(octets))
-			if line := p.line(); line != "blocked" {
-				t.Fatalf("the peer did not have to wait: %s", line)
-			}
-			conn.receive(octets)
-			p.answer()
-			p.do("close")
-			p.end()
-			rows := s.stop()
-			wantClean(t, rows)
-			wantFrames(t, sentFrames(t, rows), wireFrames(t, octets))
+			wantRetriedWhole(t, test.program, test.mode, func(w *wire) { w.headers(1, false, get("/")...) })
 		})
 	}
 }
@@ -262,4 +244,29 @@ func TestServerThatMustWait(t *testing.T) {
 	if !bytes.Equal(body.Bytes(), file) {
 		t.Errorf("%d octets of DATA are not the file", body.Len())
 	}
+}
+
+// wantRetriedWhole has a peer send more than its socket takes, so that it must
+// call again in the given mode, and wants every frame once.
+func wantRetriedWhole(t *testing.T, program, mode string, begin func(*wire)) {
+	t.Helper()
+	p, s, conn, w := tracedPeer(t, program)
+	p.do("mode %s", mode)
+	begin(w)
+	for w.out.Len() < 3<<20 {
+		w.WriteData(1, false, content(15_000))
+	}
+	smallFrames(w)
+	octets := w.take()
+	p.tell("retry %s", p.file(octets))
+	if line := p.line(); line != "blocked" {
+		t.Fatalf("the peer did not have to wait: %s", line)
+	}
+	conn.receive(octets)
+	p.answer()
+	p.do("close")
+	p.end()
+	rows := s.stop()
+	wantClean(t, rows)
+	wantFrames(t, sentFrames(t, rows), wireFrames(t, octets))
 }

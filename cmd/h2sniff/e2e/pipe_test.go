@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -22,20 +21,7 @@ type recorder struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	done   chan struct{}
-	mu     sync.Mutex
-	stderr bytes.Buffer
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stderr.Write(p)
-}
-
-func (r *recorder) errors() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stderr.String()
+	errors lockedBuilder
 }
 
 // startRecorder runs h2sniff record, whose standard output is out, and returns
@@ -43,7 +29,7 @@ func (r *recorder) errors() string {
 func startRecorder(t testing.TB, out *os.File, env []string, args ...string) *recorder {
 	t.Helper()
 	r := &recorder{t: t, cmd: exec.Command(h2sniff, append([]string{"record"}, args...)...), done: make(chan struct{})}
-	r.cmd.Stderr = r
+	r.cmd.Stderr = &r.errors
 	if out != nil {
 		r.cmd.Stdout = out
 	}
@@ -59,12 +45,12 @@ func startRecorder(t testing.TB, out *os.File, env []string, args ...string) *re
 		r.cmd.Process.Kill()
 		<-r.done
 		if t.Failed() {
-			t.Logf("standard error of %v:\n%s", r.cmd.Args, r.errors())
+			t.Logf("standard error of %v:\n%s", r.cmd.Args, r.errors.String())
 		}
 	})
-	for deadline := time.Now().Add(timeout); !strings.Contains(r.errors(), "h2sniff: ready"); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); !strings.Contains(r.errors.String(), "h2sniff: ready"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not ready:\n%s", r.errors())
+			t.Fatalf("not ready:\n%s", r.errors.String())
 		}
 	}
 	return r
@@ -76,10 +62,10 @@ func (r *recorder) ends(status int) {
 	select {
 	case <-r.done:
 	case <-time.After(timeout):
-		r.t.Fatalf("does not end:\n%s", r.errors())
+		r.t.Fatalf("does not end:\n%s", r.errors.String())
 	}
 	if code := r.cmd.ProcessState.ExitCode(); code != status {
-		r.t.Errorf("exit status %d, want %d:\n%s", code, status, r.errors())
+		r.t.Errorf("exit status %d, want %d:\n%s", code, status, r.errors.String())
 	}
 }
 

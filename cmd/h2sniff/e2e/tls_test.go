@@ -191,24 +191,7 @@ func TestRetriedGnuTLSCalls(t *testing.T) {
 	for _, mode := range []string{"padding", "cork"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			p, s, conn, w := tracedPeer(t, gnutlsPeer)
-			p.do("mode %s", mode)
-			for w.out.Len() < 3<<20 {
-				w.WriteData(1, false, content(15_000))
-			}
-			smallFrames(w)
-			octets := w.take()
-			p.tell("retry %s", p.file(octets))
-			if line := p.line(); line != "blocked" {
-				t.Fatalf("the peer did not have to wait: %s", line)
-			}
-			conn.receive(octets)
-			p.answer()
-			p.do("close")
-			p.end()
-			rows := s.stop()
-			wantClean(t, rows)
-			wantFrames(t, sentFrames(t, rows), wireFrames(t, octets))
+			wantRetriedWhole(t, gnutlsPeer, mode, func(*wire) {})
 		})
 	}
 }
