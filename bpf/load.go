@@ -8,7 +8,9 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -17,6 +19,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 )
 
+//go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" process process.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" tls tls.bpf.c
 
 // Sentinels of Load. Each error that wraps one says what to do about it.
@@ -51,10 +54,22 @@ type Mode struct {
 }
 
 // Objects are the loaded programs and maps. They belong to the caller of Load.
+//
+// Each object file of this package defines the maps of state.h. Those of
+// process.bpf.c are created; the programs of all others are given the same ones.
 type Objects struct {
-	tlsObjects
+	processObjects
+	tlsPrograms
 	Mode
 	VerifierLog string
+
+	options Options
+	pidns   uint32
+}
+
+// Close unloads what nothing else holds.
+func (o *Objects) Close() error {
+	return errors.Join(o.tlsPrograms.Close(), o.processObjects.Close())
 }
 
 // Load loads the programs with the best features that the running kernel has:
@@ -97,47 +112,77 @@ func LoadMode(o Options, mode Mode) (*Objects, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := loadTls()
+	objs := &Objects{Mode: mode, options: o, pidns: inum}
+	if err := objs.load(loadProcess, &objs.processObjects); err != nil {
+		return nil, err
+	}
+	if err := objs.load(loadTls, &objs.tlsPrograms); err != nil {
+		return nil, errors.Join(err, objs.Close())
+	}
+	return objs, nil
+}
+
+// load loads the programs of one object file into the fields of to. The maps
+// of state.h must be loaded, but for the object that creates them.
+func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any) error {
+	spec, err := read()
 	if err != nil {
-		return nil, fmt.Errorf("reading the embedded BPF object: %w", err)
+		return fmt.Errorf("reading the embedded BPF object: %w", err)
 	}
 	for name, value := range map[string]any{
-		"sleepable":    mode.Sleepable,
-		"pidns_inum":   inum,
-		"wakeup_bytes": uint64(o.RingBytes / 8),
+		"sleepable":    o.Sleepable,
+		"pidns_inum":   o.pidns,
+		"wakeup_bytes": uint64(o.options.RingBytes / 8),
 	} {
 		v := spec.Variables[name]
 		if v == nil {
-			return nil, fmt.Errorf("BPF object has no variable %s", name)
+			continue // this object has no use for it
 		}
 		if err := v.Set(value); err != nil {
-			return nil, fmt.Errorf("setting %s: %w", name, err)
+			return fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	spec.Maps["events"].MaxEntries = uint32(o.RingBytes)
-	for _, name := range []string{"entry", "ret"} {
-		p := spec.Programs[name]
-		if mode.Sleepable {
+	spec.Maps["events"].MaxEntries = uint32(o.options.RingBytes)
+	for _, p := range spec.Programs {
+		if p.Type != ebpf.Kprobe {
+			continue
+		}
+		if o.Sleepable {
 			p.Flags |= syscallProgSleepable
 		}
-		if mode.Multi {
+		if o.Multi {
 			p.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
-	objs := &Objects{Mode: mode}
-	opts := &ebpf.CollectionOptions{}
-	if o.LogVerifier {
+	opts := ebpf.CollectionOptions{MapReplacements: o.shared()}
+	if o.options.LogVerifier {
 		opts.Programs.LogLevel = ebpf.LogLevelStats
 	}
-	if err := spec.LoadAndAssign(&objs.tlsObjects, opts); err != nil {
-		return nil, fmt.Errorf("loading BPF programs: %w", err)
+	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
+	if err != nil {
+		return fmt.Errorf("loading BPF programs: %w", err)
 	}
-	if o.LogVerifier {
-		for name, p := range map[string]*ebpf.Program{"entry": objs.Entry, "ret": objs.Ret, "receive": objs.Receive} {
-			objs.VerifierLog += fmt.Sprintf("%s: %s\n", name, p.VerifierLog)
+	defer coll.Close() // of what is not assigned
+	for _, name := range slices.Sorted(maps.Keys(coll.Programs)) {
+		if o.options.LogVerifier {
+			o.VerifierLog += fmt.Sprintf("%s: %s\n", name, coll.Programs[name].VerifierLog)
 		}
 	}
-	return objs, nil
+	if err := coll.Assign(to); err != nil {
+		return fmt.Errorf("loading BPF programs: %w", err)
+	}
+	return nil
+}
+
+// shared gives the maps of state.h by name, nil before they are created.
+func (o *Objects) shared() map[string]*ebpf.Map {
+	if o.Events == nil {
+		return nil
+	}
+	return map[string]*ebpf.Map{
+		"events": o.Events, "threads": o.Threads, "conns": o.Conns,
+		"ignored": o.Ignored, "processes": o.Processes, "counters": o.Counters,
+	}
 }
 
 const syscallProgSleepable = 1 << 4 // BPF_F_SLEEPABLE, linux/bpf.h

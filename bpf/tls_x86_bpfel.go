@@ -66,20 +66,17 @@ type tlsThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	tlsMapConns        = "conns"
-	tlsMapCounters     = "counters"
-	tlsMapEvents       = "events"
-	tlsMapIgnored      = "ignored"
-	tlsMapProcesses    = "processes"
-	tlsMapThreads      = "threads"
-	tlsProgEntry       = "entry"
-	tlsProgProcessExec = "process_exec"
-	tlsProgProcessExit = "process_exit"
-	tlsProgReceive     = "receive"
-	tlsProgRet         = "ret"
-	tlsVarPidnsInum    = "pidns_inum"
-	tlsVarSleepable    = "sleepable"
-	tlsVarWakeupBytes  = "wakeup_bytes"
+	tlsMapConns       = "conns"
+	tlsMapCounters    = "counters"
+	tlsMapEvents      = "events"
+	tlsMapIgnored     = "ignored"
+	tlsMapProcesses   = "processes"
+	tlsMapThreads     = "threads"
+	tlsProgEntry      = "entry"
+	tlsProgRet        = "ret"
+	tlsVarPidnsInum   = "pidns_inum"
+	tlsVarSleepable   = "sleepable"
+	tlsVarWakeupBytes = "wakeup_bytes"
 )
 
 // loadTls returns the embedded CollectionSpec for tls.
@@ -124,11 +121,8 @@ type tlsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tlsProgramSpecs struct {
-	Entry       *ebpf.ProgramSpec `ebpf:"entry"`
-	ProcessExec *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit *ebpf.ProgramSpec `ebpf:"process_exit"`
-	Receive     *ebpf.ProgramSpec `ebpf:"receive"`
-	Ret         *ebpf.ProgramSpec `ebpf:"ret"`
+	Entry *ebpf.ProgramSpec `ebpf:"entry"`
+	Ret   *ebpf.ProgramSpec `ebpf:"ret"`
 }
 
 // tlsMapSpecs contains maps before they are loaded into the kernel.
@@ -204,19 +198,13 @@ type tlsVariables struct {
 //
 // It can be passed to loadTlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tlsPrograms struct {
-	Entry       *ebpf.Program `ebpf:"entry"`
-	ProcessExec *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit *ebpf.Program `ebpf:"process_exit"`
-	Receive     *ebpf.Program `ebpf:"receive"`
-	Ret         *ebpf.Program `ebpf:"ret"`
+	Entry *ebpf.Program `ebpf:"entry"`
+	Ret   *ebpf.Program `ebpf:"ret"`
 }
 
 func (p *tlsPrograms) Close() error {
 	return _TlsClose(
 		p.Entry,
-		p.ProcessExec,
-		p.ProcessExit,
-		p.Receive,
 		p.Ret,
 	)
 }

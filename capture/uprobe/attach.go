@@ -10,6 +10,7 @@ import (
 	"h2sniff/bpf"
 	"h2sniff/capture/target"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -87,68 +88,77 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 		a.number[lib.Key()] = number
 		a.names = append(a.names, lib.Path)
 	}
-	var entries, returns sites
-	for _, f := range lib.Functions {
-		op, ok := opOf(lib.Family, f.Name)
-		if !ok {
-			continue
-		}
-		entries.add(f.Offset, bpf.Cookie(op, number))
-		if op.HasReturn() {
-			returns.add(f.Offset, bpf.Cookie(op, number))
-		}
-	}
-	attach := a.attachEach
+	attach := attachEach
 	if a.objs.Multi {
-		attach = a.attachMulti
+		attach = attachMulti
 	}
-	links, err := attach(ex, &returns, &entries, pid)
-	if err != nil {
-		return errors.Join(fmt.Errorf("attaching to %s: %w", lib.Path, err), closeLinks(links))
+	var links []link.Link
+	for _, p := range a.plan(lib, number) {
+		made, err := attach(ex, &p, pid)
+		links = append(links, made...)
+		if err != nil {
+			return errors.Join(fmt.Errorf("attaching to %s: %w", lib.Path, err), closeLinks(links))
+		}
 	}
 	a.probes[key] = links
 	return nil
 }
 
-// sites are file offsets and the cookies of their probes.
-type sites struct{ offsets, cookies []uint64 }
-
-func (s *sites) add(offset, cookie uint64) {
-	s.offsets = append(s.offsets, offset)
-	s.cookies = append(s.cookies, cookie)
+// placement is one program and the file offsets that it is to be placed at,
+// each with its cookie.
+type placement struct {
+	program          *ebpf.Program
+	atReturn         bool // a uretprobe of the function at the offset
+	offsets, cookies []uint64
 }
 
-func (a *Attacher) attachMulti(ex *link.Executable, returns, entries *sites, pid int) ([]link.Link, error) {
-	var links []link.Link
-	if len(returns.offsets) > 0 {
-		l, err := ex.UretprobeMulti(nil, a.objs.Ret, &link.UprobeMultiOptions{
-			Addresses: returns.offsets, Cookies: returns.cookies, PID: uint32(pid),
-		})
-		if err != nil {
-			return nil, err
+func (p *placement) add(offset, cookie uint64) {
+	p.offsets = append(p.offsets, offset)
+	p.cookies = append(p.cookies, cookie)
+}
+
+// plan says what is placed on a library, in that order.
+func (a *Attacher) plan(lib *target.Library, number uint32) []placement {
+	returns := placement{program: a.objs.Ret, atReturn: true}
+	entries := placement{program: a.objs.Entry}
+	for _, f := range lib.Functions {
+		op, ok := opOf(lib.Family, f.Name)
+		if !ok {
+			continue
 		}
-		links = append(links, l)
+		cookie := bpf.Cookie(op, number)
+		entries.add(f.Offset, cookie)
+		if op.HasReturn() {
+			returns.add(f.Offset, cookie)
+		}
 	}
-	l, err := ex.UprobeMulti(nil, a.objs.Entry, &link.UprobeMultiOptions{
-		Addresses: entries.offsets, Cookies: entries.cookies, PID: uint32(pid),
-	})
+	return []placement{returns, entries}
+}
+
+func attachMulti(ex *link.Executable, p *placement, pid int) ([]link.Link, error) {
+	if len(p.offsets) == 0 {
+		return nil, nil
+	}
+	opts := &link.UprobeMultiOptions{Addresses: p.offsets, Cookies: p.cookies, PID: uint32(pid)}
+	attach := ex.UprobeMulti
+	if p.atReturn {
+		attach = ex.UretprobeMulti
+	}
+	l, err := attach(nil, p.program, opts)
 	if err != nil {
-		return links, err
+		return nil, err
 	}
-	return append(links, l), nil
+	return []link.Link{l}, nil
 }
 
-func (a *Attacher) attachEach(ex *link.Executable, returns, entries *sites, pid int) ([]link.Link, error) {
-	var links []link.Link
-	for i, offset := range returns.offsets {
-		l, err := ex.Uretprobe("", a.objs.Ret, &link.UprobeOptions{Address: offset, Cookie: returns.cookies[i], PID: pid})
-		if err != nil {
-			return links, err
-		}
-		links = append(links, l)
+func attachEach(ex *link.Executable, p *placement, pid int) ([]link.Link, error) {
+	attach := ex.Uprobe
+	if p.atReturn {
+		attach = ex.Uretprobe
 	}
-	for i, offset := range entries.offsets {
-		l, err := ex.Uprobe("", a.objs.Entry, &link.UprobeOptions{Address: offset, Cookie: entries.cookies[i], PID: pid})
+	var links []link.Link
+	for i, offset := range p.offsets {
+		l, err := attach("", p.program, &link.UprobeOptions{Address: offset, Cookie: p.cookies[i], PID: pid})
 		if err != nil {
 			return links, err
 		}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * The state of threads and connections, which all programs share: each object
+ * defines these maps, and the loader gives all of them the same ones.
+ */
+#ifndef H2SNIFF_STATE_H
+#define H2SNIFF_STATE_H
+
+#include "kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "event.h"
+
+/* Set before loading. */
+const volatile u64 wakeup_bytes;    /* queued octets that wake the reader at once */
+
+#define MAX_DEPTH 8 /* a power of two: indices are masked with it */
+struct call {
+	u64 handle, gen;
+	u64 buf, len, out; /* out: where the function stores its byte count */
+	u64 sp;		   /* at entry: tells live calls from ones that never returned */
+	u64 begin;
+	u8 op, dir, counted, pad[5];
+};
+
+enum {
+	RECEIVED_NOTHING,
+	RECEIVED_ONE,	  /* last: no TLS call on two handles since */
+	RECEIVED_SEVERAL, /* from several sockets without a TLS call between */
+};
+
+struct thread {
+	u32 pid, tid; /* in h2sniff's pid namespace */
+	u32 depth;
+	u8 received; /* RECEIVED_*: what last says of the next TLS call */
+	u8 feeds;    /* the first TLS call since then was one that takes input */
+	u8 pad[2];
+	u64 owner; /* handle of the first TLS call since the last receive */
+	struct address last;
+	struct call calls[MAX_DEPTH];
+};
+
+struct conn_key {
+	u64 tgid; /* initial pid namespace */
+	u64 handle;
+};
+
+struct conn {
+	u64 gen;
+	u64 pos[2];
+	u64 exact;    /* cookie of the socket last bound */
+	u64 inferred;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 26); /* resized before loading */
+} events SEC(".maps");
+
+/* Preallocated: sleepable programs on older kernels take no other hash. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__type(key, struct conn_key);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+/* Handles that do not speak HTTP/2, written by h2sniff: value is their gen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct conn_key);
+	__type(value, u64);
+} ignored SEC(".maps");
+
+/* Processes that have connections, so that the exit of others costs little. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, u32);
+	__type(value, u8);
+} processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+/* Go's structs (event.go) have these sizes. */
+_Static_assert(sizeof(struct record) == 64, "record");
+_Static_assert(sizeof(struct open_record) == 88, "open_record");
+_Static_assert(sizeof(struct address_record) == 120, "address_record");
+_Static_assert(sizeof(struct conn) == 40, "conn");
+
+static __always_inline void count(u32 which, u64 n)
+{
+	u64 *c = bpf_map_lookup_elem(&counters, &which);
+	if (c)
+		__sync_fetch_and_add(c, n); /* uprobe programs can be preempted */
+}
+
+static __always_inline void submit(void *record)
+{
+	/* The reader polls every few ms; a wake-up per record would cost more
+	 * than the copy. */
+	u64 queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	bpf_ringbuf_submit(record, queued >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+#endif
