@@ -16,7 +16,8 @@ func TestImportDirections(t *testing.T) {
 	may := map[string][]string{
 		"h2sniff/bpf":               {"github.com/cilium/ebpf"},
 		"h2sniff/capture":           {},
-		"h2sniff/capture/target":    {},
+		"h2sniff/capture/code":      {},
+		"h2sniff/capture/target":    {"h2sniff/capture/code"},
 		"h2sniff/capture/recording": {"h2sniff/capture"},
 		"h2sniff/capture/pcap":      {"h2sniff/capture"},
 		"h2sniff/capture/uprobe":    {"h2sniff/bpf", "h2sniff/capture", "h2sniff/capture/target", "github.com/cilium/ebpf"},
