@@ -292,7 +292,7 @@ func (o *object) findSymbols(e extent, names map[uint32]string, found []Function
 			if len(found) == maxFound {
 				return malformed("too many definitions")
 			}
-			found = append(found, Function{Name: name, Offset: offset})
+			found = append(found, Function{Name: name, Offset: offset, Size: o.order.Uint64(piece[16:])})
 		}
 		return nil
 	})

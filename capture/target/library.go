@@ -217,6 +217,9 @@ func (f *finder) open(path string, st *unix.Stat_t) (c contents, lasting bool) {
 	if err != nil {
 		return contents{err: err}, lasts(err)
 	}
+	if err := o.findInner(found); err != nil {
+		return contents{err: err}, lasts(err)
+	}
 	var fs unix.Statfs_t
 	c.overlay = unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 	c.dynamic = o.dynamic

@@ -72,6 +72,10 @@ func (l *Library) Key() Key { return Key{cmp.Or(l.layer, l.Dev), l.Inode, l.Fami
 type Function struct {
 	Name   string
 	Offset uint64 // in the file, octets, as a uprobe takes it; not an address
+	Size   uint64 // of its code, octets; 0 where the symbol does not say
+	// Inner can be probed in place of the function, and of all others of the
+	// library that have the same one.
+	Inner Inner
 }
 
 // Process is a process at the moment when it was reported.

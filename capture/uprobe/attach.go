@@ -5,6 +5,7 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"h2sniff/bpf"
@@ -126,10 +127,17 @@ func (a *Attacher) plan(lib *target.Library, number uint32) []placement {
 		if !ok {
 			continue
 		}
+		offset := f.Offset
+		if f.Inner.Offset != 0 {
+			if offset = f.Inner.Offset; slices.Contains(entries.offsets, offset) {
+				continue
+			}
+			op = innerOp(op, f.Inner.Count)
+		}
 		cookie := bpf.Cookie(op, number)
-		entries.add(f.Offset, cookie)
+		entries.add(offset, cookie)
 		if op.HasReturn() {
-			returns.add(f.Offset, cookie)
+			returns.add(offset, cookie)
 		}
 	}
 	return []placement{returns, entries}

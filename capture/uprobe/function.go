@@ -58,6 +58,19 @@ var functions = map[target.Family][]function{
 	},
 }
 
+// innerOp is the shape of the function that those of shape op wrap: libssl's
+// ssl_write_internal(s, buf, num, [flags,] *written) and ssl_read_internal(s,
+// buf, num, *readbytes).
+func innerOp(op bpf.Op, count int) bpf.Op {
+	switch {
+	case op >= bpf.OpRead:
+		return bpf.OpReadEx
+	case count == 5:
+		return bpf.OpWriteEx2
+	}
+	return bpf.OpWriteEx
+}
+
 // Wanted names the functions that are probed where a library has them.
 func Wanted() map[target.Family][]string {
 	wanted := make(map[target.Family][]string)

@@ -166,6 +166,11 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 		return false
 	}
 	t.debug("%s %s: %d functions, process %d (0: all)", lib.Family, lib.Path, len(lib.Functions), pid)
+	for _, f := range lib.Functions {
+		if f.Inner.Offset != 0 {
+			t.debug("  %s is probed at %#x, the function that it wraps", f.Name, f.Inner.Offset)
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.attached[lib.Key()] == nil {

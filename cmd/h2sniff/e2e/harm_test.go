@@ -27,7 +27,7 @@ func TestOnlyTheChosenAreTouched(t *testing.T) {
 	}
 	s := startSniff(t, "-p", strconv.Itoa(chosen.pid))
 	for range 2 { // before and after a connection
-		if changed := changedFunctions(t, chosen.pid, library); len(changed) != 6 {
+		if changed := changedFunctions(t, chosen.pid, library); !probed(changed) {
 			t.Errorf("in the chosen process only %v are changed", changed)
 		}
 		if changed := changedFunctions(t, other.pid, library); len(changed) != 0 {
@@ -188,7 +188,7 @@ func TestAttachAndDetachRepeatedly(t *testing.T) {
 	l := startLoad(t, nginx.url("/"))
 	for i := range 21 {
 		if i%2 == 0 {
-			s := startSniff(t, "-n", "100", "-p", strconv.Itoa(nginx.pid))
+			s := launchSniff(t, exec.Command(h2sniff, "dump", "--format", "json", "-n", "100", "-p", strconv.Itoa(nginx.pid)))
 			s.wait()
 			if n := len(frames(s.snapshot(), "", "")); n != 100 || s.cmd.ProcessState.ExitCode() != 0 {
 				t.Errorf("%d frames, exit status %d\n%s", n, s.cmd.ProcessState.ExitCode(), s.errors())

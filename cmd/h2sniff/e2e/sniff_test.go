@@ -80,6 +80,21 @@ func startSniff(t testing.TB, args ...string) *sniff {
 
 func startSniffCommand(t testing.TB, cmd *exec.Cmd) *sniff {
 	t.Helper()
+	s := launchSniff(t, cmd)
+	select {
+	case <-s.ready:
+	case <-s.done:
+		t.Fatalf("%v ended before it was ready:\n%s", cmd.Args, s.errors())
+	case <-time.After(timeout):
+		t.Fatalf("%v is not ready:\n%s", cmd.Args, s.errors())
+	}
+	return s
+}
+
+// launchSniff does not wait: under load one with -n can have seen enough before
+// it says that it is ready.
+func launchSniff(t testing.TB, cmd *exec.Cmd) *sniff {
+	t.Helper()
 	s := &sniff{t: t, cmd: cmd, done: make(chan struct{}), ready: make(chan struct{})}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -107,13 +122,6 @@ func startSniffCommand(t testing.TB, cmd *exec.Cmd) *sniff {
 			t.Logf("standard error of %v:\n%s", cmd.Args, s.errors())
 		}
 	})
-	select {
-	case <-s.ready:
-	case <-s.done:
-		t.Fatalf("%v ended before it was ready:\n%s", cmd.Args, s.errors())
-	case <-time.After(timeout):
-		t.Fatalf("%v is not ready:\n%s", cmd.Args, s.errors())
-	}
 	return s
 }
 
