@@ -15,15 +15,16 @@ import (
 // dynamic table, each with a limit of its own. A Conn is used by one goroutine
 // at a time.
 type Conn struct {
-	id      capture.ConnID
-	info    *capture.ConnInfo // nil if no Open was seen
-	proto   Protocol
-	role    capture.Role
-	proven  roleProof
-	preface [2]bool // by direction: the client connection preface was seen there
-	dirs    [2]direction
-	closed  bool
-	stream  uint32 // of the newest frame that had one
+	id       capture.ConnID
+	info     *capture.ConnInfo // nil if no Open was seen
+	proto    Protocol
+	role     capture.Role
+	proven   roleProof
+	preface  [2]bool // by direction: the client connection preface was seen there
+	dirs     [2]direction
+	closed   bool
+	stream   uint32 // of the newest frame that had one
+	dropData bool
 
 	row  Row
 	emit func(*Row)
@@ -56,6 +57,11 @@ func NewConn(id capture.ConnID) *Conn {
 // like: frames are sought in it until its end, with less evidence than it takes
 // to tell that a connection is HTTP/2. It is called before Feed.
 func (c *Conn) AssumeHTTP2() { c.proto = HTTP2 }
+
+// DropData says that nobody needs what DATA frames carry: of their payloads only
+// the first octet is kept, which may be the pad length. All else about the rows
+// is the same. It is called before Feed.
+func (c *Conn) DropData() { c.dropData = true }
 
 // Protocol is what the connection speaks, as far as it has shown.
 func (c *Conn) Protocol() Protocol { return c.proto }

@@ -14,6 +14,9 @@ const (
 	frameHeaderSize = 9
 	// maxKeptPayload bounds what is kept of one payload, octets.
 	maxKeptPayload = 1 << 20
+	// padLengthSize is the size of the Pad Length field (RFC 9113, section 6.1),
+	// which all that is told of a DATA frame rests on, but its content.
+	padLengthSize = 1
 	// keepBuffer is the largest buffer that a direction keeps between frames.
 	keepBuffer = 32 << 10
 )
@@ -60,7 +63,7 @@ type direction struct {
 	h       FrameHeader
 	got     uint32 // octets of payload that have come or are missing
 	missing uint32
-	buf     []byte // the payload so far, at most maxKeptPayload
+	buf     []byte // the payload so far, at most kept()
 	begun   mark
 
 	// due are the newest streams of which a HEADERS frame said that more
@@ -154,7 +157,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 		if d.got == 0 && uint32(n) == d.h.Length {
 			// The whole payload: no need to copy it.
 			d.got = d.h.Length
-			d.frame(part[:min(n, maxKeptPayload)], m.time)
+			d.frame(part[:min(n, uint64(d.kept()))], m.time)
 			continue
 		}
 		d.keep(part)
@@ -166,20 +169,28 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 	return nil
 }
 
+// kept is how much is kept of the payload in progress, octets.
+func (d *direction) kept() int {
+	if d.conn.dropData && d.h.Type == http2.FrameData {
+		return padLengthSize
+	}
+	return maxKeptPayload
+}
+
 // keep appends payload to the buffer, as far as the limit allows.
 func (d *direction) keep(p []byte) {
-	if room := maxKeptPayload - len(d.buf); len(p) > room {
+	if room := d.kept() - len(d.buf); len(p) > room {
 		p = p[:room]
 	}
 	if d.buf == nil {
-		d.buf = make([]byte, 0, max(len(p), min(int(d.h.Length), keepBuffer)))
+		d.buf = make([]byte, 0, max(len(p), min(int(d.h.Length), d.kept(), keepBuffer)))
 	}
 	d.buf = append(d.buf, p...)
 }
 
 // keepZeroes stands in for n octets that are missing.
 func (d *direction) keepZeroes(n uint64) {
-	n = min(n, uint64(maxKeptPayload-len(d.buf)))
+	n = min(n, uint64(d.kept()-len(d.buf)))
 	for n > 0 {
 		var zeroes [4096]byte
 		k := min(n, uint64(len(zeroes)))

@@ -44,6 +44,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	printer := newPrinter(out, o, s.start, st)
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
+	p.dropData = !o.body && !o.content.show
 	consume := printer.follow
 	if s.live == nil {
 		// Nothing is harmed by letting a recording wait for its reader.

@@ -21,6 +21,9 @@ type pump struct {
 	after func() error
 	// assumeHTTP2 takes every connection for HTTP/2.
 	assumeHTTP2 bool
+	// dropData keeps what DATA frames carry out of the store, where nothing
+	// asks for it.
+	dropData bool
 
 	conns map[capture.ConnID]*decoder
 }
@@ -50,6 +53,9 @@ func (p *pump) run() error {
 			d = &decoder{Conn: decode.NewConn(ev.Conn)}
 			if p.assumeHTTP2 {
 				d.AssumeHTTP2()
+			}
+			if p.dropData {
+				d.DropData()
 			}
 			p.conns[ev.Conn] = d
 		}
