@@ -8,6 +8,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+	"h2sniff/decode/diagnose"
 	"h2sniff/decode/store"
 )
 
@@ -24,6 +25,8 @@ type pump struct {
 	// dropData keeps what DATA frames carry out of the store, where nothing
 	// asks for it.
 	dropData bool
+	// diagnose adds findings to the rows.
+	diagnose bool
 
 	conns map[capture.ConnID]*decoder
 }
@@ -33,22 +36,30 @@ type decoder struct {
 	*decode.Conn
 	protocol decode.Protocol
 	role     capture.Role
+	tracker  *diagnose.Tracker // nil where nothing asks for findings
 }
 
 // run ends with nil at the end of the source.
 func (p *pump) run() error {
 	p.conns = make(map[capture.ConnID]*decoder)
-	appendRow := func(row *decode.Row) { p.store.Append(row) }
+	var d *decoder
+	appendRow := func(row *decode.Row) {
+		seq := p.store.Append(row)
+		if d.tracker != nil {
+			d.tracker.Row(seq, row, p.found)
+		}
+	}
 	ignorer, _ := p.src.(capture.Ignorer)
 	var ev capture.Event
 	for {
 		if err := p.src.Read(&ev); err != nil {
+			p.finish()
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
 		}
-		d := p.conns[ev.Conn]
+		d = p.conns[ev.Conn]
 		if d == nil {
 			d = &decoder{Conn: decode.NewConn(ev.Conn)}
 			if p.assumeHTTP2 {
@@ -56,6 +67,9 @@ func (p *pump) run() error {
 			}
 			if p.dropData {
 				d.DropData()
+			}
+			if p.diagnose {
+				d.tracker = diagnose.New(ev.Conn)
 			}
 			p.conns[ev.Conn] = d
 		}
@@ -76,4 +90,20 @@ func (p *pump) run() error {
 			}
 		}
 	}
+}
+
+// finish diagnoses what the end of the source leaves open.
+func (p *pump) finish() {
+	for _, d := range p.conns {
+		if d.tracker != nil {
+			d.tracker.Finish(p.found)
+		}
+	}
+}
+
+// found puts a diagnosis to its row.
+func (p *pump) found(d *diagnose.Diagnosis) {
+	p.store.Diagnose(d.Seq, store.Finding{
+		Code: d.Code, Severity: store.Severity(d.Severity), Message: d.Text, Section: d.Section, Stream: d.Stream,
+	})
 }

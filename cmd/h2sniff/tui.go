@@ -36,7 +36,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		return err
 	}
 	st := store.New(store.Options{History: o.history})
-	p := &pump{src: src, store: st}
+	p := &pump{src: src, store: st, diagnose: true}
 	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
 		return tui.Run(ctx, st, tui.Options{

@@ -13,7 +13,7 @@ import (
 func (s *Store) used() int64 {
 	g := s.segs[len(s.segs)-1]
 	return s.segHeld + g.bytes() + s.fields.bytes() + s.streams.bytes() + s.slab.bytes() +
-		s.pool.bytes() + s.ids.bytes() + s.connBytes
+		s.pool.bytes() + s.ids.bytes() + s.connBytes + s.findBytes
 }
 
 // roll seals the open segment and opens one with room for row.
@@ -73,6 +73,8 @@ func (s *Store) evict() {
 	g := s.segs[0]
 	s.segs = slices.Delete(s.segs, 0, 1)
 	s.segHeld -= g.bytes()
+	s.findBytes -= g.findBytes
+	g.findings, g.findBytes = nil, 0
 	for i := range g.dir.entries {
 		e := &g.dir.entries[i]
 		switch {

@@ -65,6 +65,8 @@ type part struct {
 	lo, hi int // of the view's rows in g
 	tail   uint16
 	count  int
+
+	findings []finding
 }
 
 // Rows returns up to n rows of v from the ordinal from on, or from the first
@@ -81,6 +83,7 @@ func (s *Store) Rows(v View, from uint64, n int) []Entry {
 	rows := make([]Entry, 0, total)
 	var locals []uint16
 	for _, p := range parts {
+		from := len(rows)
 		if all {
 			for local := p.lo; local < p.hi; local++ {
 				rows = append(rows, readRow(p.g.block, p.g.first, local))
@@ -91,6 +94,7 @@ func (s *Store) Rows(v View, from uint64, n int) []Entry {
 				rows = append(rows, readRow(p.g.block, p.g.first, int(local)))
 			}
 		}
+		give(rows[from:], p.g.first, p.findings)
 		p.g.pins.Add(-1)
 	}
 	return rows
@@ -107,7 +111,7 @@ func (s *Store) pin(v View, key uint64, all bool, from uint64, n int) (parts []p
 	}
 	started := false
 	for _, g := range s.segs[start:] {
-		p := part{g: g, count: g.n}
+		p := part{g: g, count: g.n, findings: g.findings}
 		before := g.first - 1
 		if !all {
 			e, ok := g.dir.rows(key)
@@ -168,9 +172,12 @@ func (s *Store) Frame(seq uint64) (Entry, error) {
 	}
 	g := s.segs[s.segmentOf(seq)]
 	g.pins.Add(1)
+	findings := g.findings
 	s.mu.RUnlock()
 	defer g.pins.Add(-1)
-	return readRow(g.block, g.first, int(seq-g.first)), nil
+	e := readRow(g.block, g.first, int(seq-g.first))
+	e.Findings = findingsOf(findings, uint16(seq-g.first))
+	return e, nil
 }
 
 // Find returns the ordinal in v of the first held row whose Seq is at least
@@ -292,5 +299,6 @@ func (s *Store) Snapshot() Snapshot {
 		HistoryUsed:  s.used(),
 		HistoryLimit: s.limit,
 		Errors:       s.errors,
+		Findings:     s.findings,
 	}
 }

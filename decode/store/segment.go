@@ -31,6 +31,9 @@ type segment struct {
 	block []byte
 	dir   directory
 	pins  atomic.Int32
+
+	findings  []finding // in the order in which they came
+	findBytes int64
 }
 
 // room is how many octets are free between the two ends.

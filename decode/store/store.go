@@ -4,7 +4,7 @@
 // connections within a bound of memory and answers for any window of any view
 // of them without scanning.
 //
-// One goroutine writes ([Store.Append], [Store.SetConn]); any number of others
+// One goroutine writes ([Store.Append], [Store.SetConn], [Store.Diagnose]); any number of others
 // read at the same time. Readers pull copies and cannot hold up the writer for
 // longer than it takes to look up a few segments: rows are decoded outside the
 // lock.
@@ -75,6 +75,9 @@ type Store struct {
 
 	frames, octets, lost, errors uint64
 	generation                   uint64
+
+	findings  FindingCounts
+	findBytes int64 // of those kept
 }
 
 // New returns an empty store.

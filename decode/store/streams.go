@@ -27,6 +27,7 @@ type streamRec struct {
 	reset, resetKnown  bool
 	dead               bool // no rows left; waits to leave its connection's list
 	requestTrust       uint8
+	worst              Severity // of the findings about it
 }
 
 const (
@@ -236,6 +237,7 @@ func (r *streamRec) summary(p *stringPool) StreamSummary {
 		ResetCode:      r.resetCode,
 		ResetCodeKnown: r.resetKnown,
 		Errors:         r.errors,
+		Worst:          r.worst,
 		FirstSeq:       r.firstSeq,
 		RequestTrust:   decode.Trust(r.requestTrust),
 	}

@@ -32,6 +32,9 @@ type Entry struct {
 	// field block which ends with this frame; 0 where there is none (or it
 	// was not seen).
 	BlockSeq uint64
+	// Findings are those known at the time of the read, in the order in which
+	// they came.
+	Findings []Finding
 }
 
 // ConnSummary is what the connection list shows. It is a copy.
@@ -48,6 +51,7 @@ type ConnSummary struct {
 	Frames, SentB, RecvB    uint64           // frames; octets of frames in each direction
 	Streams                 int              // seen, stream 0 left out
 	Errors, Gaps, LostBytes uint64
+	Findings                FindingCounts
 }
 
 // StreamSummary is what the stream list shows. It is a copy.
@@ -67,13 +71,14 @@ type StreamSummary struct {
 	// ResetCodeKnown is false where the octets of the code were not captured.
 	ResetCodeKnown bool
 	Errors         uint64
+	Worst          Severity // of the findings about it; 0: none
 	FirstSeq       uint64
 	RequestTrust   decode.Trust // of Method and Path
 }
 
 // Snapshot is the state of the store at one moment.
 type Snapshot struct {
-	Generation   uint64 // changes with every append and SetConn
+	Generation   uint64 // changes with every append, SetConn and Diagnose
 	Rows         uint64 // appended ever: the last Seq
 	Frames       uint64 // appended ever
 	Bytes        uint64 // octets of frames, headers included
@@ -83,4 +88,5 @@ type Snapshot struct {
 	HistoryUsed  int64  // bytes
 	HistoryLimit int64  // bytes
 	Errors       uint64 // frames with an error
+	Findings     FindingCounts
 }

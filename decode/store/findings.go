@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"slices"
+	"unsafe"
+)
+
+// Severity ranks a Finding.
+type Severity uint8
+
+const (
+	Note    Severity = iota + 1 // worth knowing
+	Warning                     // likely a problem, though allowed
+	Error                       // a rule of the RFC is broken
+)
+
+func (s Severity) String() string {
+	switch s {
+	case Note:
+		return "note"
+	case Warning:
+		return "warning"
+	case Error:
+		return "error"
+	}
+	return "invalid"
+}
+
+// Finding is what a diagnosis says of a row.
+type Finding struct {
+	Code     string // stable, kebab-case
+	Severity Severity
+	Message  string // one sentence, harmless on a terminal
+	Section  string // of the rule, as "RFC 9113, section 5.1"; may be empty
+	Stream   uint32 // that it is about; 0: the connection
+}
+
+// FindingCounts counts findings by severity.
+type FindingCounts struct{ Notes, Warnings, Errors uint64 }
+
+func (c *FindingCounts) add(s Severity) {
+	switch s {
+	case Note:
+		c.Notes++
+	case Warning:
+		c.Warnings++
+	case Error:
+		c.Errors++
+	}
+}
+
+const (
+	// maxRowFindings is how many findings a row keeps of those that came soon
+	// after each other, maxFindings how many a segment, findingsShare the part
+	// of the history that all of them may take. What is beyond is counted.
+	maxRowFindings = 16
+	maxFindings    = 4096
+	findingsShare  = 16
+)
+
+// finding is a Finding in a segment.
+type finding struct {
+	local uint16
+	Finding
+}
+
+const findingCost = int64(unsafe.Sizeof(finding{}))
+
+// Diagnose adds a finding to the row seq, which may be an old one. It is
+// counted even where the row has been evicted or has too many, and kept as long
+// as the row is. Only the writer may call it. Code and Section are kept as they
+// are: they should be constants.
+func (s *Store) Diagnose(seq uint64, f Finding) {
+	s.mu.Lock()
+	s.diagnose(seq, f)
+	s.mu.Unlock()
+	s.notify()
+}
+
+func (s *Store) diagnose(seq uint64, f Finding) {
+	s.generation++
+	s.findings.add(f.Severity)
+	if seq < s.segs[0].first || seq > s.last {
+		return
+	}
+	g := s.segs[s.segmentOf(seq)]
+	local := uint16(seq - g.first)
+	var e Entry
+	getRecord(record(g.block, int(local)), &e)
+	if c := s.conns[e.Conn]; c != nil {
+		c.Findings.add(f.Severity)
+	}
+	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
+		r := s.slab.at(n)
+		r.worst = max(r.worst, f.Severity)
+	}
+	cost := findingCost + rounded(len(f.Message))
+	latest := g.findings[max(0, len(g.findings)-4*maxRowFindings):]
+	if s.findBytes+cost > s.limit/findingsShare || len(g.findings) == maxFindings ||
+		len(findingsOf(latest, local)) >= maxRowFindings {
+		return
+	}
+	// Readers hold the slice as it was: it is appended to, never changed.
+	g.findings = append(g.findings, finding{local, f})
+	g.findBytes += cost
+	s.findBytes += cost
+}
+
+// findingsOf copies those of a row, in the order in which they came.
+func findingsOf(list []finding, local uint16) []Finding {
+	var out []Finding
+	for i := range list {
+		if list[i].local == local {
+			out = append(out, list[i].Finding)
+		}
+	}
+	return out
+}
+
+// give puts the findings of a segment into the rows of it.
+func give(rows []Entry, first uint64, list []finding) {
+	if len(list) == 0 || len(rows) == 0 {
+		return
+	}
+	for i := range list {
+		seq := first + uint64(list[i].local)
+		at, ok := slices.BinarySearchFunc(rows, seq, func(e Entry, seq uint64) int {
+			switch {
+			case e.Seq < seq:
+				return -1
+			case e.Seq > seq:
+				return 1
+			}
+			return 0
+		})
+		if ok {
+			rows[at].Findings = append(rows[at].Findings, list[i].Finding)
+		}
+	}
+}
