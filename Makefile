@@ -10,7 +10,7 @@ TEST_PACKAGES = nginx-light h2o curl nghttp2-client nghttp2-server gnutls-bin \
 	nodejs python3 tshark tmux openssl gcc libc6-dev libssl-dev libgnutls28-dev util-linux
 CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 
-.PHONY: build run demo test check bench fuzz generate go-toolchain
+.PHONY: build run demo test check bench fuzz kernels generate go-toolchain
 
 build: go-toolchain
 	CGO_ENABLED=0 $(GO) build -o h2sniff ./cmd/h2sniff
@@ -57,6 +57,14 @@ fuzz: go-toolchain
 			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$dir || exit 1; \
 		done; \
 	done
+
+# Under the kernels of Debian suites, in emulated machines. KERNELS names some of
+# them; all if it is empty.
+KERNELS ?=
+kernels: go-toolchain
+	.ci/packages qemu-system-x86 busybox-static nghttp2-client nghttp2-server openssl
+	$(GO) vet -tags kernels ./cmd/h2sniff/kernels
+	KERNELS="$(KERNELS)" $(GO) test -tags kernels -count=1 -v -timeout 20m ./cmd/h2sniff/kernels
 
 go-toolchain:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install"; exit 1; }

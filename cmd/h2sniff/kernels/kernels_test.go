@@ -1,0 +1,212 @@
+//go:build kernels
+
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kernels holds the tests of h2sniff under other kernels than the
+// running one: in virtual machines that QEMU emulates, with a busybox, a server,
+// a client and h2sniff as all their software. make kernels runs them.
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// suites are the Debian suites whose kernels h2sniff must run on, and what it
+// makes of each. KERNELS chooses some of them, by name.
+var suites = []struct {
+	name   string
+	kernel string // version, as far as it is fixed
+	wanted string // a line of h2sniff -d
+}{
+	{"bullseye", "5.10.", "Linux 5.15 or newer is needed"},
+	{"bookworm", "6.1.", "sleepable programs: true, uprobe.multi links: false"},
+	{"bookworm-backports", "6.12.", "sleepable programs: true, uprobe.multi links: true"},
+	{"sid", "", "sleepable programs: true, uprobe.multi links: true"},
+}
+
+// boot is how long a machine may take: emulation runs at about a twentieth of
+// the processor's speed.
+const boot = 4 * time.Minute
+
+func TestKernels(t *testing.T) {
+	chosen := strings.Fields(os.Getenv("KERNELS"))
+	for _, s := range suites {
+		if len(chosen) > 0 && !slices.Contains(chosen, s.name) {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			image := strings.TrimSpace(string(output(t, "../../../.ci/kernel", s.name, t.TempDir())))
+			m := run(t, image, ramdisk(t))
+			t.Logf("Linux %s", m.section("kernel"))
+			if !strings.HasPrefix(m.section("kernel"), s.kernel) {
+				t.Errorf("the kernel is %s, want %s", m.section("kernel"), s.kernel)
+			}
+			if !strings.Contains(m.section("errors"), s.wanted) {
+				t.Errorf("h2sniff does not say %q", s.wanted)
+			}
+			if m.section("after") != "70000" {
+				t.Error("the server does not answer after h2sniff has ended")
+			}
+			if s.kernel == "5.10." {
+				if m.section("status") != "1" {
+					t.Errorf("exit status %s, want 1", m.section("status"))
+				}
+				return
+			}
+			if m.section("status") != "0" || !strings.Contains(m.section("errors"), " 0 bytes lost") {
+				t.Errorf("exit status %s", m.section("status"))
+			}
+			m.wantFrames()
+		})
+	}
+}
+
+// machine is what a virtual machine has printed.
+type machine struct {
+	t   *testing.T
+	out string
+}
+
+// run boots a machine and waits until it has switched itself off.
+func run(t *testing.T, image, ramdisk string) *machine {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), boot)
+	defer cancel()
+	// One processor: with two, the emulation sometimes runs stale code where
+	// a kernel changes its own (Oops: int3 during the boot of 7.2).
+	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024",
+		"-nographic", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", ramdisk, "-append", "console=ttyS0 quiet panic=-1")
+	out, err := qemu.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", qemu, errors.Join(err, ctx.Err()), out)
+	}
+	m := &machine{t, strings.ReplaceAll(string(out), "\r", "")}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("console:\n%s", m.out)
+		}
+	})
+	return m
+}
+
+// section gives the lines that begin with a name.
+func (m *machine) section(name string) string {
+	var lines []string
+	for line := range strings.Lines(m.out) {
+		// The console puts escape sequences before its first line.
+		if _, text, ok := strings.Cut(line, name+" "); ok && (strings.HasPrefix(line, name) || strings.HasPrefix(line, "\x1b")) {
+			lines = append(lines, strings.TrimSuffix(text, "\n"))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+var frame = regexp.MustCompile(`(send|recv) (\w+) frame <length=(\d+),.*stream_id=(\d+)`)
+
+// frames lists the frames in one direction, by type, length and stream.
+func frames(log, direction string) []string {
+	var out []string
+	for _, m := range frame.FindAllStringSubmatch(log, -1) {
+		if m[1] == direction {
+			out = append(out, strings.Join(m[2:], " "))
+		}
+	}
+	return out
+}
+
+// wantFrames compares what the client says of its three connections with what
+// h2sniff saw of the server, which had them one after the other.
+func (m *machine) wantFrames() {
+	m.t.Helper()
+	seen := m.section("lines")
+	for server, client := range map[string]string{"recv": "send", "send": "recv"} {
+		var want []string
+		for i := range 3 {
+			want = append(want, frames(m.section(fmt.Sprintf("client%d", i+1)), client)...)
+		}
+		if got := frames(seen, server); !slices.Equal(got, want) || len(want) < 18 {
+			m.t.Errorf("the server's %s:\n%s\nwant, by the client:\n%s", server, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// ramdisk makes the machine's file system.
+func ramdisk(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"bin", "proc", "sys", "dev", "etc", "srv", "tmp"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	place(t, root, "testdata/init", "/init")
+	place(t, root, look(t, "busybox"), "/bin/busybox")
+	for _, program := range []string{"nghttpd", "nghttp"} {
+		path := look(t, program)
+		place(t, root, path, "/bin/"+program)
+		for _, library := range regexp.MustCompile(`/\S+`).FindAllString(string(output(t, "ldd", path)), -1) {
+			place(t, root, library, library)
+		}
+	}
+	build := exec.Command("go", "build", "-o", filepath.Join(root, "bin/h2sniff"), "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	output(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+		"-subj", "/CN=localhost", "-keyout", filepath.Join(root, "etc/key.pem"), "-out", filepath.Join(root, "etc/cert.pem"))
+	if err := os.WriteFile(filepath.Join(root, "srv/payload"), bytes.Repeat([]byte("x"), 70000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(t.TempDir(), "ramdisk")
+	output(t, "sh", "-c", `cd "$1" && find . | busybox cpio -o -H newc >"$2"`, "sh", root, image)
+	return image
+}
+
+// place copies a file into the machine.
+func place(t *testing.T, root, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, to)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func look(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("missing: %s", program)
+	}
+	return path
+}
+
+func output(t *testing.T, program string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, errs.String())
+	}
+	return out
+}
