@@ -188,6 +188,9 @@ func (w *walk) call(to uint64, r *registers) bool {
 	if !r.passes() || !third {
 		return true // an error is raised, for instance
 	}
+	if w.inside(to) {
+		return false // it calls itself, or is no function
+	}
 	found := Wrapped{Addr: to}
 	switch zero := r[rcx] == (value{constant, 0}); {
 	case w.arguments == 3 && r[rcx].kind == stack, w.arguments == 4 && r[rcx] == (value{argument, 4}):
