@@ -121,6 +121,7 @@ const (
 	OpGnuTLSSend   Op = 4
 	OpGnuTLSSend2  Op = 5
 	OpGnuTLSUncork Op = 6
+	OpSendfile     Op = 7
 
 	OpRead             Op = 16
 	OpReadEx           Op = 17

@@ -38,6 +38,12 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+
+enum {
+	BPF_F_NO_PREALLOC = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 enum {
@@ -82,7 +88,32 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct inode {
+	u16 i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct thread_info {
+	unsigned long flags; /* arm64 says here whether the task is 32-bit */
+	u32 status;	     /* x86: whether the system call is */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	struct files_struct *files;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -103,12 +134,27 @@ struct sock_common {
 	u16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	u8 skc_state;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	u16 sk_protocol;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct inet_connection_sock {
+	void *icsk_ulp_ops;
+};
+
+struct tcp_sock {
+	u32 copied_seq, write_seq, rcv_nxt, data_segs_out;
+	u64 bytes_received;
 };
 
 #pragma clang attribute pop
@@ -128,6 +174,7 @@ struct pt_regs {
 #define REG_ARG3(c) ((c)->dx)
 #define REG_ARG4(c) ((c)->cx)
 #define REG_ARG5(c) ((c)->r8)
+#define SYSCALL_ARG4(c) ((c)->r10)
 #define REG_RET(c) ((c)->ax)
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 8
@@ -141,6 +188,7 @@ struct pt_regs {
 #define REG_ARG3(c) ((c)->regs[2])
 #define REG_ARG4(c) ((c)->regs[3])
 #define REG_ARG5(c) ((c)->regs[4])
+#define SYSCALL_ARG4(c) ((c)->regs[3])
 #define REG_RET(c) ((c)->regs[0])
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 0

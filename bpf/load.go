@@ -21,6 +21,7 @@ import (
 
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" process process.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" tls tls.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" syscall syscall.bpf.c
 
 // Sentinels of Load. Each error that wraps one says what to do about it.
 var (
@@ -61,6 +62,8 @@ type Objects struct {
 	processObjects
 	tlsPrograms
 	Mode
+	// Syscalls is nil before LoadSyscalls.
+	Syscalls    *Syscalls
 	VerifierLog string
 
 	options Options
@@ -69,7 +72,11 @@ type Objects struct {
 
 // Close unloads what nothing else holds.
 func (o *Objects) Close() error {
-	return errors.Join(o.tlsPrograms.Close(), o.processObjects.Close())
+	var err error
+	if o.Syscalls != nil {
+		err = errors.Join(o.Syscalls.syscallPrograms.Close(), o.Syscalls.Followed.Close())
+	}
+	return errors.Join(err, o.tlsPrograms.Close(), o.processObjects.Close())
 }
 
 // Load loads the programs with the best features that the running kernel has:
@@ -113,27 +120,57 @@ func LoadMode(o Options, mode Mode) (*Objects, error) {
 		return nil, err
 	}
 	objs := &Objects{Mode: mode, options: o, pidns: inum}
-	if err := objs.load(loadProcess, &objs.processObjects); err != nil {
+	if err := objs.load(loadProcess, &objs.processObjects, nil); err != nil {
 		return nil, err
 	}
-	if err := objs.load(loadTls, &objs.tlsPrograms); err != nil {
+	if err := objs.load(loadTls, &objs.tlsPrograms, nil); err != nil {
 		return nil, errors.Join(err, objs.Close())
 	}
 	return objs, nil
 }
 
-// load loads the programs of one object file into the fields of to. The maps
-// of state.h must be loaded, but for the object that creates them.
-func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any) error {
+// Syscalls are the programs for cleartext HTTP/2.
+type Syscalls struct {
+	syscallPrograms
+	// Followed holds, under the pidfd of a process, a Follow: its system
+	// calls count.
+	Followed *ebpf.Map `ebpf:"followed"`
+}
+
+// Follow says how long a process counts, and whether its children do.
+type Follow uint8
+
+const (
+	FollowTree  Follow = 1 // it and its children, whatever they execute
+	FollowImage Follow = 2 // the same, each until it executes another program
+)
+
+// LoadSyscalls loads the programs for cleartext HTTP/2. With everyone all
+// processes count. library is the number by which their connections are known.
+func (o *Objects) LoadSyscalls(everyone bool, library uint32) error {
+	var s Syscalls
+	err := o.load(loadSyscall, &s, map[string]any{"everyone": everyone, "library": library})
+	if err == nil {
+		o.Syscalls = &s
+	}
+	return err
+}
+
+// load loads the programs of one object file into the fields of to, with more
+// variables than those of all. The maps of state.h must be loaded, but for the
+// object that creates them.
+func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more map[string]any) error {
 	spec, err := read()
 	if err != nil {
 		return fmt.Errorf("reading the embedded BPF object: %w", err)
 	}
-	for name, value := range map[string]any{
+	values := map[string]any{
 		"sleepable":    o.Sleepable,
 		"pidns_inum":   o.pidns,
 		"wakeup_bytes": uint64(o.options.RingBytes / 8),
-	} {
+	}
+	maps.Copy(values, more)
+	for name, value := range values {
 		v := spec.Variables[name]
 		if v == nil {
 			continue // this object has no use for it

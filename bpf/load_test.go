@@ -36,6 +36,9 @@ func TestEveryModeLoads(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer objs.Close()
+			if err := objs.LoadSyscalls(false, 0); err != nil {
+				t.Fatalf("%+v", err)
+			}
 			if !strings.Contains(objs.VerifierLog, "processed") {
 				t.Errorf("no verifier statistics: %q", objs.VerifierLog)
 			}

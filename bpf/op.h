@@ -19,8 +19,10 @@ enum op {
 	OP_GNUTLS_SEND2 = 5,
 	/* sends, from inside, octets that a corked gnutls_record_send took */
 	OP_GNUTLS_UNCORK = 6,
+	/* (handle, fd, offset, len, flags) -> ssize_t; the kernel reads the octets */
+	OP_SENDFILE = 7,
 	OP_FIRST_SEND = OP_WRITE,
-	OP_LAST_SEND = OP_GNUTLS_UNCORK,
+	OP_LAST_SEND = OP_SENDFILE,
 
 	OP_READ = 16,
 	OP_READ_EX = 17, /* SSL_read_early_data too: SSL_READ_EARLY_DATA_SUCCESS is 1 */

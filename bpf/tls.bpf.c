@@ -159,6 +159,7 @@ static __always_inline u64 moved(const struct call *call, u64 ret)
 	case OP_GNUTLS_SEND2:
 	case OP_GNUTLS_RECV:
 	case OP_GNUTLS_RECV_PACKET:
+	case OP_SENDFILE:
 		return (s64)ret > 0 ? ret : 0;
 	}
 	return 0;
@@ -269,6 +270,11 @@ static __always_inline int on_return(struct pt_regs *ctx)
 	c->pos[dir & 1] = e.pos + n;
 	if ((op == OP_GNUTLS_SEND || op == OP_GNUTLS_SEND2) && !call->buf) {
 		e.kind = RECORD_COMMIT;
+		e.flags = RECORD_LAST;
+		emit_bare(&e, n);
+		return 0;
+	}
+	if (op == OP_SENDFILE) {
 		e.flags = RECORD_LAST;
 		emit_bare(&e, n);
 		return 0;

@@ -85,9 +85,8 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	}
 	number, ok := a.number[lib.Key()]
 	if !ok {
-		number = uint32(len(a.names))
+		number = a.numberOf(lib.Path)
 		a.number[lib.Key()] = number
-		a.names = append(a.names, lib.Path)
 	}
 	attach := attachEach
 	if a.objs.Multi {
@@ -103,6 +102,12 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	}
 	a.probes[key] = links
 	return nil
+}
+
+// numberOf gives a library's name a number. The caller holds mu.
+func (a *Attacher) numberOf(name string) uint32 {
+	a.names = append(a.names, name)
+	return uint32(len(a.names) - 1)
 }
 
 // placement is one program and the file offsets that it is to be placed at,

@@ -17,7 +17,7 @@ type function struct {
 // library does not have are left out when it is attached to.
 //
 // OpenSSL: libssl 1.1.0 to 3.x; the _ex functions came with 1.1.1,
-// SSL_write_ex2 with 3.3. SSL_peek and SSL_shutdown move no plaintext but
+// SSL_write_ex2 with 3.3, SSL_sendfile (kernel TLS) with 3.0. SSL_peek and SSL_shutdown move no plaintext but
 // receive from the socket, which address evidence must know of.
 //
 // GnuTLS: libgnutls.so.30 (3.4 to 3.8). gnutls_record_send jumps to
@@ -31,6 +31,7 @@ var functions = map[target.Family][]function{
 		{"SSL_write_ex", bpf.OpWriteEx},
 		{"SSL_write_ex2", bpf.OpWriteEx2},
 		{"SSL_write_early_data", bpf.OpWriteEx},
+		{"SSL_sendfile", bpf.OpSendfile},
 		{"SSL_read", bpf.OpRead},
 		{"SSL_read_ex", bpf.OpReadEx},
 		{"SSL_read_early_data", bpf.OpReadEx},

@@ -75,7 +75,7 @@ func startLive(ctx context.Context, o *options, std stdio, report, commandOut io
 	if o.debug {
 		opts.Debug = debug
 	}
-	l.targets, err = newTargets(selection, opts, l.attacher, report, debug)
+	l.targets, err = newTargets(selection, o.cleartext, opts, l.attacher, report, debug)
 	if err != nil {
 		return nil, err
 	}

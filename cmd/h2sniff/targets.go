@@ -11,8 +11,11 @@ import (
 	"strings"
 	"sync"
 
+	"h2sniff/bpf"
 	"h2sniff/capture/target"
 	"h2sniff/capture/uprobe"
+
+	"golang.org/x/sys/unix"
 )
 
 // targets decides, for each target that the watcher reports, where to attach,
@@ -20,6 +23,7 @@ import (
 // gone may be called from any.
 type targets struct {
 	selection target.Selection
+	cleartext bool // HTTP/2 on sockets without TLS too
 	attacher  *uprobe.Attacher
 	report    io.Writer
 	debug     func(string, ...any)
@@ -46,11 +50,16 @@ type process struct {
 	libraries map[target.Key]bool // mapped
 }
 
-func newTargets(s target.Selection, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
+func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
 	t := &targets{
-		selection: s, attacher: a, report: report, debug: debug,
+		selection: s, cleartext: cleartext, attacher: a, report: report, debug: debug,
 		own: make(map[target.Key]bool), processes: make(map[int]*process),
 		attached: make(map[target.Key]*target.Library), told: make(map[target.Key]bool),
+	}
+	if cleartext && s.Machine() {
+		if err := a.FollowEveryone(); err != nil {
+			return nil, err
+		}
 	}
 	if s.Binary != "" {
 		libraries, err := target.Inspect(s.Binary, o)
@@ -93,11 +102,13 @@ func (t *targets) handle(ev target.Event) {
 		p := &process{comm: ev.Process.Comm, libraries: make(map[target.Key]bool)}
 		t.processes[ev.Process.PID] = p
 		t.mu.Unlock()
+		t.follow(ev.Process.PID)
 		if !ev.SharesMemory { // else its parent's probes serve, until it executes
 			t.attachProcess(p, &ev.Process)
 		}
 	case target.Executed:
 		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
+			t.follow(ev.Process.PID)
 			t.attachProcess(p, &ev.Process)
 		}
 	case target.Mapped:
@@ -114,6 +125,26 @@ func (t *targets) handle(ev target.Event) {
 		t.fail(fmt.Sprintf("%d notices of new processes were lost: short-lived ones may have been missed", ev.Lost))
 	case target.Ready:
 		t.setReady()
+	}
+}
+
+// follow captures cleartext HTTP/2 of a process.
+func (t *targets) follow(pid int) {
+	if !t.cleartext || t.selection.Machine() {
+		return
+	}
+	how := bpf.FollowTree
+	if t.selection.Binary != "" {
+		how = bpf.FollowImage
+	}
+	err := t.attacher.Follow(pid, how)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		t.debug("process %d ended before it was followed", pid)
+	case err != nil:
+		t.fail(err.Error())
+	default:
+		t.debug("process %d: system calls on TCP sockets", pid)
 	}
 }
 
@@ -181,6 +212,9 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 
 func (t *targets) exited(pid int) {
 	t.attacher.DetachProcess(pid)
+	if err := t.attacher.Unfollow(pid); err != nil {
+		t.fail(err.Error())
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.processes, pid)
@@ -230,7 +264,8 @@ func (t *targets) setReady() {
 	say(t.report, "ready")
 }
 
-// enabled has a line for each library: "OpenSSL: enabled, PATH, 3 processes".
+// enabled has a line for each library, "OpenSSL: enabled, PATH, 3 processes",
+// and one for sockets without.
 func (t *targets) enabled() []string {
 	var out []string
 	for key, lib := range t.attached {
@@ -245,6 +280,13 @@ func (t *targets) enabled() []string {
 		}
 		t.told[key] = true
 		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process")))
+	}
+	switch {
+	case !t.cleartext:
+	case t.selection.Machine():
+		out = append(out, uprobe.Cleartext+": enabled, all processes")
+	case len(t.processes) > 0:
+		out = append(out, fmt.Sprintf("%s: enabled, %s", uprobe.Cleartext, plural(len(t.processes), "process")))
 	}
 	slices.Sort(out)
 	return out
@@ -299,7 +341,11 @@ func (t *targets) status() string {
 		names = append(names, family.String())
 	}
 	slices.Sort(names)
-	if len(names) == 0 {
+	switch {
+	case len(names) > 0:
+	case t.cleartext:
+		names = []string{uprobe.Cleartext}
+	default:
 		names = []string{"no TLS library yet"}
 	}
 	text := fmt.Sprintf("%s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))

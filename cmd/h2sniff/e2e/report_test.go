@@ -43,8 +43,8 @@ sys.stdin.read()`, broken))
 		pid  int
 		want []string
 	}{
-		{nginx.pid, []string{fmt.Sprintf("h2sniff: OpenSSL: enabled, %s, 3 processes", library)}},
-		{python.pid, []string{fmt.Sprintf("h2sniff: %s, mapped by %d (python3): not an ELF file", broken, python.pid)}},
+		{nginx.pid, []string{fmt.Sprintf("h2sniff: OpenSSL: enabled, %s, 3 processes", library), "h2sniff: TCP (cleartext): enabled, 3 processes"}},
+		{python.pid, []string{"h2sniff: TCP (cleartext): enabled, 1 process", fmt.Sprintf("h2sniff: %s, mapped by %d (python3): not an ELF file", broken, python.pid)}},
 	} {
 		s := startSniff(t, "-p", strconv.Itoa(test.pid))
 		if got := s.reported(); strings.Join(got, "\n") != strings.Join(test.want, "\n") {

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * What a system call on a socket moved, from the buffers that it was given.
+ */
+#ifndef H2SNIFF_IOVEC_H
+#define H2SNIFF_IOVEC_H
+
+#include "emit.h"
+
+/* How a system call names its buffers. */
+enum shape {
+	SHAPE_FLAT, /* buffer, length */
+	SHAPE_VEC,  /* struct iovec *, count */
+	SHAPE_MSG,  /* struct msghdr * */
+	SHAPE_MMSG, /* struct mmsghdr *, count -> count */
+	SHAPE_NONE, /* none: sendfile, splice, MSG_TRUNC */
+};
+
+struct iovec {
+	u64 base, len;
+};
+
+/* struct user_msghdr and struct mmsghdr, linux/socket.h. */
+struct message {
+	u64 name, name_len, iov, iov_len, control, control_len;
+	u32 flags, pad;
+};
+
+struct messages {
+	struct message m;
+	u32 len, pad;
+};
+
+#define MAX_MESSAGES 1024 /* UIO_MAXIOV, linux/uio.h: of vectors too */
+#define MAX_STEPS 2048
+#define MAX_COPIED ((u64)MAX_CHUNKS * CHUNK)
+
+/* A walk over the buffers. */
+struct walk {
+	struct emission e;
+	u64 total;   /* octets that are still to be told of */
+	u64 left;    /* of them in this message */
+	u64 skip;    /* octets at the beginning that are not HTTP/2 */
+	u64 cur, room; /* the rest of this buffer */
+	u64 iov, buffers;
+	u64 messages, more; /* those that follow */
+	u64 copied;
+};
+
+/* One step: the next message, the next buffer or the next piece. Not 0 at the
+ * end. Global, so that the verifier checks it once. */
+__noinline int walk_step(struct walk *w)
+{
+	if (!w || !w->total || w->copied > MAX_COPIED)
+		return 1;
+	if (!w->left) {
+		struct messages m;
+		if (!w->more)
+			return 1;
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)w->messages)) {
+			count(COUNT_FAULTS, 1);
+			return 1;
+		}
+		w->messages += sizeof(m);
+		w->more--;
+		w->left = m.len;
+		w->iov = m.m.iov;
+		w->buffers = m.m.iov_len;
+		w->room = 0;
+		return 0;
+	}
+	if (!w->room) {
+		struct iovec v;
+		if (!w->buffers)
+			return 1;
+		if (bpf_probe_read_user(&v, sizeof(v), (void *)w->iov)) {
+			count(COUNT_FAULTS, 1);
+			return 1;
+		}
+		w->iov += sizeof(v);
+		w->buffers--;
+		w->cur = v.base;
+		w->room = v.len;
+		return 0;
+	}
+	u64 n = w->room < w->left ? w->room : w->left;
+	if (n > w->total)
+		n = w->total;
+	if (w->skip) {
+		if (n > w->skip)
+			n = w->skip;
+		w->skip -= n;
+	} else {
+		if (n > CHUNK)
+			n = CHUNK;
+		w->e.n = n;
+		w->e.buf = w->cur;
+		w->e.flags = n == w->total ? RECORD_LAST : 0;
+		w->e.may_fault = 0;
+		if (n == CHUNK)
+			emit_full(&w->e);
+		else
+			emit_tail(&w->e);
+		w->e.pos += n;
+		w->copied += n;
+	}
+	w->cur += n;
+	w->room -= n;
+	w->left -= n;
+	w->total -= n;
+	return 0;
+}
+
+static __noinline void begin_walk(struct walk *w, u8 shape, u64 buf, u64 count, u64 n)
+{
+	w->total = w->left = n;
+	switch (shape) {
+	case SHAPE_FLAT:
+		w->cur = buf;
+		w->room = n;
+		break;
+	case SHAPE_VEC:
+		w->iov = buf;
+		w->buffers = count;
+		break;
+	case SHAPE_MSG: {
+		struct message m;
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)buf))
+			break;
+		w->iov = m.iov;
+		w->buffers = m.iov_len;
+		break;
+	}
+	case SHAPE_MMSG:
+		w->left = 0;
+		w->messages = buf;
+		w->more = count;
+		break;
+	}
+}
+
+/* Where the first octets lie that a call moves, and how many lie there. */
+__noinline u64 first_buffer(u8 shape, u64 buf, u64 count, u64 *addr)
+{
+	if (!addr)
+		return 0;
+	if (shape == SHAPE_NONE)
+		return 0;
+	if (shape == SHAPE_FLAT) {
+		*addr = buf;
+		return count;
+	}
+	if (shape == SHAPE_MSG || shape == SHAPE_MMSG) {
+		struct message m;
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)buf))
+			return 0;
+		buf = m.iov;
+		count = m.iov_len;
+	}
+	for (u32 i = 0; i < 8; i++) {
+		struct iovec v;
+		if (i >= count || bpf_probe_read_user(&v, sizeof(v), (void *)(buf + i * sizeof(v))))
+			return 0;
+		if (v.len) {
+			*addr = v.base;
+			return v.len;
+		}
+	}
+	return 0;
+}
+
+/* The octets that sendmmsg or recvmmsg moved in as many messages. */
+__noinline u64 sum_messages(u64 messages, u64 count)
+{
+	u64 sum = 0;
+	for (u32 i = 0; i < MAX_MESSAGES; i++) {
+		u32 len = 0;
+		if (i >= count)
+			break;
+		bpf_probe_read_user(&len, sizeof(len), &((struct messages *)messages)[i].len);
+		sum += len;
+	}
+	return sum;
+}
+
+#endif

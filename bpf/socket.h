@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * TCP sockets as the kernel has them.
+ */
+#ifndef H2SNIFF_SOCKET_H
+#define H2SNIFF_SOCKET_H
+
+#include "kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "event.h"
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define IPPROTO_TCP 6
+
+/* The TCP socket behind a descriptor of the task; 0 where it is none, or one
+ * whose octets a protocol between it and the program changes (kernel TLS). */
+static __always_inline struct sock *tcp_of(struct task_struct *task, u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file)
+		return 0;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	if (BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops))
+		return 0;
+	return sk;
+}
+
+/* False where the socket is not connected (yet). */
+static __always_inline bool tcp_address(struct sock *sk, struct address *a)
+{
+	__builtin_memset(a, 0, sizeof(*a));
+	a->cookie = (u64)sk;
+	a->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	a->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	a->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (a->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&a->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&a->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		u32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		u32 remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		__builtin_memcpy(a->local, &local, 4);
+		__builtin_memcpy(a->remote, &remote, 4);
+	}
+	return a->local_port && a->remote_port;
+}
+
+/* The kernel's own position in a direction, modulo 2^32: it moves with what no
+ * followed call has moved too (io_uring, another process). */
+static __always_inline u32 tcp_position(struct sock *sk, u8 dir)
+{
+	struct tcp_sock *tcp = (void *)sk;
+	return dir == DIR_RECV ? BPF_CORE_READ(tcp, copied_seq) : BPF_CORE_READ(tcp, write_seq);
+}
+
+/* Whether the program has sent nothing on the connection, and received n octets. */
+static __always_inline bool tcp_moved_only(struct sock *sk, u64 n)
+{
+	struct tcp_sock *tcp = (void *)sk;
+	u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
+	return !BPF_CORE_READ(tcp, data_segs_out) && BPF_CORE_READ(tcp, bytes_received) - unread == n;
+}
+
+#endif

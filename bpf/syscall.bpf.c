@@ -1,0 +1,490 @@
+//go:build ignore
+
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Cleartext HTTP/2: what followed processes send and receive on TCP sockets by
+ * system calls. The handle is the struct sock, whatever descriptor leads to it.
+ * What moves through io_uring, or through another process that shares the
+ * socket, is not seen: the kernel's own positions tell how much it was.
+ */
+#include "h2c.h"
+#include "iovec.h"
+#include "socket.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+const volatile bool everyone; /* not only processes in the map followed */
+const volatile u32 library;   /* the number that h2sniff gave "TCP" */
+
+enum follow {
+	FOLLOW_TREE = 1, /* children too, whatever they execute */
+	FOLLOW_IMAGE = 2, /* until it executes another program */
+};
+
+/* Thread-group leaders, written by h2sniff with a pidfd: so no pid has to be
+ * translated between namespaces. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u8);
+} followed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64); /* struct sock * */
+	__type(value, struct tcp_state);
+} sockets SEC(".maps");
+
+/* A system call that runs. */
+struct transfer {
+	u64 sk, gen;
+	u64 buf, count;
+	u64 begin;
+	u8 shape, dir, depth, followed;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct transfer);
+} transfers SEC(".maps");
+
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 2 /* asm/thread_info.h */
+enum {
+	NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20, NR_sendfile = 40,
+	NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47, NR_splice = 275,
+	NR_recvmmsg = 299, NR_sendmmsg = 307, NR_preadv2 = 327, NR_pwritev2 = 328,
+};
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return task->thread_info.status & TS_COMPAT;
+}
+#else
+#define TIF_32BIT 22 /* asm/thread_info.h */
+enum {
+	NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_sendfile = 71,
+	NR_sendto = 206, NR_recvfrom = 207, NR_sendmsg = 211, NR_recvmsg = 212, NR_splice = 76,
+	NR_recvmmsg = 243, NR_sendmmsg = 269, NR_preadv2 = 286, NR_pwritev2 = 287,
+};
+static __always_inline bool is_compat(struct task_struct *task)
+{
+	return task->thread_info.flags & 1ul << TIF_32BIT;
+}
+#endif
+
+enum {
+	MSG_PEEK = 2,
+	MSG_TRUNC = 0x20,
+	MSG_ERRQUEUE = 0x2000,
+	MSG_OOB = 1,
+};
+
+/* What a system call would move, and the descriptor; false where nothing that
+ * counts: what is only peeked at, errors, urgent octets. */
+static __always_inline bool understand(long nr, struct pt_regs *regs, struct transfer *t, u32 *fd)
+{
+	u64 flags = 0;
+
+	*fd = REG_ARG1(regs);
+	t->buf = REG_ARG2(regs);
+	t->count = REG_ARG3(regs);
+	t->dir = DIR_SEND;
+	switch (nr) {
+	case NR_recvfrom:
+		flags = SYSCALL_ARG4(regs);
+		/* fallthrough */
+	case NR_read:
+		t->dir = DIR_RECV;
+		t->shape = SHAPE_FLAT;
+		break;
+	case NR_write:
+	case NR_sendto:
+		t->shape = SHAPE_FLAT;
+		break;
+	case NR_readv:
+	case NR_preadv2:
+		t->dir = DIR_RECV;
+		t->shape = SHAPE_VEC;
+		break;
+	case NR_writev:
+	case NR_pwritev2:
+		t->shape = SHAPE_VEC;
+		break;
+	case NR_recvmsg:
+		t->dir = DIR_RECV;
+		flags = t->count;
+		t->shape = SHAPE_MSG;
+		break;
+	case NR_sendmsg:
+		t->shape = SHAPE_MSG;
+		break;
+	case NR_recvmmsg:
+		t->dir = DIR_RECV;
+		flags = SYSCALL_ARG4(regs);
+		t->shape = SHAPE_MMSG;
+		break;
+	case NR_sendmmsg:
+		t->shape = SHAPE_MMSG;
+		break;
+	case NR_sendfile:
+		t->shape = SHAPE_NONE;
+		break;
+	case NR_splice: /* fd_in, off_in, fd_out: sockets have no offset */
+		t->shape = SHAPE_NONE;
+		if (t->buf) {
+			*fd = t->count; /* off_in is that of a file */
+		} else {
+			t->dir = DIR_NONE; /* either may be the socket */
+		}
+		break;
+	default:
+		return false;
+	}
+	if (t->dir != DIR_SEND) {
+		if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+			return false;
+		if (flags & MSG_TRUNC)
+			t->shape = SHAPE_NONE; /* taken from the socket, not copied */
+	}
+	return true;
+}
+
+static __always_inline struct tcp_state *tcp_state(u64 sk)
+{
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
+	if (s)
+		return s;
+	struct tcp_state fresh = {.gen = bpf_ktime_get_boot_ns()};
+	bpf_map_update_elem(&sockets, &sk, &fresh, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&sockets, &sk);
+	if (!s)
+		count(COUNT_NO_STATE, 1);
+	return s;
+}
+
+/* The connection of the calling process on the socket, opened where there is
+ * none. fresh says that it has just begun. 0 where nothing is to be told. */
+static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id, bool fresh)
+{
+	struct conn_key key = {.tgid = id >> 32, .handle = sk};
+	struct conn *c = conn_of(&key);
+	if (c) {
+		u64 *gen = bpf_map_lookup_elem(&ignored, &key);
+		return gen && *gen == c->gen ? 0 : c;
+	}
+	struct thread *th = thread_of(id, true);
+	if (!th || !th->pid)
+		return 0; /* not of h2sniff's pid namespace: nobody could name it */
+	c = open_conn(th, id, sk, (fresh ? OP_HANDSHAKE : OP_OTHER) | (u64)library << COOKIE_LIBRARY);
+	if (!c)
+		return 0;
+	for (u32 i = 0; i < MAX_TGIDS; i++) {
+		if (!s->tgids[i]) {
+			s->tgids[i] = id >> 32;
+			break;
+		}
+	}
+	return c;
+}
+
+static __always_inline void tcp_bind(struct conn *c, u64 sk, u64 id)
+{
+	struct address a;
+	struct thread *th = thread_of(id, false);
+	if (c->exact || !th || !tcp_address((struct sock *)sk, &a))
+		return;
+	c->exact = a.cookie;
+	emit_address(th, id, sk, c->gen, &a, true);
+}
+
+/* Octets that moved since the last call, with nobody to tell of them, are
+ * skipped in the position: a gap of known length. */
+static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir)
+{
+	u32 now = tcp_position((struct sock *)sk, dir);
+	if (s->positioned[dir & 1] && !s->busy[dir & 1])
+		c->pos[dir & 1] += (u32)(now - s->seq[dir & 1]);
+	s->seq[dir & 1] = now;
+	s->positioned[dir & 1] = 1;
+}
+
+static __always_inline void accept_http2(struct tcp_state *s, u64 sk, bool both)
+{
+	s->verdict = VERDICT_HTTP2;
+	if (!both)
+		return;
+	s->passes[0] = s->passes[1] = 1;
+	s->seq[DIR_SEND] = tcp_position((struct sock *)sk, DIR_SEND);
+	s->positioned[DIR_SEND] = 1;
+}
+
+/* Judges a send before it is made, by its first octets: so that it has its
+ * place before the answer. What cannot be read yet is judged when it is sent. */
+static __always_inline void judge_beginning(struct tcp_state *s, const struct transfer *t, bool *fresh)
+{
+	u64 addr = 0, n = first_buffer(t->shape, t->buf, t->count, &addr);
+	u8 head[HEAD] = {};
+	if (n > HEAD)
+		n = HEAD;
+	if (!n || bpf_probe_read_user(head, n, (void *)addr))
+		return;
+	if (s->verdict == VERDICT_HTTP2) { /* after a change from HTTP/1 */
+		s->passes[DIR_SEND] = is_preface(head, n);
+		return;
+	}
+	if (s->verdict != VERDICT_OPEN || !(is_preface(head, n) || is_settings(head, n)))
+		return;
+	*fresh = tcp_moved_only((struct sock *)t->sk, 0);
+	accept_http2(s, t->sk, true);
+}
+
+/* Judges a call by what it moved. The octets that are not HTTP/2 yet, of a
+ * response that changes to it, are returned. */
+static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n, bool *fresh)
+{
+	u8 dir = t->dir & 1;
+	u8 head[HEAD] = {};
+	u64 addr = 0, flat = first_buffer(t->shape, t->buf, t->count, &addr);
+	if (flat > n)
+		flat = n;
+	u64 have = flat > HEAD ? HEAD : flat;
+	if (!have || bpf_probe_read_user(head, have, (void *)addr))
+		have = 0;
+	if (have && s->verdict == VERDICT_HTTP2) {
+		s->passes[dir] = is_preface(head, have);
+		return 0;
+	}
+	if (have && s->verdict == VERDICT_ASKED) {
+		if (dir == s->asker)
+			return 0;
+		u32 length = is_response(head, have) && is_switching(head, have) ? switching_length(addr, flat) : 0;
+		if (!length) {
+			s->verdict = VERDICT_REFUSED;
+			return 0;
+		}
+		accept_http2(s, t->sk, false);
+		s->passes[dir] = 1;
+		*fresh = true;
+		return length;
+	}
+	if (have && s->verdict == VERDICT_OPEN) {
+		if (is_preface(head, have) || is_settings(head, have)) {
+			*fresh = dir == DIR_RECV && tcp_moved_only((struct sock *)t->sk, n);
+			accept_http2(s, t->sk, true);
+			return 0;
+		}
+		if (is_request(head, have)) {
+			s->verdict = VERDICT_ASKED;
+			s->asker = dir;
+			return 0;
+		}
+		if (is_tls(head, have) || is_response(head, have)) {
+			s->verdict = VERDICT_REFUSED;
+			return 0;
+		}
+		/* Open for long, perhaps. */
+		u32 due = s->due[dir];
+		u32 chain = find_chain(addr, flat, n);
+		if ((due && due == n) || chain == CHAIN) {
+			accept_http2(s, t->sk, true);
+			return 0;
+		}
+		s->due[dir] = chain;
+	}
+	if (++s->unjudged >= MAX_UNJUDGED)
+		s->verdict = VERDICT_REFUSED;
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int enter(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
+		return 0;
+	struct pt_regs *regs = (void *)ctx[0];
+	long nr = ctx[1];
+	u64 id = bpf_get_current_pid_tgid();
+	struct transfer t = {};
+	u32 fd;
+
+	if (!understand(nr, regs, &t, &fd) || is_compat(task))
+		return 0;
+	struct sock *sk = tcp_of(task, fd);
+	if (t.dir == DIR_NONE) {
+		t.dir = DIR_RECV;
+		if (!sk) {
+			t.dir = DIR_SEND;
+			sk = tcp_of(task, t.count);
+		}
+	}
+	if (!sk)
+		return 0;
+	t.sk = (u64)sk;
+	struct tcp_state *s = tcp_state(t.sk);
+	if (!s || s->verdict == VERDICT_REFUSED)
+		return 0;
+	t.gen = s->gen;
+
+	bool fresh = false;
+	if (t.dir == DIR_SEND && !s->passes[DIR_SEND])
+		judge_beginning(s, &t, &fresh);
+	if (s->verdict == VERDICT_HTTP2 && s->passes[t.dir & 1]) {
+		struct conn *c = tcp_conn(s, t.sk, id, fresh);
+		if (!c)
+			return 0;
+		tcp_bind(c, t.sk, id);
+		tcp_catch_up(s, c, t.sk, t.dir);
+		struct thread *th = thread_of(id, false);
+		if (!th)
+			return 0;
+		t.depth = th->depth;
+		t.followed = 1;
+		if (t.dir == DIR_SEND) {
+			struct emission e = {
+				.who = who_is(th, id, t.sk, c->gen), .pos = c->pos[DIR_SEND],
+				.kind = RECORD_BEGIN, .dir = DIR_SEND,
+			};
+			emit_bare(&e, 0);
+			t.begin = e.begin;
+		}
+	}
+	if (!t.begin)
+		t.begin = bpf_ktime_get_boot_ns();
+	__sync_fetch_and_add(&s->busy[t.dir & 1], 1);
+	if (bpf_map_update_elem(&transfers, &id, &t, BPF_ANY)) {
+		__sync_fetch_and_add(&s->busy[t.dir & 1], -1);
+		count(COUNT_NO_STATE, 1);
+	}
+	return 0;
+}
+
+static __always_inline void finish(struct tcp_state *s, const struct transfer *t, u64 id, s64 ret)
+{
+	u8 dir = t->dir & 1;
+	u64 n = ret > 0 ? ret : 0, count = t->count, skip = 0;
+	bool fresh = false;
+
+	if (t->shape == SHAPE_MMSG) {
+		count = n;
+		n = sum_messages(t->buf, count);
+	}
+	if (n && !s->passes[dir])
+		skip = judge(s, t, n, &fresh);
+	if (s->verdict != VERDICT_HTTP2 || !s->passes[dir])
+		return;
+	if (!t->followed && !n)
+		return;
+	struct conn *c = tcp_conn(s, t->sk, id, fresh);
+	struct thread *th = thread_of(id, false);
+	if (!c || !th)
+		return;
+	tcp_bind(c, t->sk, id);
+	s->seq[dir] = tcp_position((struct sock *)t->sk, dir);
+	s->positioned[dir] = 1;
+	n -= skip;
+
+	struct walk w = {.e = {
+		.who = who_is(th, id, t->sk, c->gen), .begin = t->begin, .pos = c->pos[dir],
+		.kind = RECORD_DATA, .dir = dir, .flags = RECORD_LAST,
+	}};
+	w.e.who.depth = t->depth;
+	if (!n) {
+		if (dir == DIR_SEND && t->followed) {
+			w.e.kind = RECORD_NOTHING;
+			emit_bare(&w.e, 0);
+		}
+		return;
+	}
+	c->pos[dir] += n;
+	w.skip = skip;
+	if (t->shape == SHAPE_NONE) {
+		emit_bare(&w.e, n);
+		return;
+	}
+	begin_walk(&w, t->shape, t->buf, count, n + skip);
+	for (u32 i = 0; i < MAX_STEPS; i++)
+		if (walk_step(&w))
+			break;
+	if (w.total) {
+		w.e.flags = RECORD_LAST;
+		emit_bare(&w.e, w.total);
+	}
+}
+
+SEC("tp_btf/sys_exit")
+int leave(u64 *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct transfer *running = bpf_map_lookup_elem(&transfers, &id);
+	if (!running)
+		return 0;
+	u64 sk = running->sk;
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
+	if (s && s->gen == running->gen) {
+		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
+		finish(s, running, id, ctx[1]);
+	}
+	bpf_map_delete_elem(&transfers, &id);
+	return 0;
+}
+
+/* The last descriptor was closed and TCP is done with the socket. */
+SEC("tp_btf/tcp_destroy_sock")
+int destroy(u64 *ctx)
+{
+	u64 sk = ctx[0];
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
+	if (!s)
+		return 0;
+	for (u32 i = 0; i < MAX_TGIDS; i++) {
+		struct conn_key key = {.tgid = s->tgids[i], .handle = sk};
+		struct conn *c = key.tgid ? conn_of(&key) : 0;
+		if (!c)
+			continue;
+		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+		if (r) {
+			struct who w = {.thread = key.tgid << 32, .handle = sk, .gen = c->gen};
+			fill(r, RECORD_CLOSE, &w);
+			r->pos = c->pos[DIR_SEND];
+			r->len = c->pos[DIR_RECV];
+			submit(r);
+		} else {
+			count(COUNT_DROPPED, 1);
+		}
+		bpf_map_delete_elem(&conns, &key);
+	}
+	bpf_map_delete_elem(&sockets, &sk);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int fork(u64 *ctx)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	if (child->pid != child->tgid)
+		return 0;
+	u8 *how = bpf_task_storage_get(&followed, parent->group_leader, 0, 0);
+	if (how) {
+		u8 same = *how;
+		bpf_task_storage_get(&followed, child, &same, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int exec(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	u8 *how = bpf_task_storage_get(&followed, task, 0, 0);
+	if (how && *how == FOLLOW_IMAGE)
+		bpf_task_storage_delete(&followed, task);
+	return 0;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+
+	"h2sniff/bpf"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// Cleartext is the library of connections without one: HTTP/2 on a bare TCP
+// socket, seen by the system calls on it.
+const Cleartext = "TCP (cleartext)"
+
+// FollowEveryone captures cleartext HTTP/2 of all processes. Every system call
+// of the machine gets slower by it.
+func (a *Attacher) FollowEveryone() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.attachSyscalls(true)
+}
+
+// Follow captures cleartext HTTP/2 of a process and of children that it forks
+// from now on; how says for how long. While processes are followed, a system
+// call of any other process costs some 100 ns more. An error that wraps
+// unix.ESRCH says that the process has ended.
+func (a *Attacher) Follow(pid int, how bpf.Follow) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.attachSyscalls(false); err != nil {
+		return err
+	}
+	return a.withProcess(pid, func(fd uint32) error {
+		return a.objs.Syscalls.Followed.Put(fd, how)
+	})
+}
+
+// Unfollow ends that for a process that goes on.
+func (a *Attacher) Unfollow(pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.objs.Syscalls == nil {
+		return nil
+	}
+	err := a.withProcess(pid, func(fd uint32) error {
+		return a.objs.Syscalls.Followed.Delete(fd)
+	})
+	if errors.Is(err, ebpf.ErrKeyNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+func (a *Attacher) withProcess(pid int, do func(pidfd uint32) error) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("opening process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	if err := do(uint32(fd)); err != nil {
+		return fmt.Errorf("following process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// attachSyscalls loads and attaches the programs at first use. The returns of
+// system calls come first, and their beginnings last.
+func (a *Attacher) attachSyscalls(everyone bool) error {
+	if a.objs.Syscalls != nil {
+		return nil
+	}
+	if err := a.objs.LoadSyscalls(everyone, a.numberOf(Cleartext)); err != nil {
+		return err
+	}
+	s := a.objs.Syscalls
+	programs := []*ebpf.Program{s.Destroy, s.Fork, s.Exec, s.Leave, s.Enter}
+	for _, program := range programs {
+		l, err := link.AttachTracing(link.TracingOptions{Program: program})
+		if err != nil {
+			return fmt.Errorf("attaching to system calls: %w", err)
+		}
+		a.base = append(a.base, l)
+	}
+	return nil
+}
