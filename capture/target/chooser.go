@@ -102,12 +102,12 @@ type met struct{ pids, comm bool }
 func (m met) or(n met) met { return met{m.pids || n.pids, m.comm || n.comm} }
 func (m met) any() bool    { return m.pids || m.comm }
 
-// holds reports whether the probes are to be in the selected program itself.
-func (c *chooser) holds() bool { return c.bin != nil && len(c.bin.libraries) > 0 }
+// selfContained reports whether the probes are to be in the selected program itself.
+func (c *chooser) selfContained() bool { return c.bin != nil && len(c.bin.libraries) > 0 }
 
 // keep reports whether a mapping is worth a look.
 func (c *chooser) keep(path []byte, inode uint64) bool {
-	if c.holds() {
+	if c.selfContained() {
 		return inode == c.bin.inode || bytes.Equal(path[bytes.LastIndexByte(path, '/')+1:], c.bin.base)
 	}
 	return c.wants(path)
@@ -116,7 +116,7 @@ func (c *chooser) keep(path []byte, inode uint64) bool {
 // runs reports whether the process runs the selected program, true where none
 // is selected or where the mapping of that program decides.
 func (c *chooser) runs(pid int) bool {
-	if c.bin == nil || c.holds() {
+	if c.bin == nil || c.selfContained() {
 		return true
 	}
 	var st unix.Stat_t
@@ -126,12 +126,8 @@ func (c *chooser) runs(pid int) bool {
 
 // resolve returns the libraries that a kept mapping is of.
 func (c *chooser) resolve(pid int, m *mapping) ([]Library, error) {
-	if !c.holds() {
-		l, err := c.library(pid, m)
-		if l == nil || err != nil {
-			return nil, err
-		}
-		return []Library{*l}, nil
+	if !c.selfContained() {
+		return c.librariesOf(pid, m)
 	}
 	open, st, err := locate(pid, m)
 	if err != nil || uint64(st.Dev) != c.bin.dev || st.Ino != c.bin.inode {
@@ -140,6 +136,7 @@ func (c *chooser) resolve(pid int, m *mapping) ([]Library, error) {
 	found := slices.Clone(c.bin.libraries)
 	for i := range found {
 		found[i].Path, found[i].Open, found[i].Deleted = m.path, open, m.deleted
+		found[i].Executable = isProgram(pid, m)
 	}
 	return found, nil
 }

@@ -186,6 +186,14 @@ func (o *object) readSections(offset, entry, n uint64) error {
 	return nil
 }
 
+// tableSize is the size of all symbol tables in octets.
+func (o *object) tableSize() (n uint64) {
+	for _, t := range o.tables {
+		n += t.symbols.size + t.strings.size
+	}
+	return n
+}
+
 // functions finds the definitions of the wanted names. The result is in the
 // order of wanted, then by offset.
 func (o *object) functions(wanted []string) ([]Function, error) {

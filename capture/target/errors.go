@@ -23,6 +23,9 @@ var (
 	ErrMachine = errors.New("made for another processor")
 	// ErrMalformed: the ELF file contradicts itself or is cut.
 	ErrMalformed = errors.New("malformed ELF file")
+	// ErrTooLarge: the symbol tables of an executable are too large to be read
+	// in passing. Selection.Binary reads them.
+	ErrTooLarge = errors.New("its symbol tables are too large to be searched in passing: choose it with -b")
 	// ErrMoved: no path leads to the inode that the process maps.
 	ErrMoved = errors.New("the mapped file cannot be reached")
 )

@@ -24,9 +24,11 @@ func Installed(s Selection, o Options) []Library {
 	seen := make(map[Key]bool)
 	for _, dir := range libraryDirs {
 		var names []string
-		for _, pattern := range []string{"libssl*.so*", "libgnutls*.so*"} {
-			matches, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well-formed
-			names = append(names, matches...)
+		for _, r := range f.rules {
+			for _, name := range r.libraries {
+				matches, _ := filepath.Glob(filepath.Join(dir, name+"*.so*")) // the pattern is well-formed
+				names = append(names, matches...)
+			}
 		}
 		slices.Sort(names)
 		for _, name := range names {

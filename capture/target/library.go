@@ -5,9 +5,11 @@ package target
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,9 +17,11 @@ import (
 // finder finds the functions in mapped files. It remembers every file it has
 // read; it is not for concurrent use.
 type finder struct {
-	families []Family
-	wanted   map[Family][]string
-	all      []string
+	rules  []*rule // of the families that are looked for
+	wanted map[Family][]string
+	// symbols are the wanted names of all rules that read symbol tables.
+	symbols  []string
+	programs bool // executables count for some family
 	cache    map[version]contents
 	// layers tells, of files on overlayfs, the device by which each was seen
 	// first; dev of its keys is 0.
@@ -46,14 +50,25 @@ func versionOf(st *unix.Stat_t) version {
 // maxCached bounds what a program that maps ever new files can make us keep.
 const maxCached = 1024
 
+// maxProgramTables bounds the symbol tables of an executable that nobody named,
+// in octets: reading them takes some 0.3 s per GiB, in which nothing else is
+// found.
+const maxProgramTables = 256 << 20
+
 func newFinder(s Selection, wanted map[Family][]string) *finder {
 	f := &finder{wanted: make(map[Family][]string), cache: make(map[version]contents), layers: make(map[version]uint64)}
-	for _, family := range []Family{OpenSSL, GnuTLS} {
-		off := family == OpenSSL && s.NoOpenSSL || family == GnuTLS && s.NoGnuTLS
-		if names := wanted[family]; len(names) > 0 && !off {
-			f.families = append(f.families, family)
-			f.wanted[family] = names
-			f.all = append(f.all, names...)
+	for i := range rules {
+		r := &rules[i]
+		off := r.family == OpenSSL && s.NoOpenSSL || r.family == GnuTLS && s.NoGnuTLS
+		names := wanted[r.family]
+		if len(names) == 0 || off {
+			continue
+		}
+		f.rules = append(f.rules, r)
+		f.wanted[r.family] = names
+		f.programs = f.programs || r.executable
+		if r.find == nil {
+			f.symbols = append(f.symbols, names...)
 		}
 	}
 	return f
@@ -61,34 +76,88 @@ func newFinder(s Selection, wanted map[Family][]string) *finder {
 
 // wants reports whether a file of that name is to be looked into.
 func (f *finder) wants(path []byte) bool {
-	family, _ := familyOf(path)
-	return family != 0 && slices.Contains(f.families, family)
+	base := baseName(path)
+	for _, r := range f.rules {
+		if ok, _ := r.names(base); ok {
+			return true
+		}
+	}
+	return f.programs && mayBeProgram(path)
 }
 
-// library returns what the mapped file holds of the family that its name
-// promises, nil if nothing was to be expected.
-func (f *finder) library(pid int, m *mapping) (*Library, error) {
-	family, strict := familyOf([]byte(m.path))
+// librariesOf returns what a mapped file holds of the families that its name
+// promises, and, of the process's executable, of those that can be in one.
+func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
+	base := baseName([]byte(m.path))
+	var candidates []*rule
+	var missing *rule // promised by the name
+	for _, r := range f.rules {
+		ok, strict := r.names(base)
+		if ok {
+			candidates = append(candidates, r)
+		}
+		if strict {
+			missing = r
+		}
+	}
+	executable := len(candidates) == 0
+	limit := uint64(math.MaxUint64)
+	if executable {
+		if !isProgram(pid, m) {
+			return nil, nil
+		}
+		limit = maxProgramTables
+		for _, r := range f.rules {
+			if r.executable {
+				candidates = append(candidates, r)
+			}
+		}
+	}
 	open, st, err := locate(pid, m)
 	if err != nil {
 		return nil, err
 	}
-	c := f.read(open, st)
+	c := f.read(open, st, limit)
 	if c.err != nil {
+		if executable && lasts(c.err) {
+			return nil, nil // nothing says that it uses TLS
+		}
 		return nil, c.err
 	}
-	functions := c.functions[family]
-	if functions == nil {
-		if strict {
-			return nil, fmt.Errorf("%w (%s)", ErrNoFunctions, coreNames(family))
-		}
-		return nil, nil
+	found := f.holds(c, candidates, Library{
+		Path: m.path, Open: open, Deleted: m.deleted, Executable: executable,
+		Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(st, c),
+	})
+	if len(found) == 0 && missing != nil {
+		return nil, fmt.Errorf("%w (%s)", ErrNoFunctions, missing.coreNames())
 	}
-	return &Library{
-		Path: m.path, Open: open, Deleted: m.deleted,
-		Dev: uint64(st.Dev), Inode: st.Ino, Family: family, Functions: functions,
-		layer: f.layer(st, c),
-	}, nil
+	return found, nil
+}
+
+// holds returns what a file holds of some families; l is what all have in
+// common.
+func (f *finder) holds(c contents, of []*rule, l Library) []Library {
+	var found []Library
+	for _, r := range of {
+		if functions := c.functions[r.family]; functions != nil {
+			l.Family, l.Functions = r.family, functions
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// isProgram reports whether a mapping is most likely of the executable of its
+// process. On overlayfs the numbers may not tell, and in another root the path.
+func isProgram(pid int, m *mapping) bool {
+	if !mayBeProgram([]byte(m.path)) {
+		return false
+	}
+	var st unix.Stat_t
+	if unix.Stat(procPath(pid, "exe"), &st) == nil && st.Ino == m.inode {
+		return true
+	}
+	return strings.TrimSuffix(readExe(pid), deletedSuffix) == m.path
 }
 
 // layer tells files on overlayfs apart by what is the file's own. Its inode
@@ -117,21 +186,12 @@ func (f *finder) libraries(path string) ([]Library, contents, error) {
 	if err := unix.Stat(path, &st); err != nil {
 		return nil, contents{}, err
 	}
-	c := f.read(path, &st)
+	c := f.read(path, &st, math.MaxUint64)
 	if c.err != nil {
 		return nil, c, c.err
 	}
-	var found []Library
-	for _, family := range f.families {
-		if functions := c.functions[family]; functions != nil {
-			found = append(found, Library{
-				Path: path, Open: path,
-				Dev: uint64(st.Dev), Inode: st.Ino, Family: family, Functions: functions,
-				layer: f.layer(&st, c),
-			})
-		}
-	}
-	return found, c, nil
+	l := Library{Path: path, Open: path, Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(&st, c)}
+	return f.holds(c, f.rules, l), c, nil
 }
 
 // locate finds a path that leads to the mapped inode.
@@ -172,13 +232,14 @@ func locate(pid int, m *mapping) (string, *unix.Stat_t, error) {
 	return "", nil, fmt.Errorf("%w: %w", ErrMoved, denied)
 }
 
-// read returns what the file holds that st describes.
-func (f *finder) read(path string, st *unix.Stat_t) contents {
+// read returns what the file holds that st describes, or ErrTooLarge where its
+// symbol tables have more than limit octets.
+func (f *finder) read(path string, st *unix.Stat_t, limit uint64) contents {
 	v := versionOf(st)
 	if c, ok := f.cache[v]; ok {
 		return c
 	}
-	c, lasting := f.open(path, st)
+	c, lasting := f.open(path, st, limit)
 	if lasting {
 		if len(f.cache) >= maxCached {
 			clear(f.cache)
@@ -190,7 +251,7 @@ func (f *finder) read(path string, st *unix.Stat_t) contents {
 
 // open opens and reads; lasting says that doing so again would come to the
 // same.
-func (f *finder) open(path string, st *unix.Stat_t) (c contents, lasting bool) {
+func (f *finder) open(path string, st *unix.Stat_t, limit uint64) (c contents, lasting bool) {
 	// A hostile process may have put anything in the file's place: a FIFO
 	// must not block us.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -213,31 +274,48 @@ func (f *finder) open(path string, st *unix.Stat_t) (c contents, lasting bool) {
 	if err != nil {
 		return contents{err: err}, lasts(err)
 	}
-	found, err := o.functions(f.all)
+	if size := o.tableSize(); size > limit {
+		return contents{err: fmt.Errorf("%w (%d MiB)", ErrTooLarge, size>>20)}, false
+	}
+	symbols, err := o.functions(f.symbols)
 	if err != nil {
 		return contents{err: err}, lasts(err)
 	}
-	if err := o.findInner(found); err != nil {
+	if err := o.findInner(symbols); err != nil {
 		return contents{err: err}, lasts(err)
 	}
 	var fs unix.Statfs_t
 	c.overlay = unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 	c.dynamic = o.dynamic
 	c.functions = make(map[Family][]Function)
-	for _, family := range f.families {
-		var functions []Function
-		worth := false
-		for _, fn := range found {
-			if slices.Contains(f.wanted[family], fn.Name) {
-				functions = append(functions, fn)
-				worth = worth || slices.Contains(core[family], fn.Name)
+	for _, r := range f.rules {
+		found := symbols
+		if r.find != nil {
+			if found, err = r.find(o, f.wanted[r.family]); err != nil {
+				return contents{err: err}, lasts(err)
 			}
 		}
-		if worth {
-			c.functions[family] = functions
+		if functions := r.choose(found, f.wanted[r.family]); functions != nil {
+			c.functions[r.family] = functions
 		}
 	}
 	return c, true
+}
+
+// choose returns the wanted functions, none without one of the core.
+func (r *rule) choose(found []Function, wanted []string) []Function {
+	var functions []Function
+	worth := false
+	for _, fn := range found {
+		if slices.Contains(wanted, fn.Name) {
+			functions = append(functions, fn)
+			worth = worth || slices.Contains(r.core, fn.Name)
+		}
+	}
+	if !worth {
+		return nil
+	}
+	return functions
 }
 
 // lasts tells errors of the file's content from those of reading it.

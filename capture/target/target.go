@@ -51,6 +51,7 @@ type Library struct {
 	Family     Family
 	Functions  []Function // those present, in the order of Options.Wanted; not empty
 	Deleted    bool       // unlinked, as after a package upgrade
+	Executable bool       // it is the executable of the process that maps it
 	// layer is the device of the first overlay by which the file was seen.
 	layer uint64
 }

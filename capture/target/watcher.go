@@ -89,7 +89,7 @@ func (w *Watcher) Err() error { return w.err }
 // Binary returns what the file of Selection.Binary holds itself, none without
 // one or where the libraries count that it loads.
 func (w *Watcher) Binary() []Library {
-	if !w.t.holds() {
+	if !w.t.selfContained() {
 		return nil
 	}
 	return slices.Clone(w.t.bin.libraries)

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"strings"
+)
+
+// rule says in which files the functions of a family are, and how to find them
+// there. A family needs nothing else in this package.
+type rule struct {
+	family Family
+	// libraries are what files are called that hold the functions: "libssl"
+	// stands for libssl.so.3 and its like, see [rule.names].
+	libraries []string
+	// executable says that a program's own file can hold them too.
+	executable bool
+	// core are the functions without which a file is not worth a probe: one
+	// of these must be there.
+	core []string
+	// find is for functions that stand in no ELF symbol table. It gets the
+	// wanted names, and returns those present in any order; the error may wrap
+	// ErrMalformed. nil: the symbol tables are read.
+	find func(o *object, wanted []string) ([]Function, error)
+}
+
+// rules has one entry for each family.
+var rules = []rule{
+	{
+		family: OpenSSL, libraries: []string{"libssl"}, executable: true,
+		core: []string{"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"},
+	},
+	{
+		family: GnuTLS, libraries: []string{"libgnutls"}, executable: true,
+		core: []string{"gnutls_record_recv", "gnutls_record_send"},
+	},
+}
+
+// names reports whether a file of that name, without folders, can be one of the
+// family's libraries.
+//
+// strict says that it is named like the library itself, so that missing
+// functions are worth a word: libssl.so.3, libgnutls.so.30, and what Python
+// wheels ship, libssl-81ffa89e.so.3. Others are only looked into: libssl3.so
+// is a library of NSS, libgnutls-dane.so.0 and libgnutlsxx.so.30 accompany
+// GnuTLS.
+func (r *rule) names(base []byte) (ok, strict bool) {
+	for _, name := range r.libraries {
+		if len(base) < len(name) || string(base[:len(name)]) != name {
+			continue
+		}
+		tag, end, found := bytes.Cut(base[len(name):], []byte(".so"))
+		if !found || len(end) > 0 && end[0] != '.' { // libssl.something
+			continue
+		}
+		ok = true
+		strict = strict || len(tag) == 0 ||
+			tag[0] == '-' && len(tag) >= 9 && len(bytes.Trim(tag[1:], "0123456789abcdef")) == 0
+	}
+	return ok, strict
+}
+
+func baseName(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }
+
+// familyOf tells by its name which functions a library is expected to hold, 0
+// for none. Where several families could be meant, a strict one is.
+func familyOf(path []byte) (family Family, strict bool) {
+	base := baseName(path)
+	for i := range rules {
+		if ok, exact := rules[i].names(base); ok && (family == 0 || exact && !strict) {
+			family, strict = rules[i].family, exact
+		}
+	}
+	return family, strict
+}
+
+// mayBeProgram reports whether a file of that name can be the executable of a
+// process: most of what processes map cannot.
+func mayBeProgram(path []byte) bool {
+	base := baseName(path)
+	return len(base) > 0 && path[0] == '/' && !bytes.HasPrefix(path, []byte("//")) &&
+		!bytes.HasSuffix(base, []byte(".so")) && !bytes.Contains(base, []byte(".so."))
+}
+
+func (r *rule) coreNames() string { return strings.Join(r.core, ", ") }
