@@ -47,7 +47,9 @@ func newChooser(s Selection, o Options) (*chooser, error) {
 	}
 	found, file, err := c.libraries(s.Binary)
 	if err == nil && len(found) == 0 && !file.dynamic {
-		err = ErrNoFunctions
+		if err = ErrNoFunctions; file.hidden != nil {
+			err = file.hidden
+		}
 	}
 	if err != nil {
 		return nil, &BinaryError{Path: s.Binary, Err: err}

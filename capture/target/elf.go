@@ -33,6 +33,7 @@ type object struct {
 
 	dynamic  bool // has PT_INTERP: a loader brings its libraries
 	segments []segment
+	constant []extent // segments that are neither code nor written to
 	tables   []symbolTable
 }
 
@@ -131,6 +132,10 @@ func (o *object) readSegments(offset, entry, n uint64) error {
 				return malformed("a segment lies beyond the end")
 			}
 			o.segments = append(o.segments, s)
+		case kind == elf.PT_LOAD && flags&elf.PF_W == 0:
+			if e := (extent{s.offset, s.size}); o.inFile(e) {
+				o.constant = append(o.constant, e)
+			}
 		}
 	}
 	return nil

@@ -285,6 +285,9 @@ func FuzzFunctions(f *testing.F) {
 			if err != nil {
 				continue
 			}
+			if _, err := o.findHidden([]*rule{&rules[0]}); err != nil && !errors.Is(err, ErrMalformed) {
+				t.Fatalf("untyped error %v", err)
+			}
 			found, err := o.functions(wanted)
 			if err != nil && !errors.Is(err, ErrMalformed) && err != io.EOF {
 				t.Fatalf("untyped error %v", err)

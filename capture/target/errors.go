@@ -30,6 +30,14 @@ var (
 	ErrMoved = errors.New("the mapped file cannot be reached")
 )
 
+// HiddenError says that an executable holds a TLS library itself, whose
+// functions cannot be found in it.
+type HiddenError struct{ Library string }
+
+func (e *HiddenError) Error() string {
+	return fmt.Sprintf("it holds %s without symbols: its functions cannot be found", e.Library)
+}
+
 // ProcessError names the process of Selection.PIDs that cannot be chosen.
 // Err is ErrNoProcess or ErrSelf.
 type ProcessError struct {
@@ -51,8 +59,8 @@ func (e *ProcessError) Error() string {
 }
 
 // BinaryError says why the file of Selection.Binary cannot be used: the error
-// of opening it, ErrNotELF, ErrMachine, ErrMalformed, or ErrNoFunctions for a
-// file that has neither the functions nor loads libraries.
+// of opening it, ErrNotELF, ErrMachine, ErrMalformed, or ErrNoFunctions or a
+// *HiddenError for a file that has neither the functions nor loads libraries.
 type BinaryError struct {
 	Path string
 	Err  error

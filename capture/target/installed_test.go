@@ -33,7 +33,7 @@ func TestInstalled(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not found: %v", want)
 	}
-	for _, l := range Installed(Selection{NoGnuTLS: true}, testOptions) {
+	for _, l := range Installed(Selection{Families: []Family{OpenSSL}}, testOptions) {
 		if l.Family == GnuTLS {
 			t.Errorf("found %s without GnuTLS", l.Path)
 		}

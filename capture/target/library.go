@@ -38,6 +38,7 @@ type version struct {
 // contents is what reading a file came to.
 type contents struct {
 	functions map[Family][]Function // families with a core function only
+	hidden    *HiddenError          // of a file without those, where it was looked for
 	dynamic   bool
 	overlay   bool
 	err       error
@@ -59,9 +60,8 @@ func newFinder(s Selection, wanted map[Family][]string) *finder {
 	f := &finder{wanted: make(map[Family][]string), cache: make(map[version]contents), layers: make(map[version]uint64)}
 	for i := range rules {
 		r := &rules[i]
-		off := r.family == OpenSSL && s.NoOpenSSL || r.family == GnuTLS && s.NoGnuTLS
 		names := wanted[r.family]
-		if len(names) == 0 || off {
+		if len(names) == 0 || !s.has(r.family) {
 			continue
 		}
 		f.rules = append(f.rules, r)
@@ -128,6 +128,9 @@ func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
 		Path: m.path, Open: open, Deleted: m.deleted, Executable: executable,
 		Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(st, c),
 	})
+	if len(found) == 0 && executable && c.hidden != nil {
+		return nil, c.hidden
+	}
 	if len(found) == 0 && missing != nil {
 		return nil, fmt.Errorf("%w (%s)", ErrNoFunctions, missing.coreNames())
 	}
@@ -297,6 +300,11 @@ func (f *finder) open(path string, st *unix.Stat_t, limit uint64) (c contents, l
 		}
 		if functions := r.choose(found, f.wanted[r.family]); functions != nil {
 			c.functions[r.family] = functions
+		}
+	}
+	if len(c.functions) == 0 && mayBeProgram([]byte(path)) {
+		if c.hidden, err = o.findHidden(f.rules); err != nil {
+			return contents{err: err}, lasts(err)
 		}
 	}
 	return c, true

@@ -11,6 +11,7 @@ import (
 // there. A family needs nothing else in this package.
 type rule struct {
 	family Family
+	name   string // for people; in lower case for the command line
 	// libraries are what files are called that hold the functions: "libssl"
 	// stands for libssl.so.3 and its like, see [rule.names].
 	libraries []string
@@ -23,16 +24,22 @@ type rule struct {
 	// wanted names, and returns those present in any order; the error may wrap
 	// ErrMalformed. nil: the symbol tables are read.
 	find func(o *object, wanted []string) ([]Function, error)
+	// marks are texts by which an executable that holds the library without
+	// its symbols can be told.
+	marks []mark
 }
 
 // rules has one entry for each family.
 var rules = []rule{
 	{
-		family: OpenSSL, libraries: []string{"libssl"}, executable: true,
-		core: []string{"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"},
+		family: OpenSSL, name: "OpenSSL", executable: true,
+		// What Java's and Netty's bindings to BoringSSL are called too.
+		libraries: []string{"libssl", "libboringssl", "libconscrypt", "libnetty_tcnative"},
+		core:      []string{"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"},
+		marks:     []mark{{"BoringSSL", "ssl/ssl_lib.cc\x00"}, {"OpenSSL", "ssl/ssl_lib.c\x00"}},
 	},
 	{
-		family: GnuTLS, libraries: []string{"libgnutls"}, executable: true,
+		family: GnuTLS, name: "GnuTLS", libraries: []string{"libgnutls"}, executable: true,
 		core: []string{"gnutls_record_recv", "gnutls_record_send"},
 	},
 }

@@ -62,9 +62,9 @@ func TestScanPID(t *testing.T) {
 	}
 	wantLibrary(t, p.Libraries[1:], tls, GnuTLS)
 
-	p = scanOne(t, Selection{PIDs: []int{s.pid}, NoOpenSSL: true})
+	p = scanOne(t, Selection{PIDs: []int{s.pid}, Families: []Family{GnuTLS}})
 	wantLibrary(t, p.Libraries, tls, GnuTLS)
-	p = scanOne(t, Selection{PIDs: []int{s.pid}, NoGnuTLS: true})
+	p = scanOne(t, Selection{PIDs: []int{s.pid}, Families: []Family{OpenSSL}})
 	wantLibrary(t, p.Libraries, ssl, OpenSSL)
 }
 

@@ -17,25 +17,39 @@ import (
 	"cmp"
 	"os"
 	"slices"
+	"strings"
 )
 
-// Family is the interface that a library's functions follow.
+// Family is the interface that a library's functions follow. BoringSSL and
+// LibreSSL are of OpenSSL's.
 type Family uint8
 
+// Each has an entry in rules.
 const (
 	OpenSSL Family = iota + 1
 	GnuTLS
 )
 
+// Families lists all, in the order in which they are shown.
+func Families() []Family {
+	all := make([]Family, len(rules))
+	for i := range rules {
+		all[i] = rules[i].family
+	}
+	return all
+}
+
 func (f Family) String() string {
-	switch f {
-	case OpenSSL:
-		return "OpenSSL"
-	case GnuTLS:
-		return "GnuTLS"
+	for i := range rules {
+		if rules[i].family == f {
+			return rules[i].name
+		}
 	}
 	return "unknown"
 }
+
+// Option is the family's name on a command line: that of String in lower case.
+func (f Family) Option() string { return strings.ToLower(f.String()) }
 
 // Library is one file that holds functions of one family. Key identifies it,
 // whatever the path.
@@ -106,8 +120,13 @@ type Selection struct {
 	Comm   string // of the leader, exact, cut at 15 octets
 	Binary string // path of an executable; compared by device and inode
 
-	NoOpenSSL, NoGnuTLS bool
+	// Families are those that are looked for; nil: all. An empty slice that is
+	// not nil stands for none.
+	Families []Family
 }
+
+// has reports whether a family is looked for.
+func (s Selection) has(f Family) bool { return s.Families == nil || slices.Contains(s.Families, f) }
 
 // Machine reports whether nothing is chosen: the whole machine is meant.
 func (s Selection) Machine() bool { return !s.tree() && s.Binary == "" }

@@ -22,6 +22,7 @@ import (
 type options struct {
 	selection target.Selection
 	debug     bool
+	families  familyFlags
 	cleartext bool // of the machine where nothing is chosen
 	assumeH2  bool
 	command   []string // after --
@@ -156,9 +157,7 @@ func addSelectionFlags(f *pflag.FlagSet, o *options) {
 	f.IntSliceVarP(&o.selection.PIDs, "pid", "p", nil, "trace process `PID` and its children (repeatable)")
 	f.StringVarP(&o.selection.Comm, "comm", "c", "", "trace processes named `NAME` (exact, cut at 15 bytes) and their children; wait for one")
 	f.StringVarP(&o.selection.Binary, "bin", "b", "", "trace the executable at `PATH`: its own TLS functions or, if it has none, its libraries'")
-	f.BoolVarP(&o.selection.NoOpenSSL, "no-openssl", "o", false, "leave OpenSSL out")
-	f.BoolVarP(&o.selection.NoGnuTLS, "no-gnutls", "g", false, "leave GnuTLS out")
-	f.BoolVar(&o.cleartext, "h2c", false, "cleartext HTTP/2 of the whole machine; chosen processes have it anyway, unless --h2c=false")
+	o.families.add(f)
 	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
 	f.BoolVar(&o.assumeH2, "assume-h2", false, "take every connection for HTTP/2, whatever its octets look like")
 }
@@ -194,8 +193,11 @@ func noArgsBeforeDash(cmd *cobra.Command, args []string) error {
 // take takes in the arguments, which are a command after --, and checks all.
 func (o *options) take(cmd *cobra.Command, args []string) error {
 	o.command = args
-	if !cmd.Flags().Changed("h2c") {
-		o.cleartext = !o.selection.Machine() || len(args) > 0
+	var err error
+	chosen := !o.selection.Machine() || len(args) > 0
+	o.selection.Families, o.cleartext, err = o.families.take(cmd.Flags(), chosen)
+	if err != nil {
+		return err
 	}
 	return o.check(cmd.Flags())
 }
@@ -209,8 +211,6 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{errors.New("-r reads a recording: it cannot be combined with -p, -c, -b or a command")}
 	case len(o.command) > 0 && chosen:
 		return usageError{errors.New("a command after -- is what is traced: it cannot be combined with -p, -c or -b")}
-	case s.NoOpenSSL && s.NoGnuTLS && !o.cleartext:
-		return usageError{errors.New("-o and -g together leave nothing to trace without --h2c")}
 	case f.Changed("comm") && s.Comm == "":
 		return usageError{errors.New("-c needs a name")}
 	case f.Changed("bin") && s.Binary == "":

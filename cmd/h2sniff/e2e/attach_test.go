@@ -36,7 +36,8 @@ func wantOnly(t testing.TB, rows []row, want map[int][]wireFrame) {
 	}
 }
 
-// TestFamilies: -o leaves OpenSSL out, -g GnuTLS.
+// TestFamilies: -o leaves OpenSSL out, -g GnuTLS, and --lib what it does not
+// name.
 func TestFamilies(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -46,6 +47,9 @@ func TestFamilies(t *testing.T) {
 		{nil, true, true},
 		{[]string{"-o"}, false, true},
 		{[]string{"--no-gnutls"}, true, false},
+		{[]string{"--lib", "gnutls"}, false, true},
+		{[]string{"--lib=openssl", "--lib=gnutls,h2c"}, true, true},
+		{[]string{"--lib=openssl,gnutls", "-g"}, true, false},
 	} {
 		t.Run(strings.Join(test.flags, " "), func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +68,8 @@ func TestFamilies(t *testing.T) {
 			b.end()
 			s.wait()
 			wantOnly(t, s.snapshot(), want)
-			for family, on := range map[string]bool{"OpenSSL": test.openssl, "GnuTLS": test.gnutls} {
+			plain := !strings.HasPrefix(strings.Join(test.flags, " "), "--lib") || slices.Contains(test.flags, "--lib=gnutls,h2c")
+			for family, on := range map[string]bool{"OpenSSL": test.openssl, "GnuTLS": test.gnutls, cleartext: plain} {
 				if strings.Contains(s.errors(), "h2sniff: "+family+": enabled, ") != on {
 					t.Errorf("%s: want enabled %v, but h2sniff says\n%s", family, on, s.errors())
 				}

@@ -94,7 +94,7 @@ func TestMistakes(t *testing.T) {
 		pattern string
 	}{
 		{"no such process", []string{"dump", "-p", "99999999"}, 1, `no process 99999999`},
-		{"a program without functions", []string{"dump", "-b", peerProgram(t, strippedPeer)}, 1, `/peer_stripped: .*no TLS`},
+		{"a program without functions", []string{"dump", "-b", peerProgram(t, strippedPeer)}, 1, `/peer_stripped: it holds OpenSSL without symbols`},
 		{"a text as program", []string{"dump", "-b", text}, 1, `/text: not an ELF`},
 		{"no such program", []string{"dump", "-b", missing}, 1, `/missing: no such file`},
 		{"a directory as program", []string{"dump", "-b", dir}, 1, regexp.QuoteMeta(dir)},
@@ -113,7 +113,9 @@ func TestMistakes(t *testing.T) {
 		{"pid zero", []string{"dump", "-p", "0"}, 2, `0 is not a process`},
 		{"no flag value", []string{"dump", "-c"}, 2, `-c`},
 		{"empty name", []string{"dump", "-c", ""}, 2, `-c needs a name`},
-		{"nothing left", []string{"dump", "-o", "-g"}, 2, `-o and -g`},
+		{"nothing left", []string{"dump", "-o", "--lib", "openssl"}, 2, `no family`},
+		{"no family", []string{"dump", "--lib", ""}, 2, `--lib needs .*openssl, gnutls`},
+		{"unknown family", []string{"dump", "--lib", "openssl,schannel"}, 2, `"schannel", only openssl, gnutls, .*h2c`},
 		{"recording and process", []string{"dump", "-r", text, "-p", own}, 2, `-r`},
 		{"command and process", []string{"dump", "-p", own, "--", "true"}, 2, `-p`},
 		{"no file to record to", []string{"record", "-p", own}, 2, `-w`},
