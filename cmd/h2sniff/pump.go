@@ -105,5 +105,6 @@ func (p *pump) finish() {
 func (p *pump) found(d *diagnose.Diagnosis) {
 	p.store.Diagnose(d.Seq, store.Finding{
 		Code: d.Code, Severity: store.Severity(d.Severity), Message: d.Text, Section: d.Section, Stream: d.Stream,
+		Since: d.Since, Till: d.Till,
 	})
 }

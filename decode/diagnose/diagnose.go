@@ -61,6 +61,9 @@ type Diagnosis struct {
 	Time      int64             // of that row, Unix nanoseconds
 	Text      string            // one sentence, harmless on a terminal
 	Section   string            // as "RFC 9113, section 5.1"
+	// Since and Till are set for a window that was used up: when that was and
+	// when it had octets again, Unix nanoseconds.
+	Since, Till int64
 }
 
 // Rule describes a code.

@@ -72,7 +72,7 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 	if id == streamWindowExhausted {
 		what = "stream"
 	}
-	t.earlier(id, sev, st.Seq, st.Since, st.Direction, streamID, "The %s's window of the %s was used up for %s%s.",
+	t.lasting(id, sev, st, streamID, "The %s's window of the %s was used up for %s%s.",
 		t.sender(st.Direction), what, duration(took), until)
 }
 

@@ -145,13 +145,22 @@ func (t *Tracker) reportAs(id ruleID, sev Severity, section string, streamID uin
 
 // earlier hands out a diagnosis that hangs on a row before the present one.
 func (t *Tracker) earlier(id ruleID, sev Severity, seq uint64, at int64, d capture.Direction, streamID uint32, format string, args ...any) {
+	t.lasting(id, sev, stream.Stall{Seq: seq, Since: at, Direction: d}, streamID, format, args...)
+}
+
+// lasting is earlier for what lasted; where st.Till is 0, for what did not.
+func (t *Tracker) lasting(id ruleID, sev Severity, st stream.Stall, streamID uint32, format string, args ...any) {
 	if t.full(id) {
 		return
 	}
-	t.emit(&Diagnosis{
-		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: d, Stream: streamID,
-		Seq: seq, Time: at, Text: fmt.Sprintf(format, args...), Section: rules[id].Section,
-	})
+	d := Diagnosis{
+		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: st.Direction, Stream: streamID,
+		Seq: st.Seq, Time: st.Since, Text: fmt.Sprintf(format, args...), Section: rules[id].Section,
+	}
+	if st.Till != 0 {
+		d.Since, d.Till = st.Since, st.Till
+	}
+	t.emit(&d)
 }
 
 // full counts a diagnosis and tells whether there were too many of its code.

@@ -27,6 +27,7 @@ type connState struct {
 	lastID  uint32   // and its stream
 	lastEnt int32    // and its directory entry in seg
 	gone    uint32   // the highest stream that has left its list
+	stalls  []Stall  // the newest
 }
 
 // connCost is what a connection costs beside its strings and its stream list:
@@ -41,7 +42,7 @@ type openBlock struct {
 }
 
 func (c *connState) bytes() int64 {
-	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)) + int64(cap(c.streams))*4
+	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)) + int64(cap(c.streams))*4 + int64(cap(c.stalls))*stallCost
 }
 
 // addRow takes a row into the summary. The frame's part of a stream is not

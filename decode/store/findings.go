@@ -35,6 +35,9 @@ type Finding struct {
 	Message  string // one sentence, harmless on a terminal
 	Section  string // of the rule, as "RFC 9113, section 5.1"; may be empty
 	Stream   uint32 // that it is about; 0: the connection
+	// Since and Till say for how long a window was used up, Unix nanoseconds;
+	// 0 where the finding is of nothing that lasts.
+	Since, Till int64
 }
 
 // FindingCounts counts findings by severity.
@@ -91,6 +94,7 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 	getRecord(record(g.block, int(local)), &e)
 	if c := s.conns[e.Conn]; c != nil {
 		c.Findings.add(f.Severity)
+		s.addStall(c, &e, &f)
 	}
 	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
 		r := s.slab.at(n)

@@ -28,6 +28,7 @@ type streamRec struct {
 	dead               bool // no rows left; waits to leave its connection's list
 	requestTrust       uint8
 	worst              Severity // of the findings about it
+	phases             [2]phaseRec
 }
 
 const (
@@ -131,6 +132,7 @@ func (r *streamRec) addFrame(row *decode.Row) {
 	if row.Err != nil {
 		r.errors++
 	}
+	r.phases[row.Direction&1].add(r.first, row)
 	h := &row.Header
 	switch h.Type {
 	case http2.FrameData:
@@ -240,5 +242,6 @@ func (r *streamRec) summary(p *stringPool) StreamSummary {
 		Worst:          r.worst,
 		FirstSeq:       r.firstSeq,
 		RequestTrust:   decode.Trust(r.requestTrust),
+		Phases:         [2]Phase{r.phases[0].phase(r.first), r.phases[1].phase(r.first)},
 	}
 }

@@ -137,6 +137,7 @@ func TestStreamSummary(t *testing.T) {
 			if !ok {
 				t.Fatal("no summary")
 			}
+			got.Phases = [2]Phase{} // TestPhases
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}

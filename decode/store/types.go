@@ -74,6 +74,7 @@ type StreamSummary struct {
 	Worst          Severity // of the findings about it; 0: none
 	FirstSeq       uint64
 	RequestTrust   decode.Trust // of Method and Path
+	Phases         [2]Phase     // by capture.Direction
 }
 
 // Snapshot is the state of the store at one moment.

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// TestPhases: when each direction of a stream carried what.
+func TestPhases(t *testing.T) {
+	const begin = int64(1_700_000_000_000_000_000)
+	s := New(Options{})
+	at := func(ns int64, row *decode.Row) {
+		row.Time, row.TimeEnd = begin+ns, begin+ns+10
+		s.Append(row)
+	}
+	at(0, frame(1, 5, http2.FramePriority, 0, "\x00\x00\x00\x00\x00"))
+	at(1000, recv(frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":method", "POST", ":path", "/")))
+	at(2000, recv(frame(1, 5, http2.FrameData, 0, "x")))
+	at(3000, recv(frame(1, 5, http2.FrameData, http2.FlagDataEndStream, "y")))
+	at(3500, recv(frame(1, 5, http2.FrameWindowUpdate, 0, "\x00\x00\x00\x01")))
+	got, _ := s.Stream(1, 5)
+	want := Phase{Begin: begin + 1000, Data: begin + 2000, Last: begin + 3010}
+	if got.Phases[capture.Recv] != want || got.Phases[capture.Send] != (Phase{}) {
+		t.Errorf("%+v after the request", got.Phases)
+	}
+	// A day later, and still to the millisecond or so.
+	const day = int64(24 * 3600 * 1e9)
+	at(day, frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, "", ":status", "204"))
+	got, _ = s.Stream(1, 5)
+	p := got.Phases[capture.Send]
+	if d := p.Begin - begin - day; d < -10e6 || d > 10e6 || p.Data != 0 || p.Last < p.Begin || got.Phases[capture.Recv] != want {
+		t.Errorf("%+v after the response", got.Phases)
+	}
+}
+
+// TestStalls: what findings say of windows that were used up is kept for the
+// connection, the newest of it, and is counted as memory.
+func TestStalls(t *testing.T) {
+	s := New(Options{})
+	seq := s.Append(recv(frame(1, 5, http2.FrameData, 0, "x")))
+	before := s.Snapshot().HistoryUsed
+	s.Diagnose(seq, Finding{Code: "a", Severity: Note, Stream: 5})
+	if list, more := s.Stalls(1); len(list) != 0 || more {
+		t.Errorf("%v without any", list)
+	}
+	for i := range int64(maxStalls + 3) {
+		s.Diagnose(seq, Finding{Code: "b", Severity: Warning, Stream: 5, Since: 10 * i, Till: 10*i + 5})
+	}
+	list, more := s.Stalls(1)
+	if len(list) != maxStalls || !more {
+		t.Fatalf("%d, %v", len(list), more)
+	}
+	if want := (Stall{Stream: 5, Direction: capture.Recv, Since: 30, Till: 35}); list[0] != want || list[maxStalls-1].Till != 10*(maxStalls+2)+5 {
+		t.Errorf("%+v to %+v", list[0], list[maxStalls-1])
+	}
+	if used := s.Snapshot().HistoryUsed - before; used < maxStalls*stallCost {
+		t.Errorf("they count as %d bytes", used)
+	}
+	if list, more := s.Stalls(2); list != nil || more {
+		t.Error("a connection that is not there has some")
+	}
+}
