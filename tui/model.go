@@ -40,6 +40,10 @@ type Options struct {
 	// Status, where set, is asked at most four times a second, from the
 	// goroutine that runs Update. It must not block.
 	Status func() Status
+	// Record, where set, begins to record what is captured from now on into the
+	// file path; an empty path ends the recording. It returns a sentence to show.
+	// It is called from the goroutine that runs Update.
+	Record func(path string) (string, error)
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
 }
@@ -49,8 +53,9 @@ type Status struct {
 	Text       string // what is attached, in a few words
 	LostBytes  uint64 // octets that never reached the store
 	LostEvents uint64
-	Err        error // what ended the source early; shown until the end
-	Done       bool  // nothing more will come
+	Err        error  // what ended the source early; shown until the end
+	Done       bool   // nothing more will come
+	Recording  string // path of the file that is recorded into; "" where none is
 }
 
 type tickMsg time.Time

@@ -25,11 +25,9 @@ type RotationOptions struct {
 // already are overwritten. It is not safe for concurrent use; [Tee] is.
 //
 // Each file can be read by itself. A connection that is open when a file begins
-// opens in it anew with its first event there: under its own id, with the time
-// and the facts that it opened with, its addresses, and positions that count
-// from where the file before it ended. It is not Fresh, so that readers take it
-// for one found in its middle: a frame that spans two files is whole in
-// neither, and header fields that rest on an earlier file are unknown.
+// opens in it anew with its first event there, as one found in its middle: a
+// frame that spans two files is whole in neither, and header fields that rest
+// on an earlier file are unknown.
 //
 // Statistics are those of the file, lost events those since the file before.
 type Rotation struct {
@@ -39,24 +37,15 @@ type Rotation struct {
 
 	w     *Writer // the newest file
 	n     int     // its number
-	conns map[capture.ConnID]*carried
+	conns openConns
 	lost  uint64 // lost events that the source told of
 	begun uint64 // of these, before the newest file
 	err   error
 }
 
-// carried is what is needed to open a connection anew.
-type carried struct {
-	open   capture.Event // Kind is 0 where it was not seen
-	bind   capture.Event // the latest; Kind is 0 where there was none
-	file   int           // the newest one that it has events in
-	next   [2]uint64     // position reached
-	origin [2]uint64     // position where that file begins
-}
-
 // CreateRotation begins the first file.
 func CreateRotation(path string, r RotationOptions, o Options) (*Rotation, error) {
-	rot := &Rotation{path: path, opts: r, meta: o, conns: make(map[capture.ConnID]*carried)}
+	rot := &Rotation{path: path, opts: r, meta: o, conns: newOpenConns()}
 	if err := rot.begin(); err != nil {
 		return nil, err
 	}
@@ -86,6 +75,7 @@ func (r *Rotation) begin() error {
 	}
 	r.w = w
 	r.n++
+	r.conns.begin()
 	r.begun = r.lost
 	if old := r.n - r.opts.Files; r.opts.Files > 0 && old > 0 {
 		if err := os.Remove(r.Name(old)); err != nil && !os.IsNotExist(err) {
@@ -108,7 +98,7 @@ func (r *Rotation) Write(ev *capture.Event) error {
 			return r.err
 		}
 	}
-	r.err = r.write(ev)
+	r.err = r.conns.write(ev, r.w)
 	return r.err
 }
 
@@ -118,54 +108,6 @@ func (r *Rotation) rotate() error {
 		return err
 	}
 	return r.begin()
-}
-
-func (r *Rotation) write(ev *capture.Event) error {
-	c := r.conns[ev.Conn]
-	if c == nil || ev.Kind == capture.Open {
-		c = &carried{file: r.n}
-		r.conns[ev.Conn] = c
-	}
-	if c.file != r.n {
-		if err := r.reopen(c); err != nil {
-			return err
-		}
-	}
-	e := *ev
-	switch ev.Kind {
-	case capture.Open:
-		c.open = *ev
-	case capture.Bind:
-		c.bind = *ev
-	case capture.Close:
-		delete(r.conns, ev.Conn)
-	case capture.Data, capture.Lost:
-		d := ev.Direction
-		if ev.Offset < c.origin[d] { // against the contract; it was in an earlier file
-			return nil
-		}
-		e.Offset -= c.origin[d]
-		c.next[d] = max(c.next[d], ev.Offset+ev.Length)
-	}
-	return r.w.Write(&e)
-}
-
-// reopen opens a connection in the newest file.
-func (r *Rotation) reopen(c *carried) error {
-	c.file, c.origin = r.n, c.next
-	if c.open.Kind != 0 {
-		e := c.open
-		info := *e.Info
-		info.Fresh = false
-		e.Info = &info
-		if err := r.w.Write(&e); err != nil {
-			return err
-		}
-	}
-	if c.bind.Kind != 0 {
-		return r.w.Write(&c.bind)
-	}
-	return nil
 }
 
 // setStats gives the newest file its statistics.

@@ -4,6 +4,7 @@ package recording
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -26,7 +27,11 @@ type Output interface {
 	Close() error
 }
 
-// A Tee is a capture.Source that records the events of another as they pass.
+// A Tee is a capture.Source that records the events of another as they pass,
+// all of them or from Start to Stop.
+//
+// A connection that is open at Start appears in that recording with its next
+// event, as one found in its middle.
 //
 // A file that cannot be written does not end the capture: recording stops, Err
 // tells why from then on, and Read goes on returning events.
@@ -34,7 +39,9 @@ type Tee struct {
 	src capture.Source
 
 	mu     sync.Mutex
-	w      Output
+	conns  openConns
+	w      Output        // nil while nothing is recorded
+	begun  capture.Stats // the source's at Start
 	every  time.Duration
 	err    error
 	timer  *time.Timer
@@ -42,13 +49,59 @@ type Tee struct {
 	closed bool
 }
 
-// NewTee begins to record src. The Tee owns both from now on.
+// NewTee begins to record src, if w is not nil. The Tee owns both from now on.
 func NewTee(src capture.Source, w Output) *Tee {
-	t := &Tee{src: src, w: w, every: flushEvery}
+	t := &Tee{src: src, conns: newOpenConns()}
+	if w != nil {
+		t.begin(w)
+	}
+	return t
+}
+
+func (t *Tee) begin(w Output) {
+	t.w, t.err, t.every = w, nil, flushEvery
 	if w, ok := w.(*Writer); ok && w.live {
 		t.every = flushLiveEvery
 	}
-	return t
+	t.conns.begin()
+}
+
+// ErrRecording is returned by Start while a recording goes on.
+var ErrRecording = errors.New("a recording is in progress")
+
+// Start begins to record with the next event. The Tee owns w from now on,
+// unless it returns an error. It may be called from any goroutine.
+func (t *Tee) Start(w Output) error {
+	begun := t.src.Stats()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return os.ErrClosed
+	case t.w != nil && t.err == nil:
+		return ErrRecording
+	}
+	if t.w != nil {
+		t.w.Close() // had failed before: its error was told
+	}
+	t.begin(w)
+	t.begun = begun
+	return nil
+}
+
+// Stop ends the recording that goes on, if one does, and the capture goes on.
+// The error is that of Err. It may be called from any goroutine.
+func (t *Tee) Stop() error {
+	stats := t.src.Stats()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.w == nil {
+		return nil
+	}
+	t.end(stats)
+	err := t.err
+	t.w, t.err = nil, nil
+	return err
 }
 
 // Read reads the source's next event and records it.
@@ -63,14 +116,19 @@ func (t *Tee) Read(ev *capture.Event) error {
 func (t *Tee) record(ev *capture.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err != nil || t.closed {
+	if t.closed {
 		return
 	}
-	if err := t.w.Write(ev); err != nil {
+	recording := t.w != nil && t.err == nil
+	var w eventWriter
+	if recording {
+		w = t.w
+	}
+	if err := t.conns.write(ev, w); err != nil {
 		t.fail(err)
 		return
 	}
-	if t.armed {
+	if !recording || t.armed {
 		return
 	}
 	t.armed = true
@@ -85,10 +143,10 @@ func (t *Tee) flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.armed = false
-	if t.err != nil || t.closed {
+	if t.w == nil || t.err != nil || t.closed {
 		return
 	}
-	t.w.SetStats(t.src.Stats())
+	t.setStats(t.src.Stats())
 	if err := t.w.Flush(); err != nil {
 		t.fail(err)
 	}
@@ -104,11 +162,14 @@ func (t *Tee) Err() error {
 	return t.err
 }
 
-// DecodeAs is [Writer.DecodeAs] of the recording. It may be called from any
-// goroutine.
+// DecodeAs is [Writer.DecodeAs] of the recording that goes on, "" where none
+// does. It may be called from any goroutine.
 func (t *Tee) DecodeAs() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.w == nil {
+		return ""
+	}
 	return t.w.DecodeAs()
 }
 
@@ -137,9 +198,27 @@ func (t *Tee) Close() error {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.w.SetStats(stats)
-	if werr := t.w.Close(); werr != nil && t.err == nil {
-		t.fail(werr)
+	if t.w != nil {
+		t.end(stats)
 	}
 	return errors.Join(err, t.err)
+}
+
+// end ends the file.
+func (t *Tee) end(stats capture.Stats) {
+	t.setStats(stats)
+	if err := t.w.Close(); err != nil && t.err == nil {
+		t.fail(err)
+	}
+}
+
+// setStats tells the recording what the source has counted since it began.
+func (t *Tee) setStats(s capture.Stats) {
+	s.Events -= t.begun.Events
+	s.Bytes -= t.begun.Bytes
+	s.LostEvents -= t.begun.LostEvents
+	s.LostBytes -= t.begun.LostBytes
+	s.NotCopied -= t.begun.NotCopied
+	s.Missed -= t.begun.Missed
+	t.w.SetStats(s)
 }

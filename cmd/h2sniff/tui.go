@@ -31,18 +31,23 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
-	src, err := o.tee(s)
+	src, err := o.startableTee(s)
 	if err != nil {
 		return err
 	}
+	recorder := newRecorder(o, src)
 	st := store.New(store.Options{History: o.history})
 	p := &pump{src: src, store: st, diagnose: true}
 	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
-		return tui.Run(ctx, st, tui.Options{
+		ui := tui.Options{
 			Stream: o.stream.id, HasStream: o.stream.set,
-			Source: s.name, Live: s.live != nil || s.streams, Start: s.start, Status: s.status(done),
-		}, os.Stdin, os.Stdout)
+			Source: s.name, Live: s.live != nil || s.streams, Start: s.start, Status: s.status(done, recorder),
+		}
+		if ui.Live {
+			ui.Record = recorder.record
+		}
+		return tui.Run(ctx, st, ui, os.Stdin, os.Stdout)
 	})
 	if s.live != nil && onScreen {
 		for _, problem := range s.live.targets.problems() {
@@ -64,10 +69,10 @@ func isTerminal(w any) bool {
 }
 
 // status tells the user interface about the source.
-func (s *session) status(done <-chan struct{}) func() tui.Status {
+func (s *session) status(done <-chan struct{}, r *recorder) func() tui.Status {
 	return func() tui.Status {
 		stats := s.Stats()
-		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents}
+		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents, Recording: r.into()}
 		select {
 		case <-done:
 			status.Done = true

@@ -107,17 +107,28 @@ func writable(path string) error {
 }
 
 // createRecording begins what is recorded of a session that began at start.
-func (o *options) createRecording(start int64) (w recording.Output, err error) {
-	meta := recording.Options{Start: start, Version: version(), Owner: caller()}
-	if o.rotation.Size > 0 {
-		w, err = recording.CreateRotation(o.write, o.rotation, meta)
-	} else {
-		w, err = recording.Create(o.write, meta)
+func (o *options) createRecording(start int64) (recording.Output, error) {
+	if o.rotation.Size == 0 {
+		return o.createFile(o.write, start)
 	}
+	w, err := recording.CreateRotation(o.write, o.rotation, recordingMeta(start))
 	if err != nil {
 		return nil, fmt.Errorf("creating the recording: %w", err)
 	}
 	return w, nil
+}
+
+// createFile begins a recording in one file.
+func (o *options) createFile(path string, start int64) (recording.Output, error) {
+	w, err := recording.Create(path, recordingMeta(start))
+	if err != nil {
+		return nil, fmt.Errorf("creating the recording: %w", err)
+	}
+	return w, nil
+}
+
+func recordingMeta(start int64) recording.Options {
+	return recording.Options{Start: start, Version: version(), Owner: caller()}
 }
 
 // tee gives the source to read from: the session, which is recorded on the
@@ -127,10 +138,18 @@ func (o *options) tee(s *session) (capture.Source, error) {
 	if o.write == "" {
 		return s, nil
 	}
-	w, err := o.createRecording(s.start)
-	if err != nil {
-		s.stop()
-		return nil, errors.Join(err, s.Close())
+	return o.startableTee(s)
+}
+
+// startableTee is tee where a recording can also begin later.
+func (o *options) startableTee(s *session) (*recording.Tee, error) {
+	var w recording.Output
+	if o.write != "" {
+		var err error
+		if w, err = o.createRecording(s.start); err != nil {
+			s.stop()
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	s.tee = recording.NewTee(s, w)
 	return s.tee, nil

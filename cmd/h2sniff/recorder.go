@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"h2sniff/capture/recording"
+)
+
+// recorder begins and ends recordings while a session is watched.
+type recorder struct {
+	o   *options
+	tee *recording.Tee
+
+	mu   sync.Mutex
+	path string // of the recording that goes on
+}
+
+// newRecorder takes the recording that the command line asked for, if it did,
+// as begun.
+func newRecorder(o *options, tee *recording.Tee) *recorder {
+	return &recorder{o: o, tee: tee, path: o.write}
+}
+
+// record begins a recording in path of what comes from now on, or, where path
+// is empty, ends the one that goes on. It says in a sentence what it did. A file
+// that is there is left alone.
+func (r *recorder) record(path string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if path == "" {
+		return r.stop()
+	}
+	if r.path != "" && r.tee.Err() == nil {
+		return "", fmt.Errorf("a recording into %s is in progress", r.path)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return "", &fs.PathError{Op: "record", Path: path, Err: fs.ErrExist}
+	}
+	w, err := r.o.createFile(path, time.Now().UnixNano())
+	if err != nil {
+		return "", err
+	}
+	if err := r.tee.Start(w); err != nil {
+		return "", errors.Join(err, w.Close(), os.Remove(path))
+	}
+	r.path = path
+	return "recording into " + path, nil
+}
+
+func (r *recorder) stop() (string, error) {
+	if r.path == "" {
+		return "", errors.New("no recording is in progress: :record FILE begins one")
+	}
+	path, decodeAs := r.path, r.tee.DecodeAs()
+	r.path = ""
+	if err := r.tee.Stop(); err != nil {
+		return "", err
+	}
+	if decodeAs == "" {
+		return path + " is written", nil
+	}
+	return fmt.Sprintf("%s is written; elsewhere: tshark -r %s %s", path, path, decodeAs), nil
+}
+
+// into is the file that is recorded into, "" where none is.
+func (r *recorder) into() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.path
+}
