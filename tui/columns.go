@@ -113,8 +113,9 @@ type cell struct {
 }
 
 // appendRow appends exactly w cells: the columns' cells in their styles, or
-// all of them in one style where the row is lit.
-func appendRow(dst []byte, cols []column, cells []cell, w int, lit *sgr, alarm sgr) []byte {
+// all of them in one style where the row is lit. tail stands at the end of the
+// last column, whose own text is cut first.
+func appendRow(dst []byte, cols []column, cells []cell, tail cell, w int, lit *sgr, alarm sgr) []byte {
 	used, first := 0, true
 	if lit != nil {
 		dst = append(dst, lit.on...)
@@ -129,6 +130,12 @@ func appendRow(dst []byte, cols []column, cells []cell, w int, lit *sgr, alarm s
 		}
 		first = false
 		n := min(c.width, w-used)
+		used += n
+		ends := 0
+		if tail.text != "" && i == len(cols)-1 {
+			ends = min(width(tail.text)+1, (n+1)/2)
+			n -= ends
+		}
 		style := cells[i].style
 		own := style.on != "" && (lit == nil || style == alarm) && cells[i].text != ""
 		if own {
@@ -148,11 +155,36 @@ func appendRow(dst []byte, cols []column, cells []cell, w int, lit *sgr, alarm s
 				dst = append(dst, lit.on...)
 			}
 		}
-		used += n
+		if ends > 0 {
+			dst = appendTail(dst, tail, ends, lit, alarm)
+		}
 	}
 	dst = appendSpaces(dst, w-used)
 	if lit != nil {
 		dst = append(dst, lit.off...)
+	}
+	return dst
+}
+
+// appendTail appends exactly w cells.
+func appendTail(dst []byte, t cell, w int, lit *sgr, alarm sgr) []byte {
+	if w > width(t.text) {
+		dst = append(dst, ' ')
+		w--
+	}
+	own := lit == nil || t.style == alarm
+	if own {
+		if lit != nil {
+			dst = append(dst, lit.off...)
+		}
+		dst = append(dst, t.style.on...)
+	}
+	dst = appendFit(dst, t.text, w)
+	if own {
+		dst = append(dst, t.style.off...)
+		if lit != nil {
+			dst = append(dst, lit.on...)
+		}
 	}
 	return dst
 }
@@ -163,6 +195,6 @@ func appendHead(dst []byte, cols []column, w int, style sgr) []byte {
 		cells[i].text = c.title
 	}
 	dst = append(dst, style.on...)
-	dst = appendRow(dst, cols, cells, w, nil, sgr{})
+	dst = appendRow(dst, cols, cells, cell{}, w, nil, sgr{})
 	return append(dst, style.off...)
 }

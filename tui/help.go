@@ -73,9 +73,9 @@ func (m *Model) helpBlocks() [][][2]string {
 	var out [][][2]string
 	for _, g := range m.keys.groups() {
 		block := [][2]string{{g.title}}
-		for _, b := range g.keys {
-			if b.Enabled() {
-				block = append(block, [2]string{b.Help().Key, b.Help().Desc})
+		for _, a := range g.actions {
+			if a.key.Enabled() {
+				block = append(block, [2]string{a.key.Help().Key, a.key.Help().Desc})
 			}
 		}
 		out = append(out, append(block, g.more...))

@@ -184,9 +184,13 @@ func TestHelpNamesEveryKey(t *testing.T) {
 	m := newScreen(sample(t).st, 80, 24, Options{})
 	press(m, "?")
 	help := m.View()
+	for range 60 {
+		press(m, "j")
+		help += m.View()
+	}
 	for _, g := range m.keys.groups() {
-		for _, b := range g.keys {
-			if !strings.Contains(help, b.Help().Key) || !strings.Contains(help, b.Help().Desc) {
+		for _, a := range g.actions {
+			if b := a.key; !strings.Contains(help, b.Help().Key) || !strings.Contains(help, b.Help().Desc) {
 				t.Errorf("%q is not on the screen", b.Help())
 			}
 		}
@@ -197,7 +201,7 @@ func TestHelpNamesEveryKey(t *testing.T) {
 		}
 		press(m, "?")
 	}
-	// Where it does not fit it can be scrolled.
+	// It can be scrolled to its end at any size.
 	do(m, tea.WindowSizeMsg{Width: 40, Height: 10})
 	seen := m.View()
 	for range 60 {

@@ -4,16 +4,16 @@ package tui
 
 import "github.com/charmbracelet/bubbles/key"
 
-// keyMap is every key of the UI, in one place. The hints at the bottom and the
-// help are made from it.
+// keyMap is every key of the UI, in one place. The hints at the bottom, the
+// help and the names in the configuration are made from it.
 type keyMap struct {
 	Up, Down, PageUp, PageDown, HalfUp, HalfDown, Home, End key.Binding
 
-	Next, Prev, Connections, Streams, Frames, Detail key.Binding
+	Next, Prev, Connections, Streams, Frames, Detail, Zoom, Layout key.Binding
 
 	Enter, Only, Back, Filter, Tables key.Binding
 
-	Pause, Help, Quit key.Binding
+	Pause, Follow, Help, Quit key.Binding
 
 	// While a line is typed.
 	Accept, Cancel key.Binding
@@ -28,8 +28,8 @@ func newKeyMap() keyMap {
 	return keyMap{
 		Up:       bind("↑/k", "up", "up", "k"),
 		Down:     bind("↓/j", "down", "down", "j"),
-		PageUp:   bind("pgup", "page up", "pgup", "ctrl+b"),
-		PageDown: bind("pgdn", "page down", "pgdown", "ctrl+f"),
+		PageUp:   bind("pgup/^b", "page up", "pgup", "ctrl+b"),
+		PageDown: bind("pgdn", "page down", "pgdown"),
 		HalfUp:   bind("^u", "half a page up", "ctrl+u"),
 		HalfDown: bind("^d", "half a page down", "ctrl+d"),
 		Home:     bind("home/g", "oldest; ends following", "home", "g"),
@@ -41,6 +41,8 @@ func newKeyMap() keyMap {
 		Streams:     bind("2", "streams", "2"),
 		Frames:      bind("3", "frames", "3"),
 		Detail:      bind("4", "detail", "4"),
+		Zoom:        bind("z", "this pane alone, and back", "z"),
+		Layout:      bind("|", "another layout", "|"),
 
 		Enter:  bind("enter", "open, narrow the others", "enter"),
 		Only:   bind("s", "only this frame's stream", "s"),
@@ -48,42 +50,76 @@ func newKeyMap() keyMap {
 		Filter: bind("/", "filter by stream id", "/"),
 		Tables: bind("h", "HPACK tables in the detail", "h"),
 
-		Pause: bind("space", "freeze view; capture goes on", " "),
-		Help:  bind("?", "help", "?"),
-		Quit:  bind("q/^c", "quit", "q"),
+		Pause:  bind("space", "freeze view; capture goes on", " "),
+		Follow: bind("F", "follow the newest", "F"),
+		Help:   bind("?", "help", "?"),
+		Quit:   bind("q/^c", "quit", "q"),
 
-		Accept:    bind("enter", "filter", "enter"),
+		Accept:    bind("enter", "accept", "enter"),
 		Cancel:    bind("esc", "cancel", "esc"),
 		Interrupt: bind("^c", "quit", "ctrl+c"),
 	}
 }
 
-// group is a part of the help.
-type group struct {
-	title string
-	keys  []key.Binding
-	more  [][2]string // what is no key
+// action is a key with the name that the configuration has for it.
+type action struct {
+	name string
+	key  *key.Binding
 }
 
-func (k keyMap) groups() []group {
+// group is a part of the help.
+type group struct {
+	title   string
+	actions []action
+	more    [][2]string // what is no key
+}
+
+// groups are all keys that can be bound anew, in the order of the help.
+func (k *keyMap) groups() []group {
 	return []group{
-		{"Move", []key.Binding{k.Up, k.Down, k.PageUp, k.PageDown, k.HalfUp, k.HalfDown, k.Home, k.End},
+		{"Move", []action{{"up", &k.Up}, {"down", &k.Down}, {"page-up", &k.PageUp}, {"page-down", &k.PageDown},
+			{"half-up", &k.HalfUp}, {"half-down", &k.HalfDown}, {"home", &k.Home}, {"end", &k.End}},
 			[][2]string{{"wheel", "scroll"}, {"click", "point; again: open"}}},
-		{"Panes", []key.Binding{k.Next, k.Prev, k.Connections, k.Streams, k.Frames, k.Detail}, nil},
-		{"Choose", []key.Binding{k.Enter, k.Only, k.Back, k.Filter, k.Tables}, nil},
-		{"Session", []key.Binding{k.Pause, k.Help, k.Quit}, nil},
+		{"Panes", []action{{"next", &k.Next}, {"previous", &k.Prev}, {"connections", &k.Connections}, {"streams", &k.Streams},
+			{"frames", &k.Frames}, {"detail", &k.Detail}, {"zoom", &k.Zoom}, {"layout", &k.Layout}}, nil},
+		{"Choose", []action{{"enter", &k.Enter}, {"only", &k.Only}, {"back", &k.Back}, {"filter", &k.Filter}, {"tables", &k.Tables}}, nil},
+		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
 	}
 }
 
 // helpHints are the keys that the bottom line names below the help.
 func (k keyMap) helpHints() []key.Binding {
-	return []key.Binding{hint(k.Help, "?", "close"), hint(k.Up, "↑↓", "scroll"), hint(k.Quit, "q", "quit")}
+	return []key.Binding{hint(k.Help, "", "close"), hint(k.Up, "↑↓", "scroll"), hint(k.Quit, "", "quit")}
 }
 
-// hint is a binding with a shorter text.
+// hint is a binding with a shorter text; keys empty: the first key that it is
+// bound to.
 func hint(b key.Binding, keys, desc string) key.Binding {
+	if keys == "" && len(b.Keys()) > 0 {
+		keys = keyName(b.Keys()[0])
+	}
 	b.SetHelp(keys, desc)
 	return b
+}
+
+// keyName is how a key is written for people.
+func keyName(k string) string {
+	switch k {
+	case " ":
+		return "space"
+	case "up":
+		return "↑"
+	case "down":
+		return "↓"
+	case "pgdown":
+		return "pgdn"
+	}
+	for _, short := range [][2]string{{"ctrl+", "^"}, {"shift+", "⇧"}} {
+		if len(k) > len(short[0]) && k[:len(short[0])] == short[0] {
+			return short[1] + keyName(k[len(short[0]):])
+		}
+	}
+	return k
 }
 
 // hints are the keys that the bottom line names while pane is focused, the
@@ -92,21 +128,21 @@ func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
 	var out []key.Binding
 	switch pane {
 	case paneConns, paneStreams:
-		out = append(out, hint(k.Enter, "enter", "only this"))
+		out = append(out, hint(k.Enter, "", "only this"))
 	case paneFrames:
-		out = append(out, hint(k.Enter, "enter", "open"))
+		out = append(out, hint(k.Enter, "", "open"))
 	}
 	if narrowed || pane == paneDetail {
-		out = append(out, hint(k.Back, "esc", "back"))
+		out = append(out, hint(k.Back, "", "back"))
 	} else if pane == paneFrames {
-		out = append(out, hint(k.Only, "s", "only this stream"))
+		out = append(out, hint(k.Only, "", "only this stream"))
 	}
-	return append(out, hint(k.Filter, "/", "filter"), hint(k.Pause, "space", "pause"), hint(k.End, "G", "follow"),
-		hint(k.Next, "tab", "pane"))
+	return append(out, hint(k.Filter, "", "filter"), hint(k.Pause, "", "pause"),
+		hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"), hint(k.Zoom, "", "zoom"))
 }
 
 // lastHints are the keys that the bottom line goes on naming when it has no
 // room for any other.
 func (k keyMap) lastHints() []key.Binding {
-	return []key.Binding{hint(k.Help, "?", "help"), hint(k.Quit, "q", "quit")}
+	return []key.Binding{hint(k.Help, "", "help"), hint(k.Quit, "", "quit")}
 }

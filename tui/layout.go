@@ -44,12 +44,34 @@ const (
 	minTwo                = 14      // lines from which the detail is shown below a list
 	minFramed             = 5       // lines from which a pane has a frame
 	minHints              = 8       // lines from which there are key hints
+	minColumns            = 60      // cells from which a list and the detail fit beside each other
 )
 
-// newLayout shares out a screen of w by h cells. list is the pane to show
-// where there is room for one of the lists, focus the focused one.
-func newLayout(w, h int, list, focus paneID) layout {
+// arrangement is how the user wants the panes.
+type arrangement int
+
+const (
+	arrangeAll     arrangement = iota // all at once, where there is room
+	arrangeRows                       // one list above the detail
+	arrangeColumns                    // one list beside the detail
+	numArrangements
+)
+
+func (a arrangement) String() string {
+	return [numArrangements]string{"all panes", "rows", "columns"}[a]
+}
+
+// wanted is what a layout depends on beside the size of the screen.
+type wanted struct {
+	list, focus paneID // list: to show where there is room for one of the lists
+	arrangement arrangement
+	zoom        bool // the focused pane alone
+}
+
+// newLayout shares out a screen of w by h cells.
+func newLayout(w, h int, want wanted) layout {
 	l := layout{w: max(w, 0), h: max(h, 0)}
+	list, focus := want.list, want.focus
 	if l.w == 0 || l.h == 0 {
 		return l
 	}
@@ -61,7 +83,15 @@ func newLayout(w, h int, list, focus paneID) layout {
 	}
 	switch {
 	case bh == 0:
-	case w >= fullWidth && h >= fullHeight:
+	case want.zoom:
+		l.boxes = []box{alone(y, w, bh, focus)}
+	case want.arrangement == arrangeColumns && w >= minColumns && bh >= minFramed:
+		lw := (w + 1) * 11 / 20
+		l.boxes = []box{
+			{0, y, lw, bh, list, []paneID{paneConns, paneStreams, paneFrames}, false},
+			{lw, y, w - lw, bh, paneDetail, []paneID{paneDetail}, false},
+		}
+	case want.arrangement == arrangeAll && w >= fullWidth && h >= fullHeight:
 		lw := leftWidth(w)
 		ch := max(6, bh*3/10)
 		fh := max(8, bh*55/100)
@@ -79,9 +109,14 @@ func newLayout(w, h int, list, focus paneID) layout {
 			{0, y + top, w, bh - top, paneDetail, []paneID{paneDetail}, w < 4},
 		}
 	default:
-		l.boxes = []box{{0, y, w, bh, focus, []paneID{paneConns, paneStreams, paneFrames, paneDetail}, bh < minFramed || w < 4}}
+		l.boxes = []box{alone(y, w, bh, focus)}
 	}
 	return l
+}
+
+// alone is one box for all panes.
+func alone(y, w, h int, shown paneID) box {
+	return box{0, y, w, h, shown, []paneID{paneConns, paneStreams, paneFrames, paneDetail}, h < minFramed || w < 4}
 }
 
 // leftWidth is how much of a wide screen the lists on the left take: the

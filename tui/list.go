@@ -29,6 +29,7 @@ type pane interface {
 // row is a row of a list, ready to be drawn.
 type row struct {
 	cells []cell
+	tail  cell // at the end of the last column
 	// span is the column from which the cell's text takes all that is left
 	// of the row; 0: every cell keeps to its column.
 	span  int
@@ -148,7 +149,7 @@ func (l *list) appendRow(d []byte, s *styles, r *row, w int, cursor, focused boo
 	if r.span > 0 {
 		cols = spanned(cols, r.span, w-1)
 	}
-	return appendRow(d, cols, r.cells, w-1, lit, s.bad)
+	return appendRow(d, cols, r.cells, r.tail, w-1, lit, s.bad)
 }
 
 // spanned is cols with column from taking all that is left of w cells.

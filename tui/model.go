@@ -72,6 +72,8 @@ type Model struct {
 	lay           layout
 	focus         paneID
 	listed        paneID // the list that is in sight where there is room for one
+	arrangement   arrangement
+	zoomed        bool // the focused pane has the screen for itself
 
 	panes  [numPanes]pane
 	conns  *connPane
@@ -182,7 +184,7 @@ func (m *Model) resize(w, h int) {
 
 // arrange shares out the screen again.
 func (m *Model) arrange() {
-	m.lay = newLayout(m.width, m.height, m.listed, m.focus)
+	m.lay = newLayout(m.width, m.height, wanted{m.listed, m.focus, m.arrangement, m.zoomed})
 	for id, p := range m.panes {
 		for _, b := range m.lay.boxes {
 			for _, t := range b.tabs {

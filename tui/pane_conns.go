@@ -146,7 +146,7 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 	if c.Protocol == decode.HTTP2 {
 		r.cells[connProtocol].style = s.headers
 	}
-	if c.Errors > 0 {
+	if c.Errors+c.Findings.Errors > 0 {
 		r.cells[connMarks].style = s.bad
 	}
 	if c.Protocol != decode.HTTP2 && p.columnWidth(connProtocol) == 0 {
@@ -247,11 +247,12 @@ func keepEnd(s string, w int) string {
 	return ellipsis + s[len(s)-w+1:]
 }
 
-// marks are the troubles of a connection: errors, and gaps in what was seen.
+// marks are the troubles of a connection: what is wrong in it, and gaps in
+// what was seen.
 func marks(c *store.ConnSummary) string {
 	s := ""
-	if c.Errors > 0 {
-		s = "!" + compact(c.Errors)
+	if n := problems(c.Errors, c.Findings); n > 0 {
+		s = "!" + compact(n)
 	}
 	if c.Gaps > 0 {
 		if s != "" {

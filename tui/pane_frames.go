@@ -182,7 +182,7 @@ func (p *framePane) row(m *Model, e *store.Entry) row {
 	cells[frameFlags].text = flagLetters(&e.Header)
 	cells[frameLength].text = strconv.FormatUint(uint64(e.Header.Length), 10)
 	cells[frameInfo] = m.summary(e, p.columnWidth(frameInfo))
-	return row{cells: cells}
+	return row{cells: cells, tail: finding(s, e)}
 }
 
 func arrow(s *styles, d capture.Direction) cell {

@@ -188,6 +188,9 @@ func TestGoldenScreens(t *testing.T) {
 		{"paused", live, "space"},
 		{"prompt", live, "/ 1 x"},
 		{"help", live, "?"},
+		{"zoomed", live, "z"},
+		{"rows", live, "|"},
+		{"beside", live, "| |"},
 	}
 	sizes := []struct{ w, h int }{{80, 24}, {120, 36}, {200, 60}}
 	for _, s := range screens {

@@ -179,8 +179,12 @@ func (m *Model) statusSegments() []segment {
 	if m.lay.w >= 24 {
 		add(lostLong, lostShort, lostStyle, 0)
 	}
-	if n.Errors > 0 {
-		add("!"+commas(n.Errors), "!"+compact(n.Errors), s.bad, 8)
+	if p := problems(n.Errors, n.Findings); p > 0 {
+		style := s.warn
+		if n.Errors+n.Findings.Errors > 0 {
+			style = s.bad
+		}
+		add("!"+commas(p), "!"+compact(p), style, 8)
 	}
 	return segs
 }
@@ -229,7 +233,7 @@ func (m *Model) viewName() string {
 		if name != "" {
 			name += " › "
 		}
-		name += "stream " + strconv.FormatUint(uint64(m.view.Stream), 10)
+		name += "s" + strconv.FormatUint(uint64(m.view.Stream), 10)
 	}
 	return name
 }

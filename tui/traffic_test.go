@@ -11,6 +11,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+	"h2sniff/decode/diagnose"
 	"h2sniff/decode/store"
 
 	"golang.org/x/net/http2"
@@ -38,10 +39,11 @@ func newTraffic(history int64) *traffic {
 
 // talk is a connection of a traffic: what goes each way.
 type talk struct {
-	t    *traffic
-	id   capture.ConnID
-	conn *decode.Conn
-	ends [2]*end
+	t       *traffic
+	id      capture.ConnID
+	conn    *decode.Conn
+	tracker *diagnose.Tracker
+	ends    [2]*end
 }
 
 // end writes one direction.
@@ -57,7 +59,7 @@ type end struct {
 
 func (t *traffic) open(info capture.ConnInfo) *talk {
 	id := capture.ConnID(len(t.conns) + 1)
-	k := &talk{t: t, id: id, conn: decode.NewConn(id)}
+	k := &talk{t: t, id: id, conn: decode.NewConn(id), tracker: diagnose.New(id)}
 	t.conns[id] = k
 	for d := range k.ends {
 		e := &end{talk: k, dir: capture.Direction(d)}
@@ -77,7 +79,13 @@ func (k *talk) recv() *end { return k.ends[capture.Recv] }
 func (k *talk) feed(ev *capture.Event) {
 	ev.Conn, ev.Time = k.id, k.t.now
 	p, r := k.conn.Protocol(), k.conn.Role()
-	k.conn.Feed(ev, func(row *decode.Row) { k.t.st.Append(row) })
+	k.conn.Feed(ev, func(row *decode.Row) {
+		k.tracker.Row(k.t.st.Append(row), row, func(d *diagnose.Diagnosis) {
+			k.t.st.Diagnose(d.Seq, store.Finding{
+				Code: d.Code, Severity: store.Severity(d.Severity), Message: d.Text, Section: d.Section, Stream: d.Stream,
+			})
+		})
+	})
 	if k.conn.Protocol() != p || k.conn.Role() != r || ev.Kind == capture.Open {
 		k.t.st.SetConn(k.id, k.conn.Protocol(), k.conn.Role())
 	}

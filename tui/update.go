@@ -108,6 +108,16 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.focusOn(paneFrames)
 	case key.Matches(msg, k.Detail):
 		m.focusOn(paneDetail)
+	case key.Matches(msg, k.Zoom):
+		m.zoomed = !m.zoomed
+		m.arrange()
+	case key.Matches(msg, k.Layout):
+		m.arrangement, m.zoomed = (m.arrangement+1)%numArrangements, false
+		m.arrange()
+		m.say("layout: "+m.arrangement.String(), false)
+	case key.Matches(msg, k.Follow):
+		m.frames.toEnd(true)
+		m.refresh()
 	case key.Matches(msg, k.Enter):
 		m.panes[m.focus].open(m)
 	case key.Matches(msg, k.Only):

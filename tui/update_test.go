@@ -442,3 +442,33 @@ func TestKeysThatComeAtOnce(t *testing.T) {
 		t.Errorf("a paste was taken for commands:\n%s", one.View())
 	}
 }
+
+// z gives the focused pane the screen, | goes through the layouts, and neither
+// loses the place.
+func TestZoomAndLayouts(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(50)
+	for _, size := range [][2]int{{80, 24}, {120, 36}, {200, 60}, {10, 3}} {
+		m := newScreen(tr.st, size[0], size[1], Options{})
+		press(m, "j j j")
+		at := selectedSeq(t, m)
+		for i, keys := range []string{"z", "z", "|", "|", "|", "| z", "tab z", "3 | | z z"} {
+			press(m, keys)
+			if err := checkScreen(m); err != nil {
+				t.Errorf("%v, step %d: %v", size, i, err)
+			}
+			if got := selectedSeq(t, m); got != at {
+				t.Errorf("%v, step %d: row %d under the cursor, it was on %d", size, i, got, at)
+			}
+		}
+	}
+	m := newScreen(tr.st, 120, 36, Options{})
+	for _, step := range []struct {
+		keys  string
+		boxes int
+	}{{"", 4}, {"z", 1}, {"z", 4}, {"|", 2}, {"|", 2}, {"|", 4}, {"z |", 2}} {
+		if press(m, step.keys); len(m.lay.boxes) != step.boxes {
+			t.Errorf("%q: %d boxes, want %d", step.keys, len(m.lay.boxes), step.boxes)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import "h2sniff/decode/store"
+
+// problems is how many things are wrong, or likely to be: malformed frames are
+// errors among the findings too, where there are findings at all.
+func problems(malformed uint64, c store.FindingCounts) uint64 {
+	return c.Warnings + max(malformed, c.Errors)
+}
+
+// worst is the highest severity of a row's findings; 0 where it has none.
+func worst(e *store.Entry) store.Severity {
+	var s store.Severity
+	for i := range e.Findings {
+		s = max(s, e.Findings[i].Severity)
+	}
+	return s
+}
+
+// finding names the worst finding of a row behind its summary. A malformed
+// frame's summary says what is wrong already.
+func finding(s *styles, e *store.Entry) cell {
+	if e.Err != nil {
+		return cell{}
+	}
+	level := worst(e)
+	for i := range e.Findings {
+		if f := &e.Findings[i]; f.Severity == level {
+			switch level {
+			case store.Error:
+				return cell{"!" + f.Code, s.bad}
+			case store.Warning:
+				return cell{"!" + f.Code, s.warn}
+			}
+		}
+	}
+	return cell{}
+}
