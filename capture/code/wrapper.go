@@ -58,6 +58,7 @@ const (
 	r9
 	r10
 	r11
+	r12
 	numRegisters = 16
 )
 
