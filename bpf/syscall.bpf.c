@@ -174,14 +174,15 @@ static __always_inline struct tcp_state *tcp_state(u64 sk)
 static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id, bool fresh)
 {
 	struct conn_key key = {.tgid = id >> 32, .handle = sk};
+	/* Any thread can use a connection that another has opened. */
+	struct thread *th = thread_of(id, true);
+	if (!th || !th->pid)
+		return 0; /* not of h2sniff's pid namespace: nobody could name it */
 	struct conn *c = conn_of(&key);
 	if (c) {
 		u64 *gen = bpf_map_lookup_elem(&ignored, &key);
 		return gen && *gen == c->gen ? 0 : c;
 	}
-	struct thread *th = thread_of(id, true);
-	if (!th || !th->pid)
-		return 0; /* not of h2sniff's pid namespace: nobody could name it */
 	c = open_conn(th, id, sk, (fresh ? OP_HANDSHAKE : OP_OTHER) | (u64)library << COOKIE_LIBRARY);
 	if (!c)
 		return 0;
