@@ -19,10 +19,9 @@ build: go-toolchain
 run: build
 	@if [ "$$(id -u)" = 0 ]; then exec ./h2sniff $(ARGS); else exec sudo ./h2sniff $(ARGS); fi
 
-# The user interface on a server of its own that gets some traffic.
+# The user interface on a server and a client of its own: make demo ARGS=--both.
 demo: build
-	.ci/packages nginx-light nghttp2-client openssl
-	docs/demo.sh
+	@if [ "$$(id -u)" = 0 ]; then exec ./h2sniff demo $(ARGS); else exec sudo ./h2sniff demo $(ARGS); fi
 
 # End-to-end tests attach to programs that they start: they need root.
 test: go-toolchain

@@ -25,6 +25,7 @@ type live struct {
 	reader   *uprobe.Reader
 	targets  *targets
 	command  *spawned // nil unless h2sniff started one
+	onReady  func() error
 
 	cancel  context.CancelFunc // ends the watcher
 	watched chan struct{}      // closed when the watcher has ended and all probes are gone
@@ -37,7 +38,7 @@ type live struct {
 // is called, or what was asked for has gone. report gets the lines on what was
 // attached to.
 func startLive(ctx context.Context, o *options, std stdio, report, commandOut io.Writer) (_ *live, err error) {
-	l := &live{watched: make(chan struct{})}
+	l := &live{watched: make(chan struct{}), onReady: o.onReady}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.free())
@@ -104,8 +105,11 @@ func (l *live) run(ctx context.Context, watcher *target.Watcher) {
 				return
 			}
 			l.targets.handle(ev)
-			if _, ready := ev.(target.Ready); ready && l.command != nil {
-				l.command.release()
+			if _, ready := ev.(target.Ready); ready {
+				if err := l.begin(); err != nil {
+					l.end(watcher, err)
+					return
+				}
 			}
 			if l.targets.gone() && l.command == nil {
 				l.end(watcher, nil)
@@ -116,6 +120,17 @@ func (l *live) run(ctx context.Context, watcher *target.Watcher) {
 			return
 		}
 	}
+}
+
+// begin lets go on what waits for the probes to be in place.
+func (l *live) begin() error {
+	if l.command != nil {
+		l.command.release()
+	}
+	if l.onReady != nil {
+		return l.onReady()
+	}
+	return nil
 }
 
 // interruptGrace is how long a command gets to end after an interrupt that it

@@ -26,6 +26,9 @@ type options struct {
 	cleartext bool // of the machine where nothing is chosen
 	assumeH2  bool
 	command   []string // after --
+	// onReady, where set, is called once, when everything that was running is
+	// attached to.
+	onReady func() error
 
 	read     string // recording to read
 	write    string // recording to write
@@ -148,7 +151,8 @@ prints lines like "h2sniff dump".`,
 	}
 	addContentFlags(dump.Flags(), &o.content)
 	root.AddCommand(dump, record, newCheck(std))
-	root.AddCommand(newExport(std))
+	root.AddCommand(newExport(std), newDemo(std))
+	root.AddCommand(newDemoChildren(std)...)
 	return root
 }
 

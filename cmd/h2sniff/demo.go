@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"h2sniff/cmd/h2sniff/demo"
+
+	"github.com/spf13/cobra"
+)
+
+// The names of the subcommands that the demo's children run.
+const (
+	demoServer = "demo-server"
+	demoClient = "demo-client"
+)
+
+func newDemo(std stdio) *cobra.Command {
+	var o options
+	var how struct {
+		lines, both bool
+		limit       time.Duration
+	}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch a server and a client of h2sniff's own, if you only want to look",
+		Long: `demo starts an HTTP/2 server and a client that talk to each other over TLS on
+loopback, and shows what the server sends and receives. Both end with h2sniff.`,
+		Example: `  sudo h2sniff demo
+  sudo h2sniff demo --lines --for 10s`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if how.limit < 0 {
+				return usageError{errors.New("--for needs a time that is not negative, as in 10s")}
+			}
+			ctx := cmd.Context()
+			if how.limit > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, how.limit)
+				defer cancel()
+			}
+			screen := !how.lines && hasScreen(std.out)
+			for _, name := range []string{"format", "body", "verbose", "count"} {
+				if screen && cmd.Flags().Changed(name) {
+					return usageError{fmt.Errorf("--%s is about lines: add --lines", name)}
+				}
+			}
+			return runDemo(ctx, &o, std, how.both, screen)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&how.lines, "lines", false, "print lines in place of the user interface")
+	f.BoolVar(&how.both, "both", false, "trace the client too, not the server alone")
+	f.DurationVar(&how.limit, "for", 0, "end after `TIME`, as in 10s")
+	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
+	o.history = 256 << 20
+	addLineFlags(f, &o)
+	return cmd
+}
+
+// runDemo shows the demo until ctx ends, and ends its processes.
+func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err error) {
+	p, err := demo.Start(demoServer, demoClient)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	o.selection.PIDs = []int{p.ServerPID()}
+	if both {
+		o.selection.PIDs = append(o.selection.PIDs, p.ClientPID())
+	}
+	o.cleartext = true // as with -p
+	o.onReady = p.Begin
+	if screen {
+		return runTUI(ctx, o, std)
+	}
+	return runDump(ctx, o, std)
+}
+
+// newDemoChildren are what the demo's processes run; they are not for users.
+func newDemoChildren(std stdio) []*cobra.Command {
+	return []*cobra.Command{
+		{Use: demoServer, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.Serve(cmd.Context(), std.in, std.out)
+		}},
+		{Use: demoClient, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.Request(cmd.Context(), std.in)
+		}},
+	}
+}

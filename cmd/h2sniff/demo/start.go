@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Processes are the server and the client, started by [Start]. Methods may be
+// called from any goroutine.
+type Processes struct {
+	server, client *child
+	address        *address
+	begin          sync.Once
+	beginErr       error
+}
+
+// child is a process that ends with the end of its standard input.
+type child struct {
+	name   string
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	stderr strings.Builder // read when it has ended
+	ended  chan struct{}
+	err    error // of waiting, once ended is closed
+	closed sync.Once
+}
+
+// grace is how long a child may take to end by itself.
+const grace = 2 * time.Second
+
+// Start runs both as children: the executable of this process with the
+// arguments that make it call [Serve] and [Request]. The client waits for
+// [Processes.Begin]. The caller must call Close.
+func Start(serve, request string) (*Processes, error) {
+	p := new(Processes)
+	var out io.ReadCloser
+	var err error
+	if p.server, out, err = startChild("server", serve); err != nil {
+		return nil, err
+	}
+	if p.address, err = hear(out); err == nil {
+		p.client, _, err = startChild("client", request)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func startChild(name, argument string) (*child, io.ReadCloser, error) {
+	// Not os.Executable: the file may have been replaced meanwhile.
+	c := &child{name: name, cmd: exec.Command("/proc/self/exe", argument), ended: make(chan struct{})}
+	c.cmd.Args[0] = "h2sniff"
+	c.cmd.Stderr = &c.stderr
+	// A group of its own: Ctrl-C is for h2sniff, which then ends its children.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("starting the demo's %s: %w", name, err)
+	}
+	go func() {
+		defer close(c.ended)
+		if c.err = c.cmd.Wait(); c.err != nil {
+			c.err = fmt.Errorf("the demo's %s: %w", name, c.err)
+			if text := strings.TrimSpace(c.stderr.String()); text != "" {
+				c.err = fmt.Errorf("%w: %s", c.err, text)
+			}
+		}
+	}()
+	return c, out, nil
+}
+
+// ServerPID and ClientPID are their process ids.
+func (p *Processes) ServerPID() int { return p.server.cmd.Process.Pid }
+func (p *Processes) ClientPID() int { return p.client.cmd.Process.Pid }
+
+// Begin lets the client begin, once.
+func (p *Processes) Begin() error {
+	p.begin.Do(func() {
+		if err := p.address.tell(p.client.in); err != nil && !errors.Is(err, os.ErrClosed) {
+			p.beginErr = fmt.Errorf("telling the demo's client to begin: %w", err)
+		}
+	})
+	return p.beginErr
+}
+
+// Close ends both, waits until they have ended, and returns what went wrong
+// with one that ended before.
+func (p *Processes) Close() error {
+	var err error
+	for _, c := range []*child{p.client, p.server} {
+		if c != nil {
+			err = errors.Join(err, c.close())
+		}
+	}
+	return err
+}
+
+func (c *child) close() (err error) {
+	c.closed.Do(func() {
+		select {
+		case <-c.ended:
+			err = c.err
+			c.in.Close()
+			return
+		default:
+		}
+		c.in.Close()
+		select {
+		case <-c.ended:
+		case <-time.After(grace):
+			_ = c.cmd.Process.Signal(os.Kill)
+			<-c.ended
+		}
+	})
+	return err
+}

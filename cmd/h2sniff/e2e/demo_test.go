@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// startDemo starts h2sniff demo, which prints JSON lines.
+func startDemo(t testing.TB, args ...string) *sniff {
+	t.Helper()
+	needPrograms(t)
+	return startSniffCommand(t, exec.Command(h2sniff, append([]string{"demo", "--lines", "--format", "json"}, args...)...))
+}
+
+// childrenOfAll are the children of all threads of a process.
+func childrenOfAll(t testing.TB, pid int) []int {
+	t.Helper()
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, thread := range threads {
+		tid, err := strconv.Atoi(filepath.Base(thread))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, children(t, tid)...)
+	}
+	return pids
+}
+
+// wantDemo fails unless the rows show all that the demo is to show, once over,
+// and nothing wrong.
+func wantDemo(t testing.TB, rows []row, comm string) {
+	t.Helper()
+	types := make(map[string]int)
+	var interim, trailers, cancelled bool
+	for _, r := range frames(rows, "", "") {
+		if r.Comm != comm {
+			continue
+		}
+		types[r.Type]++
+		for _, h := range r.Headers {
+			interim = interim || h.Name == ":status" && h.Value == "103"
+			trailers = trailers || h.Name == "grpc-status" && h.Value == "0"
+		}
+		cancelled = cancelled || r.Type == "RST_STREAM"
+	}
+	for _, name := range []string{"DATA", "HEADERS", "SETTINGS", "WINDOW_UPDATE", "PING", "GOAWAY", "RST_STREAM"} {
+		if types[name] == 0 {
+			t.Errorf("%s: no %s frame", comm, name)
+		}
+	}
+	if !interim || !trailers || !cancelled {
+		t.Errorf("%s: interim response %v, trailers %v, cancelled stream %v", comm, interim, trailers, cancelled)
+	}
+	if n := len(conns(rows, comm)); n < 2 {
+		t.Errorf("%s: %d connections: no reconnect", comm, n)
+	}
+}
+
+// wasReplaced says that the server of a demo has closed one connection with
+// GOAWAY, and that each process has got another.
+func wasReplaced(rows []row) bool {
+	said := slices.IndexFunc(rows, func(r row) bool { return r.Type == "GOAWAY" })
+	if said < 0 {
+		return false
+	}
+	for comm, n := range map[string]int{"demo-server": 2, "demo-client": 2} {
+		if list := conns(rows, comm); len(list) > 0 && len(list) < n {
+			return false
+		}
+	}
+	return true
+}
+
+// TestDemo: what the demo is to show is seen, whole, at the server alone and at
+// both ends.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		args  []string
+		comms []string
+	}{
+		{"server", nil, []string{"demo-server"}},
+		{"both", []string{"--both"}, []string{"demo-server", "demo-client"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := startDemo(t, test.args...)
+			s.waitFor("the reconnect", wasReplaced)
+			rows := s.stop()
+			wantClean(t, rows)
+			wantExact(t, rows)
+			var seen []string
+			for _, r := range rows {
+				if !slices.Contains(seen, r.Comm) {
+					seen = append(seen, r.Comm)
+				}
+				if r.Kind == "bind" && (r.Address != "exact" || !strings.HasPrefix(r.Remote, "127.0.0.1:")) {
+					t.Errorf("row %d: address %s, %s", r.Seq, r.Remote, r.Address)
+				}
+			}
+			slices.Sort(seen)
+			if want := slices.Sorted(slices.Values(test.comms)); !slices.Equal(seen, want) {
+				t.Errorf("processes %q, want %q", seen, want)
+			}
+			for _, comm := range test.comms {
+				wantDemo(t, rows, comm)
+			}
+		})
+	}
+}
+
+// TestDemoEnds: however h2sniff ends, so do the processes that it started.
+func TestDemoEnds(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		args   []string
+		end    func(*sniff)
+		status int
+	}{
+		{"by itself", []string{"--for", "1s"}, func(*sniff) {}, 0},
+		{"SIGINT", nil, func(s *sniff) { s.cmd.Process.Signal(syscall.SIGINT) }, 0},
+		{"SIGTERM", nil, func(s *sniff) { s.cmd.Process.Signal(syscall.SIGTERM) }, 0},
+		{"SIGKILL", nil, func(s *sniff) { s.cmd.Process.Kill() }, -1},
+		{"enough frames", []string{"-n", "200"}, func(*sniff) {}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := startDemo(t, test.args...)
+			own := childrenOfAll(t, s.cmd.Process.Pid)
+			if len(own) != 2 && test.name != "enough frames" {
+				t.Fatalf("%d children", len(own))
+			}
+			fds := make([]int, len(own)) // no other process can take their place
+			for i, pid := range own {
+				fd, err := unix.PidfdOpen(pid, 0)
+				if err != nil {
+					fds[i] = -1 // gone already
+					continue
+				}
+				defer unix.Close(fd)
+				fds[i] = fd
+			}
+			test.end(s)
+			s.wait()
+			if code := s.cmd.ProcessState.ExitCode(); code != test.status {
+				t.Errorf("exit status %d, want %d\n%s", code, test.status, s.errors())
+			}
+			for i, fd := range fds {
+				if fd < 0 {
+					continue
+				}
+				poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+				if n, err := unix.Poll(poll, 5000); n != 1 || err != nil {
+					t.Errorf("process %d goes on", own[i])
+				}
+			}
+		})
+	}
+}
+
+// TestDemoServerEnds: the session ends with a server that is killed, and says
+// so.
+func TestDemoServerEnds(t *testing.T) {
+	t.Parallel()
+	s := startDemo(t)
+	s.waitFor("a frame", func(rows []row) bool { return len(conns(rows, "demo-server")) > 0 })
+	if err := syscall.Kill(s.snapshot()[0].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.errors(), "h2sniff: the demo's server: signal: killed") {
+		t.Errorf("exit status %d\n%s", code, s.errors())
+	}
+}
+
+// TestDemoScreen: the demo opens the user interface, and gives the terminal
+// back when its time is over.
+func TestDemoScreen(t *testing.T) {
+	t.Parallel()
+	needPrograms(t)
+	screen := startScreen(t, 120, 30)
+	screen.keys(h2sniff+" demo --for 5s", "Enter")
+	screen.waitFor("demo-server", "HEADERS")
+	screen.waitForShell()
+}
