@@ -128,11 +128,11 @@ const (
 	OpGnuTLSRecv       Op = 18
 	OpGnuTLSRecvPacket Op = 19
 
-	OpHandshake       Op = 32
-	OpConnect         Op = 33
-	OpAccept          Op = 34
-	OpGnuTLSHandshake Op = 35
-	OpOther           Op = 36
+	OpHandshake     Op = 32
+	OpConnect       Op = 33
+	OpAccept        Op = 34
+	OpZeroHandshake Op = 35
+	OpOther         Op = 36
 
 	OpFree  Op = 48
 	OpClear Op = 49

@@ -36,7 +36,7 @@ enum op {
 	OP_HANDSHAKE = 32,	  /* -> 1 when done */
 	OP_CONNECT = 33,	  /* the same, and the role is known */
 	OP_ACCEPT = 34,
-	OP_GNUTLS_HANDSHAKE = 35, /* -> 0 when done */
+	OP_ZERO_HANDSHAKE = 35, /* -> 0 when done */
 	OP_OTHER = 36,
 
 	OP_FREE = 48,

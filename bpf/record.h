@@ -110,7 +110,7 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 		BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 		o->library = cookie >> COOKIE_LIBRARY;
 		o->role = op == OP_CONNECT ? 1 : op == OP_ACCEPT ? 2 : 0;
-		o->fresh = op >= OP_HANDSHAKE && op <= OP_GNUTLS_HANDSHAKE;
+		o->fresh = op >= OP_HANDSHAKE && op <= OP_ZERO_HANDSHAKE;
 		o->pad = 0;
 		submit(o);
 	} else {

@@ -172,7 +172,7 @@ static __always_inline bool handshake_done(u8 op, u64 ret)
 	case OP_CONNECT:
 	case OP_ACCEPT:
 		return (s32)ret == 1;
-	case OP_GNUTLS_HANDSHAKE:
+	case OP_ZERO_HANDSHAKE:
 		return (s32)ret == 0;
 	}
 	return false;

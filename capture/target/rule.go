@@ -15,6 +15,9 @@ type rule struct {
 	// libraries are what files are called that hold the functions: "libssl"
 	// stands for libssl.so.3 and its like, see [rule.names].
 	libraries []string
+	// hints are parts of the names of libraries that are looked into too. Those
+	// of libgnutls-openssl only wrap GnuTLS.
+	hints []string
 	// executable says that a program's own file can hold them too.
 	executable bool
 	// core are the functions without which a file is not worth a probe: one
@@ -33,14 +36,24 @@ type rule struct {
 var rules = []rule{
 	{
 		family: OpenSSL, name: "OpenSSL", executable: true,
-		// What Java's and Netty's bindings to BoringSSL are called too.
-		libraries: []string{"libssl", "libboringssl", "libconscrypt", "libnetty_tcnative"},
-		core:      []string{"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"},
-		marks:     []mark{{"BoringSSL", "ssl/ssl_lib.cc\x00"}, {"OpenSSL", "ssl/ssl_lib.c\x00"}},
+		libraries: []string{"libssl"},
+		// Libraries that hold BoringSSL are called like this: libboringssl.so,
+		// libconscrypt_jni.so, libnetty_tcnative_linux_x86_64.so.
+		hints: []string{"ssl", "conscrypt", "tcnative", "cronet"},
+		core:  []string{"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"},
+		marks: []mark{{"BoringSSL", "ssl/ssl_lib.cc\x00"}, {"OpenSSL", "ssl/ssl_lib.c\x00"}},
 	},
 	{
 		family: GnuTLS, name: "GnuTLS", libraries: []string{"libgnutls"}, executable: true,
 		core: []string{"gnutls_record_recv", "gnutls_record_send"},
+	},
+	{
+		family: WolfSSL, name: "wolfSSL", libraries: []string{"libwolfssl"}, executable: true,
+		core: []string{"wolfSSL_read", "wolfSSL_write"},
+	},
+	{
+		family: MbedTLS, name: "mbedTLS", libraries: []string{"libmbedtls"}, executable: true,
+		core: []string{"mbedtls_ssl_read", "mbedtls_ssl_write"},
 	},
 }
 
@@ -53,6 +66,9 @@ var rules = []rule{
 // is a library of NSS, libgnutls-dane.so.0 and libgnutlsxx.so.30 accompany
 // GnuTLS.
 func (r *rule) names(base []byte) (ok, strict bool) {
+	for _, hint := range r.hints {
+		ok = ok || isLibrary(base) && bytes.Contains(base, []byte(hint)) && !bytes.HasPrefix(base, []byte("libgnutls"))
+	}
 	for _, name := range r.libraries {
 		if len(base) < len(name) || string(base[:len(name)]) != name {
 			continue
@@ -87,7 +103,11 @@ func familyOf(path []byte) (family Family, strict bool) {
 func mayBeProgram(path []byte) bool {
 	base := baseName(path)
 	return len(base) > 0 && path[0] == '/' && !bytes.HasPrefix(path, []byte("//")) &&
-		!bytes.HasSuffix(base, []byte(".so")) && !bytes.Contains(base, []byte(".so."))
+		!isLibrary(base)
+}
+
+func isLibrary(base []byte) bool {
+	return bytes.HasSuffix(base, []byte(".so")) || bytes.Contains(base, []byte(".so."))
 }
 
 func (r *rule) coreNames() string { return strings.Join(r.core, ", ") }

@@ -360,6 +360,12 @@ func TestFamilyOf(t *testing.T) {
 		"/usr/lib/libgnutls-dane.so.0":                 {GnuTLS, false},
 		"/usr/lib/libgnutlsxx.so.30":                   {GnuTLS, false},
 		"/usr/lib/libgnutls-deadbeef.so.30":            {GnuTLS, true},
+		"/usr/lib/libgnutls-openssl.so.27":             {GnuTLS, false},
+		"/tmp/libnetty_tcnative_linux_x86_6412.so":     {OpenSSL, false},
+		"/opt/lib/libboringssl.so":                     {OpenSSL, false},
+		"/usr/bin/openssl":                             {},
+		"/usr/lib/libwolfssl.so.35":                    {WolfSSL, true},
+		"/usr/lib/libmbedtls.so.14":                    {MbedTLS, true},
 		"/usr/lib/libc.so.6":                           {},
 		"":                                             {},
 	} {

@@ -28,6 +28,8 @@ type Family uint8
 const (
 	OpenSSL Family = iota + 1
 	GnuTLS
+	WolfSSL
+	MbedTLS
 )
 
 // Families lists all, in the order in which they are shown.

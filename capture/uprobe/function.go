@@ -25,6 +25,13 @@ type function struct {
 // octets that were counted when they were corked: the outermost call counts.
 // gnutls_record_send_early_data only keeps octets, which the handshake sends
 // with gnutls_record_send if the session can have early data.
+//
+// wolfSSL: libwolfssl 3 to 5; its names of OpenSSL's functions are macros.
+// wolfSSL_send calls wolfSSL_write, and wolfSSL_writev does. Functions with
+// early data and _ex are in few builds.
+//
+// Mbed TLS: libmbedtls 2 and 3. A context is the program's own memory, used
+// again after mbedtls_ssl_free, mbedtls_ssl_setup or mbedtls_ssl_session_reset.
 var functions = map[target.Family][]function{
 	target.OpenSSL: {
 		{"SSL_write", bpf.OpWrite},
@@ -53,9 +60,36 @@ var functions = map[target.Family][]function{
 		{"gnutls_record_recv_seq", bpf.OpGnuTLSRecv},
 		{"gnutls_record_recv_early_data", bpf.OpGnuTLSRecv},
 		{"gnutls_record_recv_packet", bpf.OpGnuTLSRecvPacket},
-		{"gnutls_handshake", bpf.OpGnuTLSHandshake},
+		{"gnutls_handshake", bpf.OpZeroHandshake},
 		{"gnutls_bye", bpf.OpOther},
 		{"gnutls_deinit", bpf.OpFree},
+	},
+	target.WolfSSL: {
+		{"wolfSSL_write", bpf.OpWrite},
+		{"wolfSSL_write_ex", bpf.OpWriteEx},
+		{"wolfSSL_send", bpf.OpWrite},
+		{"wolfSSL_write_early_data", bpf.OpWrite},
+		{"wolfSSL_read", bpf.OpRead},
+		{"wolfSSL_read_ex", bpf.OpReadEx},
+		{"wolfSSL_recv", bpf.OpRead},
+		{"wolfSSL_read_early_data", bpf.OpRead},
+		{"wolfSSL_connect", bpf.OpConnect},
+		{"wolfSSL_connect_TLSv13", bpf.OpConnect},
+		{"wolfSSL_accept", bpf.OpAccept},
+		{"wolfSSL_accept_TLSv13", bpf.OpAccept},
+		{"wolfSSL_peek", bpf.OpOther},
+		{"wolfSSL_shutdown", bpf.OpOther},
+		{"wolfSSL_clear", bpf.OpClear},
+		{"wolfSSL_free", bpf.OpFree},
+	},
+	target.MbedTLS: {
+		{"mbedtls_ssl_write", bpf.OpWrite},
+		{"mbedtls_ssl_read", bpf.OpRead},
+		{"mbedtls_ssl_handshake", bpf.OpZeroHandshake},
+		{"mbedtls_ssl_close_notify", bpf.OpOther},
+		{"mbedtls_ssl_setup", bpf.OpClear},
+		{"mbedtls_ssl_session_reset", bpf.OpClear},
+		{"mbedtls_ssl_free", bpf.OpFree},
 	},
 }
 

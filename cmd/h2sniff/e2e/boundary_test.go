@@ -153,7 +153,7 @@ func TestCallBeyondCopyLimit(t *testing.T) {
 // TestFramesSplitOverCalls: frame headers and the preface may be cut anywhere.
 func TestFramesSplitOverCalls(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{opensslPeer, gnutlsPeer} {
+	for _, program := range []string{opensslPeer, gnutlsPeer, boringPeer, wolfsslPeer, mbedtlsPeer} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			p := startPeer(t, peerProgram(t, program))
@@ -206,6 +206,11 @@ func TestRetriedCalls(t *testing.T) {
 		{opensslPeer, "ex"},
 		{gnutlsPeer, "plain"}, // the same call again
 		{gnutlsPeer, "null"},  // gnutls_record_send(session, NULL, 0)
+		{boringPeer, "plain"},
+		{boringPeer, "partial"},
+		{wolfsslPeer, "plain"},
+		{wolfsslPeer, "flags"},
+		{mbedtlsPeer, "plain"}, // a record at most a call
 	} {
 		t.Run(test.program+"/"+test.mode, func(t *testing.T) {
 			t.Parallel()

@@ -50,6 +50,9 @@ func TestHandlesReused(t *testing.T) {
 	for _, test := range []struct{ name, program string }{
 		{"SSL_clear and SSL_free", opensslPeer},
 		{"gnutls_deinit", gnutlsPeer},
+		{"BoringSSL's SSL_clear and SSL_free", boringPeer},
+		{"wolfSSL_clear and wolfSSL_free", wolfsslPeer},
+		{"mbedtls_ssl_session_reset and mbedtls_ssl_free", mbedtlsPeer},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

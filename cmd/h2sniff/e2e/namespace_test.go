@@ -21,7 +21,7 @@ import (
 // namespace map.
 const privateLibraries = `
 for library in /usr/lib/*-linux-gnu/lib* /usr/lib64/lib* /usr/local/lib/lib* /usr/local/lib/*-linux-gnu/lib*; do
-	case "$library" in */libssl*.so*|*/libgnutls*.so*) ;; *) continue ;; esac
+	case "$library" in */libssl*.so*|*/libgnutls*.so*|*/libwolfssl*.so*|*/libmbedtls*.so*|*/libnspr4*.so*) ;; *) continue ;; esac
 	if [ -f "$library" ] && [ ! -L "$library" ]; then
 		copy="$1/$(basename "$library")"
 		cp "$library" "$copy" && mount --bind "$copy" "$library" || exit 1

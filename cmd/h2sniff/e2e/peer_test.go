@@ -23,7 +23,13 @@ import (
 const (
 	opensslPeer = "peer_openssl"
 	gnutlsPeer  = "peer_gnutls"
+	boringPeer  = "peer_boring" // with the library that boringLibraries gives
+	wolfsslPeer = "peer_wolfssl"
+	mbedtlsPeer = "peer_mbedtls"
 	staticPeer  = "peer_static" // holds OpenSSL's functions itself
+	// These hold the functions of other libraries.
+	staticWolfsslPeer = "peer_static_wolfssl"
+	staticMbedtlsPeer = "peer_static_mbedtls"
 	// strippedPeer holds them too, but not their names.
 	strippedPeer = "peer_stripped"
 )
@@ -36,10 +42,16 @@ func peerProgram(t testing.TB, name string) string {
 	needPrograms(t, "gcc")
 	path := filepath.Join(filepath.Dir(h2sniff), name)
 	args := map[string][]string{
-		opensslPeer:  {"peer_openssl.c", "-lssl", "-lcrypto"},
-		gnutlsPeer:   {"peer_gnutls.c", "-lgnutls"},
-		staticPeer:   {"peer_openssl.c", "-static", "-lssl", "-lcrypto"},
-		strippedPeer: {"peer_openssl.c", "-static", "-s", "-lssl", "-lcrypto"},
+		opensslPeer: {"peer_openssl.c", "-lssl", "-lcrypto"},
+		gnutlsPeer:  {"peer_gnutls.c", "-lgnutls"},
+		wolfsslPeer: {"peer_wolfssl.c", "-lwolfssl"},
+		mbedtlsPeer: {"peer_mbedtls.c", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"},
+		boringPeer: {"peer_openssl.c", "-I/usr/include/android", "-L" + boringLibraries(t), "-Wl,-rpath," + boringLibraries(t),
+			"-lssl", "-lcrypto"},
+		staticPeer:        {"peer_openssl.c", "-static", "-lssl", "-lcrypto"},
+		staticWolfsslPeer: {"peer_wolfssl.c", "-static", "-lwolfssl", "-lm"},
+		staticMbedtlsPeer: {"peer_mbedtls.c", "-static", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"},
+		strippedPeer:      {"peer_openssl.c", "-static", "-s", "-lssl", "-lcrypto"},
 	}[name]
 	once, _ := compiled.LoadOrStore(name, sync.OnceValue(func() error {
 		cc := exec.Command("gcc", append([]string{"-O1", "-Wall", "-pthread", "-o", path, "peer.c"}, args...)...)
@@ -53,6 +65,12 @@ func peerProgram(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// boringLibraries is the folder of Debian's BoringSSL.
+func boringLibraries(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(filepath.Dir(installedLibrary(t, libssl)), "android")
 }
 
 // peer is a running TLS client that obeys commands; see testdata/peer.c.

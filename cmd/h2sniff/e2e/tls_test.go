@@ -14,8 +14,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// These tests cover the functions of libssl 3 and libgnutls 3.7. libssl 1.1 has
-// the same functions, but Debian 12 has no libssl 1.1 to test with.
+// These tests cover the functions of the libraries that Debian 12 has: libssl 3,
+// libgnutls 3.7, BoringSSL of Android 13, libwolfssl 5.5, libmbedtls 2.28. libssl
+// 1.1 has the same functions as 3, but is not there to test with.
 
 // everyKind adds frames of every type, in unusual shapes, and gives the header
 // fields in them.
@@ -108,6 +109,12 @@ func TestTLSCalls(t *testing.T) {
 		{"gnutls_record_send_range", c(gnutlsPeer), "range", identity{comm: gnutlsPeer, library: libgnutls}},
 		{"gnutls_record_cork and gnutls_record_uncork", c(gnutlsPeer), "cork", identity{comm: gnutlsPeer, library: libgnutls}},
 		{"gnutls_record_recv_seq", c(gnutlsPeer), "seq", identity{comm: gnutlsPeer, library: libgnutls}},
+		{"BoringSSL", c(boringPeer), "plain", identity{comm: boringPeer, library: "libssl.so.0"}},
+		{"BoringSSL's SSL_peek", c(boringPeer), "peek", identity{comm: boringPeer, library: "libssl.so.0"}},
+		{"wolfSSL_write and wolfSSL_read", c(wolfsslPeer), "plain", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
+		{"wolfSSL_send and wolfSSL_recv", c(wolfsslPeer), "flags", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
+		{"wolfSSL_writev and wolfSSL_peek", c(wolfsslPeer), "vec", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
+		{"mbedtls_ssl_write and mbedtls_ssl_read", c(mbedtlsPeer), "plain", identity{comm: mbedtlsPeer, library: "libmbedtls.so"}},
 		{"gnutls_record_recv_packet", c(gnutlsPeer), "packet", identity{comm: gnutlsPeer, library: libgnutls}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,6 +7,11 @@
 
 #include "peer.h"
 
+#ifdef OPENSSL_IS_BORINGSSL /* which has one way only */
+#define SSL_write_ex(ssl, buf, len, n) ((void)(ssl), (void)(buf), (void)(len), (void)(n), 0)
+#define SSL_read_ex(ssl, buf, len, n) ((void)(ssl), (void)(buf), (void)(len), (void)(n), 0)
+#endif
+
 struct tls {
 	SSL *ssl;
 	int ex; /* use SSL_write_ex and SSL_read_ex */
@@ -93,8 +98,10 @@ int tls_mode(struct tls *t, const char *name)
 		return 1;
 	if (!strcmp(name, "partial"))
 		return !!SSL_set_mode(t->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
+#ifndef OPENSSL_IS_BORINGSSL
 	if (!strcmp(name, "ex"))
 		return t->ex = 1;
+#endif
 	if (!strcmp(name, "peek"))
 		return t->peek = 1;
 	return 0;
