@@ -15,8 +15,11 @@ import (
 
 // The variable part of a row: 16 bits that say what is there, then each in the
 // order of the bits. Numbers are varints, signed ones zigzag.
+//
+// The fields come first, because filters ask for them.
 const (
-	hasTable     = 1 << iota // Table
+	hasFields    = 1 << iota // number, the place of each in the block (4 octets), the Encoding of each
+	hasTable                 // Table
 	hasTimeEnd               // TimeEnd - Time, where not 0
 	hasTID                   // TID
 	wholePayload             // payload of Header.Length octets
@@ -24,7 +27,6 @@ const (
 	hasMissing               // Missing
 	hasErr                   // code, length of reason, reason
 	hasBlock                 // Seq - BlockSeq
-	hasFields                // number, the place of each in the block (4 octets), the Encoding of each
 	hasGap                   // GapBytes, GapReason
 	hasInfo                  // PID, TID, Role, Fresh, Comm, Library
 	hasBinding               // Local, Remote, Evidence
@@ -92,6 +94,16 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 	at := len(b)
 	b = append(b, 0, 0)
 	mask := int(row.Role) << roleShift
+	if len(places) > 0 {
+		mask |= hasFields
+		b = binary.AppendUvarint(b, uint64(len(places)))
+		for _, p := range places {
+			b = binary.LittleEndian.AppendUint32(b, p)
+		}
+		for i := range row.Fields {
+			b = appendEncoding(b, row.Fields[i].Encoding)
+		}
+	}
 	if row.Table != nil {
 		mask |= hasTable
 		b = appendTable(b, row.Table)
@@ -125,16 +137,6 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 	if blockBack != 0 {
 		mask |= hasBlock
 		b = binary.AppendUvarint(b, blockBack)
-	}
-	if len(places) > 0 {
-		mask |= hasFields
-		b = binary.AppendUvarint(b, uint64(len(places)))
-		for _, p := range places {
-			b = binary.LittleEndian.AppendUint32(b, p)
-		}
-		for i := range row.Fields {
-			b = appendEncoding(b, row.Fields[i].Encoding)
-		}
 	}
 	if row.GapBytes != 0 || row.GapReason != 0 {
 		mask |= hasGap
@@ -174,6 +176,13 @@ func readRow(block []byte, first uint64, local int) Entry {
 	r := reader{block[place:]}
 	mask := int(binary.LittleEndian.Uint16(r.bytes(2)))
 	e.Role = capture.Role(mask >> roleShift)
+	if mask&hasFields != 0 {
+		n := int(r.uvarint())
+		e.Fields = readFields(block, r.bytes(4*n), n)
+		for i := range e.Fields {
+			e.Fields[i].Encoding = r.encoding()
+		}
+	}
 	if mask&hasTable != 0 {
 		e.Table = new(decode.TableState)
 		r.table(e.Table)
@@ -199,13 +208,6 @@ func readRow(block []byte, first uint64, local int) Entry {
 	}
 	if mask&hasBlock != 0 {
 		e.BlockSeq = e.Seq - r.uvarint()
-	}
-	if mask&hasFields != 0 {
-		n := int(r.uvarint())
-		e.Fields = readFields(block, r.bytes(4*n), n)
-		for i := range e.Fields {
-			e.Fields[i].Encoding = r.encoding()
-		}
 	}
 	if mask&hasGap != 0 {
 		e.GapBytes = r.uvarint()

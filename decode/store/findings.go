@@ -110,6 +110,7 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 	g.findings = append(g.findings, finding{local, f})
 	g.findBytes += cost
 	s.findBytes += cost
+	s.findNum++
 }
 
 // findingsOf copies those of a row, in the order in which they came.

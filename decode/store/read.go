@@ -35,6 +35,9 @@ func (s *Store) Span(v View) (first, end uint64) {
 }
 
 func (s *Store) span(v View) (first, end uint64) {
+	if v.Selection != nil {
+		return v.Selection.span()
+	}
 	key, _, all := v.key()
 	if all {
 		return s.segs[0].first - 1, s.last
@@ -74,6 +77,9 @@ type part struct {
 func (s *Store) Rows(v View, from uint64, n int) []Entry {
 	if n <= 0 {
 		return nil
+	}
+	if v.Selection != nil {
+		return v.Selection.rows(from, n)
 	}
 	key, offset, all := v.key()
 	parts, total := s.pin(v, key, all, from, n)
@@ -185,6 +191,9 @@ func (s *Store) Frame(seq uint64) (Entry, error) {
 func (s *Store) Find(v View, seq uint64) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if v.Selection != nil {
+		return v.Selection.find(seq)
+	}
 	key, offset, all := v.key()
 	if all {
 		return min(max(seq, s.segs[0].first)-1, s.last)

@@ -49,7 +49,7 @@ func (g *segment) bytes() int64 { return int64(len(g.block)) + g.dir.bytes() }
 //	16 4  stream, and the direction in the highest bit
 //	20 4  frame length (24 bits) and type (8 bits)
 //	24 1  flags
-//	25 1  row kind (3 bits), recHasFields, recOwnBlock
+//	25 1  row kind (3 bits), recHasFields, recOwnBlock, recHasErr
 //	26 2  previous row of the connection, as local index + 1; 0: none
 //	28 2  previous frame of the same connection and stream
 //	30 2  previous frame of the same stream id
@@ -59,6 +59,7 @@ const (
 	recKindMask  = 1<<3 - 1
 	recHasFields = 1 << 3 // decode.Row.HasFields
 	recOwnBlock  = 1 << 4 // the field block began with this frame too
+	recHasErr    = 1 << 5 // decode.Row.Err is set
 
 	chainConn   = 26
 	chainStream = 28

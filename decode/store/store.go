@@ -77,7 +77,10 @@ type Store struct {
 	generation                   uint64
 
 	findings  FindingCounts
-	findBytes int64 // of those kept
+	findBytes int64  // of those kept
+	findNum   uint64 // kept ever
+
+	firstTime int64 // of the first row ever
 }
 
 // New returns an empty store.
@@ -145,6 +148,9 @@ func (s *Store) append(row *decode.Row) uint64 {
 	if need > g.room() || g.n == maxRows || len(g.dir.entries)*dirEntrySize > s.segBytes {
 		g = s.roll(row, need)
 	}
+	if s.last == 0 {
+		s.firstTime = row.Time
+	}
 	s.last++
 	seq := s.last
 	local := g.n
@@ -171,6 +177,9 @@ func (s *Store) write(g *segment, row *decode.Row, local int, seq, began uint64)
 	var extra byte
 	if row.HasFields {
 		extra |= recHasFields
+	}
+	if row.Err != nil {
+		extra |= recHasErr
 	}
 	var back uint64
 	switch began {

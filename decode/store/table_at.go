@@ -113,10 +113,10 @@ func tableState(block []byte, local int, dir capture.Direction) (st decode.Table
 	if decode.RowKind(rec[25]&recKindMask) != decode.RowFrame || capture.Direction(stream>>31) != dir {
 		return st, false
 	}
-	r := reader{block[binary.LittleEndian.Uint32(rec[8:]):]}
-	if binary.LittleEndian.Uint16(r.bytes(2))&hasTable == 0 {
+	b, ok := locate(block, rec, hasTable)
+	if !ok {
 		return st, false
 	}
-	r.table(&st)
+	b.table(&st)
 	return st, true
 }

@@ -21,6 +21,9 @@ type View struct {
 	Conn      capture.ConnID // 0: of every connection
 	Stream    uint32
 	HasStream bool // only frames of Stream (0 is a stream id too)
+	// Selection, where set, is what the View is; Conn, Stream and HasStream
+	// count for nothing then (see [Store.Select]).
+	Selection *Selection
 }
 
 // Entry is one stored row, decoded back to its full form. It is a copy; its

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"slices"
+
+	"h2sniff/decode/store"
+)
+
+// match tells whether a record is accepted.
+type match func(*store.Record) bool
+
+// compiled is a match and about what it costs, for the order in which they are
+// asked.
+type compiled struct {
+	match match
+	cost  int
+}
+
+const (
+	costRecord  = iota // a load from the fixed record
+	costProcess        // a look at the connection
+	costField          // a memo for each field of the row
+	costPayload        // a walk through the variable part
+)
+
+// compiler numbers the memos that a predicate uses.
+type compiler struct {
+	start    int64
+	memos    int
+	findings bool
+}
+
+func (n *not) compile(c *compiler) compiled {
+	m := n.inner.compile(c)
+	inner := m.match
+	return compiled{func(r *store.Record) bool { return !inner(r) }, m.cost}
+}
+
+// compileList orders the parts by cost. They depend on nothing but the record,
+// so that the order does not change the outcome.
+func compileList(c *compiler, list []node) []compiled {
+	out := make([]compiled, len(list))
+	for i, n := range list {
+		out[i] = n.compile(c)
+	}
+	slices.SortStableFunc(out, func(a, b compiled) int { return a.cost - b.cost })
+	return out
+}
+
+func (n *and) compile(c *compiler) compiled {
+	list := compileList(c, n.list)
+	out := list[0]
+	for _, m := range list[1:] {
+		first, second := out.match, m.match
+		out = compiled{func(r *store.Record) bool { return first(r) && second(r) }, m.cost}
+	}
+	return out
+}
+
+func (n *or) compile(c *compiler) compiled {
+	list := compileList(c, n.list)
+	out := list[0]
+	for _, m := range list[1:] {
+		first, second := out.match, m.match
+		out = compiled{func(r *store.Record) bool { return first(r) || second(r) }, m.cost}
+	}
+	return out
+}
+
+// compile makes the match of a test. Of a != b it makes that of a == b and
+// turns it round (see the language).
+func (t *test) compile(c *compiler) compiled {
+	m := t.positive(c)
+	if t.op == opNotEqual {
+		inner := m.match
+		m.match = func(r *store.Record) bool { return !inner(r) }
+	}
+	return m
+}
+
+func (t *test) positive(c *compiler) compiled {
+	switch t.field.id {
+	case fieldStream:
+		in := t.numbers()
+		if v := t.values; t.op <= opNotEqual && len(v) == 1 && v[0].lo == v[0].hi {
+			id := uint32(v[0].lo) // by far the most frequent test
+			return compiled{func(r *store.Record) bool { return r.StreamID() == id && r.IsFrame() }, costRecord}
+		}
+		return compiled{func(r *store.Record) bool { return r.IsFrame() && in(uint64(r.StreamID())) }, costRecord}
+	case fieldConn:
+		in := t.numbers()
+		return compiled{func(r *store.Record) bool { return in(uint64(r.Conn())) }, costRecord}
+	case fieldLength:
+		in := t.numbers()
+		return compiled{func(r *store.Record) bool { return r.IsFrame() && in(uint64(r.Length())) }, costRecord}
+	case fieldTime:
+		return t.time(c)
+	case fieldKind:
+		in := t.table()
+		return compiled{func(r *store.Record) bool { return in[r.Kind()] }, costRecord}
+	case fieldDir:
+		in := t.table()
+		return compiled{func(r *store.Record) bool { return r.HasDirection() && in[r.Direction()] }, costRecord}
+	case fieldType:
+		in := t.table()
+		return compiled{func(r *store.Record) bool { return r.IsFrame() && in[r.Type()] }, costRecord}
+	case fieldFlag:
+		return t.flag()
+	case fieldPID:
+		in := t.numbers()
+		return compiled{func(r *store.Record) bool { pid := r.Info().PID; return pid != 0 && in(uint64(pid)) }, costProcess}
+	case fieldComm:
+		in := t.texts()
+		return compiled{func(r *store.Record) bool { comm := r.Info().Comm; return comm != "" && in([]byte(comm)) }, costProcess}
+	case fieldError:
+		return t.errorCode()
+	case fieldDiag:
+		return t.diagnosis(c)
+	case fieldTrust:
+		return t.trust(c)
+	}
+	return t.headerField(c)
+}
+
+// time compares times from the start. Rows can be from before it.
+func (t *test) time(c *compiler) compiled {
+	in, start := t.numbers(), c.start
+	return compiled{func(r *store.Record) bool {
+		from := start
+		if from == 0 {
+			from = r.Start()
+		}
+		return in(uint64(max(r.Time()-from, 0)))
+	}, costRecord}
+}
+
+// numbers tells whether a number is what the test asks for.
+func (t *test) numbers() func(uint64) bool {
+	if t.op == opHas {
+		return func(uint64) bool { return true }
+	}
+	first := t.values[0]
+	switch t.op {
+	case opLess:
+		return func(n uint64) bool { return n < first.lo }
+	case opLessEqual:
+		return func(n uint64) bool { return n <= first.lo }
+	case opGreater:
+		return func(n uint64) bool { return n > first.lo }
+	case opGreaterEqual:
+		return func(n uint64) bool { return n >= first.lo }
+	}
+	if len(t.values) == 1 {
+		return func(n uint64) bool { return n >= first.lo && n <= first.hi }
+	}
+	values := t.values
+	return func(n uint64) bool {
+		for i := range values {
+			if n >= values[i].lo && n <= values[i].hi {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// table is numbers for all that fits an octet.
+func (t *test) table() *[256]bool {
+	in, out := t.numbers(), new([256]bool)
+	for n := range out {
+		out[n] = in(uint64(n))
+	}
+	return out
+}
+
+func (t *test) flag() compiled {
+	var masks [256]byte
+	if t.op == opHas {
+		for i := range masks {
+			masks[i] = 0xff
+		}
+	}
+	for _, v := range t.values {
+		for kind, mask := range flagMasks(v.lo) {
+			masks[kind] |= byte(mask)
+		}
+	}
+	return compiled{func(r *store.Record) bool { return r.IsFrame() && byte(r.Flags())&masks[r.Type()] != 0 }, costRecord}
+}

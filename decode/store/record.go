@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/http2"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// Record is a row as it lies in the store: what its fixed part tells costs a
+// load, the rest is read in place and never copied. A Record and all slices
+// that it gives are valid only during the call of [Predicate.Match] that it was
+// handed to.
+type Record struct {
+	rec   *[recSize]byte
+	block []byte
+	seq   uint64
+	scan  *scan
+}
+
+// Predicate is a condition on rows. It must depend on nothing but the record,
+// and it is called from one goroutine at a time for each [Selection].
+type Predicate struct {
+	Match func(*Record) bool
+	// Memos is how many memos Match uses in AnyField: 0 to Memos-1.
+	Memos int
+	// Findings says that Match asks for findings, which may come after their
+	// row.
+	Findings bool
+	// Within is a View that holds every row which Match accepts, as far as the
+	// predicate's maker can tell: it spares the others. Its Selection counts
+	// for nothing.
+	Within View
+}
+
+// RawField is a field line in the store. Name and Value are parts of it.
+type RawField struct {
+	Name, Value           []byte
+	NameKnown, ValueKnown bool
+	Sensitive             bool
+	Trust                 decode.Trust
+}
+
+// Seq is the number of the row among all rows, from 1.
+func (r *Record) Seq() uint64 { return r.seq }
+
+// Kind is the row's kind.
+func (r *Record) Kind() decode.RowKind { return decode.RowKind(r.rec[25] & recKindMask) }
+
+// IsFrame tells whether the row is a frame. Only then do stream, type, flags
+// and length mean anything.
+func (r *Record) IsFrame() bool { return decode.RowKind(r.rec[25]&recKindMask) == decode.RowFrame }
+
+// HasDirection tells whether the row belongs to one direction: frames, prefaces
+// and gaps do.
+func (r *Record) HasDirection() bool {
+	k := r.Kind()
+	return k == decode.RowFrame || k == decode.RowPreface || k == decode.RowGap
+}
+
+// Time is that of the row's first octet, nanoseconds since the Unix epoch.
+func (r *Record) Time() int64 { return int64(binary.LittleEndian.Uint64(r.rec[0:])) }
+
+// Start is the time of the first row that the store ever had.
+func (r *Record) Start() int64 { return r.scan.start }
+
+// Conn is the row's connection.
+func (r *Record) Conn() capture.ConnID {
+	return capture.ConnID(binary.LittleEndian.Uint32(r.rec[12:]))
+}
+
+// StreamID is the frame's stream, without the reserved bit.
+func (r *Record) StreamID() uint32 { return binary.LittleEndian.Uint32(r.rec[16:]) &^ (1 << 31) }
+
+// Direction is the way that the octets went.
+func (r *Record) Direction() capture.Direction { return capture.Direction(r.rec[19] >> 7) }
+
+// Length is that of the frame's payload on the wire, octets.
+func (r *Record) Length() uint32 { return binary.LittleEndian.Uint32(r.rec[20:]) & (1<<24 - 1) }
+
+// Type and Flags are those of the frame header.
+func (r *Record) Type() http2.FrameType { return http2.FrameType(r.rec[23]) }
+func (r *Record) Flags() http2.Flags    { return http2.Flags(r.rec[24]) }
+
+// HasFields tells whether a field block ended with this frame.
+func (r *Record) HasFields() bool { return r.rec[25]&recHasFields != 0 }
+
+// Malformed is the code of Row.Err, and whether there is one.
+func (r *Record) Malformed() (http2.ErrCode, bool) {
+	if r.rec[25]&recHasErr == 0 {
+		return 0, false
+	}
+	b, ok := r.part(hasErr)
+	return http2.ErrCode(b.uvarint()), ok
+}
+
+// Gap is the reason and the length of a gap; 0 and 0 of other rows.
+func (r *Record) Gap() (decode.GapReason, uint64) {
+	if r.Kind() != decode.RowGap {
+		return 0, 0
+	}
+	b, ok := r.part(hasGap)
+	if !ok {
+		return 0, 0
+	}
+	n := b.uvarint()
+	return decode.GapReason(b.byte()), n
+}
+
+// Payload is what is kept of the frame's payload.
+func (r *Record) Payload() []byte {
+	if b, ok := r.part(wholePayload); ok {
+		return b.bytes(int(r.Length()))
+	}
+	if b, ok := r.part(hasPayload); ok {
+		return b.bytes(int(b.uvarint()))
+	}
+	return nil
+}
+
+// Missing is how many octets of the payload were lost (see decode.Row).
+func (r *Record) Missing() uint32 {
+	b, ok := r.part(hasMissing)
+	if !ok {
+		return 0
+	}
+	return uint32(b.uvarint())
+}
+
+// Findings are the findings on the row as they are known now, if the Predicate
+// asks for them.
+func (r *Record) Findings() []Finding { return r.scan.findings[uint16(r.seq-r.scan.first)] }
+
+// Info is what is known of the process at the traced end of the connection.
+func (r *Record) Info() *capture.ConnInfo { return r.scan.info(r.Conn()) }
+
+// maxMemo is the largest block for which it is remembered which of its fields
+// match.
+const maxMemo = 8 << 20
+
+// AnyField tells whether match accepts a field of the row. A field stands in the
+// store once for many rows, and match is asked once for it: it must depend on
+// nothing but the field, and always be used with the same memo.
+func (r *Record) AnyField(memo int, match func(*RawField) bool) bool {
+	if r.rec[25]&recHasFields == 0 {
+		return false
+	}
+	b, ok := r.part(hasFields)
+	if !ok {
+		return false
+	}
+	places := b.bytes(4 * int(b.uvarint()))
+	if len(r.block) > maxMemo {
+		for ; len(places) > 0; places = places[4:] {
+			if f := rawFieldAt(r.block, binary.LittleEndian.Uint32(places)); match(&f) {
+				return true
+			}
+		}
+		return false
+	}
+	known := r.scan.memo(memo, len(r.block))
+	for ; len(places) > 0; places = places[4:] {
+		p := binary.LittleEndian.Uint32(places)
+		at, shift := p>>3, p&6
+		state := known[at] >> shift & 3
+		if state == memoUnknown {
+			state = memoNo
+			if f := rawFieldAt(r.block, p); match(&f) {
+				state = memoYes
+			}
+			known[at] |= state << shift
+		}
+		if state == memoYes {
+			return true
+		}
+	}
+	return false
+}
+
+func rawFieldAt(block []byte, place uint32) RawField {
+	f := parseField(block[place:])
+	return RawField{
+		Name: f.name, Value: f.value,
+		NameKnown:  f.flags&fieldName != 0,
+		ValueKnown: f.flags&fieldValue != 0,
+		Sensitive:  f.flags&fieldSensitive != 0,
+		Trust:      decode.Trust(f.flags & fieldTrust),
+	}
+}
+
+func (r *Record) part(bit int) (reader, bool) { return locate(r.block, r.rec[:], bit) }
+
+// locate goes to what bit stands for in the variable part of a row (see
+// encode), and tells whether it is there.
+func locate(block, rec []byte, bit int) (reader, bool) {
+	b := reader{block[binary.LittleEndian.Uint32(rec[8:]):]}
+	mask := int(binary.LittleEndian.Uint16(b.bytes(2)))
+	if mask&bit == 0 {
+		return reader{}, false
+	}
+	before := mask & (bit - 1)
+	if before&hasFields != 0 {
+		n := int(b.uvarint())
+		b.bytes(4 * n)
+		for range n {
+			b.encoding()
+		}
+	}
+	if before&hasTable != 0 {
+		b.byte()
+		b.skip(7)
+	}
+	if before&hasTimeEnd != 0 {
+		b.skip(1)
+	}
+	if before&hasTID != 0 {
+		b.skip(1)
+	}
+	switch {
+	case before&wholePayload != 0:
+		b.bytes(int(binary.LittleEndian.Uint32(rec[20:]) & (1<<24 - 1)))
+	case before&hasPayload != 0:
+		b.bytes(int(b.uvarint()))
+	}
+	if before&hasMissing != 0 {
+		b.skip(1)
+	}
+	if before&hasErr != 0 {
+		b.skip(1)
+		b.bytes(int(b.uvarint()))
+	}
+	if before&hasBlock != 0 {
+		b.skip(1)
+	}
+	return b, true
+}
+
+// skip passes over n varints.
+func (r *reader) skip(n int) {
+	i := 0
+	for ; n > 0; n-- {
+		for r.b[i] >= 1<<7 {
+			i++
+		}
+		i++
+	}
+	r.b = r.b[i:]
+}
+
+// scan is what the evaluation of a Predicate keeps from row to row.
+type scan struct {
+	store    *Store
+	start    int64
+	num      uint32 // segment that memos and findings are of
+	first    uint64 // of that segment
+	memos    [][]byte
+	findings map[uint16][]Finding
+	infos    map[capture.ConnID]*capture.ConnInfo
+	lastConn capture.ConnID
+	lastInfo *capture.ConnInfo
+}
+
+// What is known of a field, two bits for each second octet of the block: a
+// field takes three or more.
+const (
+	memoUnknown byte = iota
+	memoNo
+	memoYes
+)
+
+// turn makes the scan one of another segment.
+func (c *scan) turn(g *segment) {
+	if c.num == g.num && c.first == g.first {
+		return
+	}
+	c.num, c.first = g.num, g.first
+	for i := range c.memos {
+		c.memos[i] = c.memos[i][:0]
+	}
+}
+
+// memo is what is known of the fields by their places in the block, which has
+// size octets.
+func (c *scan) memo(n int, size int) []byte {
+	m, need := c.memos[n], size/8+1
+	if len(m) == need {
+		return m
+	}
+	if cap(m) < need {
+		m = make([]byte, need)
+	} else {
+		m = m[:need]
+		clear(m)
+	}
+	c.memos[n] = m
+	return m
+}
+
+// forget drops what may change between two looks at the store.
+func (c *scan) forget() {
+	clear(c.infos)
+	c.lastInfo = nil
+}
+
+func (c *scan) info(id capture.ConnID) *capture.ConnInfo {
+	if c.lastInfo != nil && c.lastConn == id {
+		return c.lastInfo
+	}
+	info := c.infos[id]
+	if info == nil {
+		s, _ := c.store.Conn(id)
+		info = &s.Info
+		if c.infos == nil || len(c.infos) > 4096 {
+			c.infos = make(map[capture.ConnID]*capture.ConnInfo)
+		}
+		c.infos[id] = info
+	}
+	c.lastConn, c.lastInfo = id, info
+	return info
+}
