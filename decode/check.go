@@ -208,35 +208,26 @@ func checkSetting(id uint16, value uint32) *FrameError {
 	return nil
 }
 
-// fieldBlockFragment cuts the field block fragment out of a whole HEADERS,
-// PUSH_PROMISE or CONTINUATION payload. It returns false where padding and
-// fixed fields leave no telling where the fragment is.
-func fieldBlockFragment(h FrameHeader, payload []byte) ([]byte, bool) {
-	fixed := 0
-	switch h.Type {
-	case http2.FrameContinuation:
-		return payload, true
-	case http2.FrameHeaders:
-		if h.Flags.Has(http2.FlagHeadersPriority) {
-			fixed = 5
-		}
-	case http2.FramePushPromise:
-		fixed = 4
+// FieldBlockFragment finds the field block fragment in the whole payload of a
+// HEADERS, PUSH_PROMISE or CONTINUATION frame: it is payload[from:to]. It
+// returns false where padding and fixed fields leave no telling where it is.
+func FieldBlockFragment(h FrameHeader, payload []byte) (from, to int, ok bool) {
+	to = len(payload)
+	if h.Type == http2.FrameContinuation {
+		return 0, to, true
 	}
-	// PADDED is the same bit in both types.
-	if h.Flags.Has(http2.FlagHeadersPadded) {
+	if h.Flags.Has(http2.FlagHeadersPadded) { // the same bit in both types
 		if len(payload) < 1 {
-			return nil, false
+			return 0, 0, false
 		}
-		pad := int(payload[0])
-		payload = payload[1:]
-		if pad > len(payload)-fixed {
-			return nil, false
-		}
-		payload = payload[:len(payload)-pad]
+		from = 1
+		to -= int(payload[0])
 	}
-	if len(payload) < fixed {
-		return nil, false
+	switch {
+	case h.Type == http2.FramePushPromise:
+		from += 4
+	case h.Flags.Has(http2.FlagHeadersPriority):
+		from += 5
 	}
-	return payload[fixed:], true
+	return from, to, from <= to
 }

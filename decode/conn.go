@@ -70,6 +70,17 @@ func (c *Conn) Protocol() Protocol { return c.proto }
 // by who sends requests, else as ConnInfo has it.
 func (c *Conn) Role() capture.Role { return c.role }
 
+// InFrame gives the header of the frame that is in progress in a direction, and
+// the position of its first octet. It returns false where none is, or its header
+// has not come whole.
+func (c *Conn) InFrame(dir capture.Direction) (h FrameHeader, offset uint64, ok bool) {
+	d := &c.dirs[dir]
+	if d.state != dirFrames || d.headerN < frameHeaderSize {
+		return FrameHeader{}, 0, false
+	}
+	return d.h, d.at, true
+}
+
 // Feed decodes one event. Events of a connection are fed in the order of the
 // Source. emit is called for each row that the event completes; the Row and
 // its slices are valid only during that call (the strings in it stay good).

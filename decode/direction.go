@@ -65,6 +65,7 @@ type direction struct {
 	missing uint32
 	buf     []byte // the payload so far, at most kept()
 	begun   mark
+	at      uint64 // position of its first octet
 
 	// due are the newest streams of which a HEADERS frame said that more
 	// comes.
@@ -119,7 +120,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 	for len(p) > 0 {
 		if d.headerN < frameHeaderSize {
 			if d.headerN == 0 {
-				d.begun = m
+				d.begun, d.at = m, d.pos
 			}
 			if d.headerN == 0 && len(p) >= frameHeaderSize {
 				d.h = parseHeader(p)

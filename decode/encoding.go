@@ -74,6 +74,31 @@ func (e Encoding) ValueHuffman() bool { return e&encodingValueHuff != 0 }
 // Octets is the length of the representation on the wire.
 func (e Encoding) Octets() int { return int(e & encodingOctets) }
 
+// ValueLiteral finds the string that is the value in a literal representation
+// (RFC 7541, section 6.2): its octets are rep[from:to]. It returns false where
+// rep is not such a representation, whole.
+func ValueLiteral(rep []byte) (from, to int, huffman, ok bool) {
+	if len(rep) == 0 {
+		return 0, 0, false, false
+	}
+	prefix := uint(4)
+	switch b := rep[0]; {
+	case b&0x80 != 0, b&0xe0 == 0x20: // indexed, table size update
+		return 0, 0, false, false
+	case b&0x40 != 0:
+		prefix = 6
+	}
+	index, at, err := hpackInteger(rep, prefix)
+	if err == nil && index == 0 {
+		_, _, at, err = hpackString(rep, at)
+	}
+	if err != nil {
+		return 0, 0, false, false
+	}
+	value, huffman, next, err := hpackString(rep, at)
+	return next - len(value), next, huffman, err == nil && next == len(rep)
+}
+
 // StaticEntries is the number of entries of the static table. The newest entry
 // of the dynamic table has the next index.
 const StaticEntries = 61

@@ -76,10 +76,11 @@ func TestEncodingsFillTheBlock(t *testing.T) {
 				if r.Kind != RowFrame || (r.Header.Type != http2.FrameHeaders && r.Header.Type != http2.FramePushPromise && r.Header.Type != http2.FrameContinuation) {
 					return
 				}
-				p, ok := fieldBlockFragment(r.Header, r.Payload)
+				from, to, ok := FieldBlockFragment(r.Header, r.Payload)
 				if !ok {
 					t.Fatalf("%+v", r.Header)
 				}
+				p := r.Payload[from:to]
 				if octets[r.Direction] == 0 {
 					first[r.Direction] = p[0]
 				}

@@ -39,7 +39,7 @@ func (d *direction) frame(payload []byte, end int64) {
 	c := d.conn
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: end,
-		Header: d.h, Payload: payload, Missing: d.missing}
+		Offset: d.at, Header: d.h, Payload: payload, Missing: d.missing}
 	d.judge(row)
 	c.out()
 	d.next()
@@ -50,7 +50,7 @@ func (d *direction) unfinished() {
 	c := d.conn
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: d.last,
-		Header: d.h, Payload: d.buf, Missing: d.missing}
+		Offset: d.at, Header: d.h, Payload: d.buf, Missing: d.missing}
 	if row.Err = d.checkHeader(d.h); row.Err == nil {
 		row.Err = errConnectionEnded
 	}
@@ -179,11 +179,11 @@ func (d *direction) decodeFragment(row *Row) *FrameError {
 	if uint32(len(row.Payload)) < row.Header.Length {
 		return errBlockTruncated
 	}
-	p, ok := fieldBlockFragment(row.Header, row.Payload)
+	from, to, ok := FieldBlockFragment(row.Header, row.Payload)
 	if !ok {
 		return row.Err // the padding or the length, found before
 	}
-	return d.fields.write(p, row.Header.Flags.Has(http2.FlagHeadersEndHeaders))
+	return d.fields.write(row.Payload[from:to], row.Header.Flags.Has(http2.FlagHeadersEndHeaders))
 }
 
 // tellRole learns from a field section who is the client.

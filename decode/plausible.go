@@ -130,8 +130,8 @@ func plausiblePayload(h FrameHeader, p []byte) bool {
 	}
 	switch h.Type {
 	case http2.FrameHeaders, http2.FramePushPromise:
-		fragment, ok := fieldBlockFragment(h, p)
-		return ok && plausibleBlock(fragment, h.Flags.Has(http2.FlagHeadersEndHeaders))
+		from, to, ok := FieldBlockFragment(h, p)
+		return ok && plausibleBlock(p[from:to], h.Flags.Has(http2.FlagHeadersEndHeaders))
 	case http2.FrameRSTStream:
 		return binary.BigEndian.Uint32(p) <= uint32(http2.ErrCodeHTTP11Required)
 	case http2.FrameGoAway:

@@ -159,7 +159,7 @@ func (d *direction) emitPreface() {
 	c := d.conn
 	first := d.win.markAt(d.win.base)
 	last := d.win.markAt(d.win.base + uint64(len(http2.ClientPreface)) - 1)
-	c.row = Row{Kind: RowPreface, Direction: d.dir, Conn: c.id, TID: first.tid, Time: first.time, TimeEnd: last.time}
+	c.row = Row{Kind: RowPreface, Direction: d.dir, Conn: c.id, TID: first.tid, Time: first.time, TimeEnd: last.time, Offset: d.win.base}
 	c.out()
 }
 

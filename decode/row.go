@@ -143,6 +143,9 @@ type Row struct {
 	Role      capture.Role // of the traced process, as far as known with this row
 	Time      int64        // of its first octet, nanoseconds since the Unix epoch
 	TimeEnd   int64        // of its last octet
+	// Offset is the position of the first octet of a frame or preface in its
+	// direction, as events count them. A store does not keep it.
+	Offset uint64
 
 	// Frames only. Payload may be shorter than Header.Length: Missing of its
 	// octets were lost or not copied (zeroes stand in their places), and what

@@ -57,6 +57,9 @@ func newExport(std stdio) *cobra.Command {
 			case o.write == "":
 				return usageError{errors.New("export needs -w OUT")}
 			}
+			if err := o.redact.check(); err != nil {
+				return err
+			}
 			return runExport(cmd.Context(), &o, format, std)
 		},
 	}
@@ -65,6 +68,7 @@ func newExport(std stdio) *cobra.Command {
 	f.StringVarP(&o.read, "read", "r", "", "the recording `FILE` (- for standard input)")
 	f.StringVarP(&o.write, "write", "w", "", "write to `OUT` (mode 0600; - for standard output)")
 	f.StringVar(&format, "format", format, "`har`, json or pcapng")
+	addRedactFlags(f, &o.redact)
 	return cmd
 }
 

@@ -25,6 +25,7 @@ func TestImportDirections(t *testing.T) {
 		"h2sniff/decode/visible":    {},
 		"h2sniff/decode/stream":     {"h2sniff/capture", "h2sniff/decode"},
 		"h2sniff/decode/diagnose":   {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/stream", "h2sniff/decode/visible"},
+		"h2sniff/decode/redact":     {"h2sniff/capture", "h2sniff/decode"},
 		"h2sniff/decode/store":      {"h2sniff/capture", "h2sniff/decode"},
 		"h2sniff/decode/filter":     {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/store"},
 		"h2sniff/decode/lines":      {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/store", "h2sniff/decode/visible"},

@@ -41,6 +41,7 @@ type options struct {
 	count   uint64
 	verbose bool
 	content contentFlags
+	redact  redactFlags
 }
 
 // stdio is what run was given.
@@ -144,6 +145,7 @@ prints lines like "h2sniff dump".`,
 	for _, cmd := range []*cobra.Command{root, dump, record} {
 		addSelectionFlags(cmd.Flags(), &o)
 		addWriteFlags(cmd.Flags(), &o)
+		addRedactFlags(cmd.Flags(), &o.redact)
 	}
 	for _, cmd := range []*cobra.Command{root, dump} {
 		addReadFlags(cmd.Flags(), &o)
@@ -224,6 +226,9 @@ func (o *options) check(f *pflag.FlagSet) error {
 		if pid <= 0 {
 			return usageError{fmt.Errorf("%d is not a process id", pid)}
 		}
+	}
+	if err := o.redact.check(); err != nil {
+		return err
 	}
 	return o.checkWrite(f)
 }

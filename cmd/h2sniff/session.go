@@ -35,7 +35,9 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		return &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read)}, nil
+		s := &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read)}
+		o.redact.apply(s, o.assumeH2)
+		return s, nil
 	}
 	if err := o.checkWritable(); err != nil {
 		return nil, err
@@ -45,7 +47,9 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 	if err != nil {
 		return nil, err
 	}
-	return &session{Source: l.reader, name: l.name(), start: start, live: l}, nil
+	s := &session{Source: l.reader, name: l.name(), start: start, live: l}
+	o.redact.apply(s, o.assumeH2)
+	return s, nil
 }
 
 // Ignore implements capture.Ignorer.
