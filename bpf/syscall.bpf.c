@@ -437,6 +437,23 @@ int leave(u64 *ctx)
 	return 0;
 }
 
+/* A thread that is killed inside a call does not return from it. */
+SEC("tp_btf/sched_process_exit")
+int killed(u64 *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct transfer *running = bpf_map_lookup_elem(&transfers, &id);
+	(void)ctx;
+	if (!running)
+		return 0;
+	u64 sk = running->sk;
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
+	if (s && s->gen == running->gen)
+		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
+	bpf_map_delete_elem(&transfers, &id);
+	return 0;
+}
+
 /* The last descriptor was closed and TCP is done with the socket. */
 SEC("tp_btf/tcp_destroy_sock")
 int destroy(u64 *ctx)

@@ -107,6 +107,7 @@ const (
 	syscallProgEnter      = "enter"
 	syscallProgExec       = "exec"
 	syscallProgFork       = "fork"
+	syscallProgKilled     = "killed"
 	syscallProgLeave      = "leave"
 	syscallVarEveryone    = "everyone"
 	syscallVarLibrary     = "library"
@@ -161,6 +162,7 @@ type syscallProgramSpecs struct {
 	Enter   *ebpf.ProgramSpec `ebpf:"enter"`
 	Exec    *ebpf.ProgramSpec `ebpf:"exec"`
 	Fork    *ebpf.ProgramSpec `ebpf:"fork"`
+	Killed  *ebpf.ProgramSpec `ebpf:"killed"`
 	Leave   *ebpf.ProgramSpec `ebpf:"leave"`
 }
 
@@ -254,6 +256,7 @@ type syscallPrograms struct {
 	Enter   *ebpf.Program `ebpf:"enter"`
 	Exec    *ebpf.Program `ebpf:"exec"`
 	Fork    *ebpf.Program `ebpf:"fork"`
+	Killed  *ebpf.Program `ebpf:"killed"`
 	Leave   *ebpf.Program `ebpf:"leave"`
 }
 
@@ -263,6 +266,7 @@ func (p *syscallPrograms) Close() error {
 		p.Enter,
 		p.Exec,
 		p.Fork,
+		p.Killed,
 		p.Leave,
 	)
 }

@@ -78,7 +78,7 @@ func (a *Attacher) attachSyscalls(everyone bool) error {
 		return err
 	}
 	s := a.objs.Syscalls
-	programs := []*ebpf.Program{s.Destroy, s.Fork, s.Exec, s.Leave, s.Enter}
+	programs := []*ebpf.Program{s.Destroy, s.Fork, s.Exec, s.Killed, s.Leave, s.Enter}
 	for _, program := range programs {
 		l, err := link.AttachTracing(link.TracingOptions{Program: program})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 var h2sniff string
 
 func TestMain(m *testing.M) {
+	runProgram()
 	os.Exit(testMain(m))
 }
 

@@ -21,12 +21,13 @@ import (
 
 // The programs that testdata/peer.c makes with different libraries.
 const (
-	opensslPeer = "peer_openssl"
-	gnutlsPeer  = "peer_gnutls"
-	boringPeer  = "peer_boring" // with the library that boringLibraries gives
-	wolfsslPeer = "peer_wolfssl"
-	mbedtlsPeer = "peer_mbedtls"
-	staticPeer  = "peer_static" // holds OpenSSL's functions itself
+	opensslPeer   = "peer_openssl"
+	gnutlsPeer    = "peer_gnutls"
+	boringPeer    = "peer_boring" // with the library that boringLibraries gives
+	wolfsslPeer   = "peer_wolfssl"
+	mbedtlsPeer   = "peer_mbedtls"
+	cleartextPeer = "peer_cleartext" // uses the socket as it is
+	staticPeer    = "peer_static"    // holds OpenSSL's functions itself
 	// These hold the functions of other libraries.
 	staticWolfsslPeer = "peer_static_wolfssl"
 	staticMbedtlsPeer = "peer_static_mbedtls"
@@ -42,10 +43,11 @@ func peerProgram(t testing.TB, name string) string {
 	needPrograms(t, "gcc")
 	path := filepath.Join(filepath.Dir(h2sniff), name)
 	args := map[string][]string{
-		opensslPeer: {"peer_openssl.c", "-lssl", "-lcrypto"},
-		gnutlsPeer:  {"peer_gnutls.c", "-lgnutls"},
-		wolfsslPeer: {"peer_wolfssl.c", "-lwolfssl"},
-		mbedtlsPeer: {"peer_mbedtls.c", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"},
+		opensslPeer:   {"peer_openssl.c", "-lssl", "-lcrypto"},
+		gnutlsPeer:    {"peer_gnutls.c", "-lgnutls"},
+		wolfsslPeer:   {"peer_wolfssl.c", "-lwolfssl"},
+		cleartextPeer: {"peer_cleartext.c"},
+		mbedtlsPeer:   {"peer_mbedtls.c", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"},
 		boringPeer: {"peer_openssl.c", "-I/usr/include/android", "-L" + boringLibraries(t), "-Wl,-rpath," + boringLibraries(t),
 			"-lssl", "-lcrypto"},
 		staticPeer:        {"peer_openssl.c", "-static", "-lssl", "-lcrypto"},
@@ -102,7 +104,9 @@ func startPeerCommand(t testing.TB, cmd *exec.Cmd) *peer {
 		t.Fatal(err)
 	}
 	p.in, p.pipe, p.out = in, out.(*os.File), bufio.NewReader(out)
-	cmd.Stderr = os.Stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +209,18 @@ func (f *far) port() int { return f.Addr().(*net.TCPAddr).Port }
 
 type farConn struct {
 	t testing.TB
-	*tls.Conn
+	net.Conn
+}
+
+// listenCleartext is the same without TLS.
+func listenCleartext(t testing.TB) *far {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return &far{t, l}
 }
 
 // connect has a peer connect, by the given command, and accepts.
@@ -217,10 +232,12 @@ func (f *far) connect(p *peer, command string) *farConn {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { c.Close() })
-	conn := &farConn{t: f.t, Conn: c.(*tls.Conn)}
+	conn := &farConn{t: f.t, Conn: c}
 	c.SetDeadline(time.Now().Add(2 * timeout))
-	if err := conn.Handshake(); err != nil {
-		f.t.Fatal(err)
+	if c, ok := c.(*tls.Conn); ok {
+		if err := c.Handshake(); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 	p.answer()
 	return conn
