@@ -5,6 +5,8 @@ package store
 import (
 	"slices"
 	"unsafe"
+
+	"h2sniff/capture"
 )
 
 // Severity ranks a Finding.
@@ -66,6 +68,7 @@ const (
 // finding is a Finding in a segment.
 type finding struct {
 	local uint16
+	conn  capture.ConnID // of the row
 	Finding
 }
 
@@ -107,7 +110,7 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 		return
 	}
 	// Readers hold the slice as it was: it is appended to, never changed.
-	g.findings = append(g.findings, finding{local, f})
+	g.findings = append(g.findings, finding{local, e.Conn, f})
 	g.findBytes += cost
 	s.findBytes += cost
 	s.findNum++

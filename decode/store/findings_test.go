@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+
+	"h2sniff/capture"
 )
 
 func finds(code string, sev Severity, stream uint32) Finding {
@@ -95,5 +97,37 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 	if kept := s.segs[0].findBytes; s.findBytes != kept {
 		t.Errorf("%d bytes of findings of evicted rows", s.findBytes-kept)
+	}
+}
+
+// TestFindingsOf: the newest findings of one connection, and whether there are
+// more.
+func TestFindingsOf(t *testing.T) {
+	s := small(2000, 0)
+	s.limit = 1 << 30
+	for i := range 100 {
+		for id := capture.ConnID(1); id <= 2; id++ {
+			seq := s.Append(frame(id, 1, http2.FrameRSTStream, 0, "\x00\x00\x00\x08"))
+			s.Diagnose(seq, finds(fmt.Sprint("x", i), Note, uint32(i%2)))
+		}
+	}
+	if len(s.segs) < 3 {
+		t.Fatal("all in one segment")
+	}
+	list, more := s.FindingsOf(2, 1000, nil)
+	if len(list) != 100 || more {
+		t.Fatalf("%d, %v", len(list), more)
+	}
+	for i, f := range list {
+		if f.Seq != uint64(2*i+2) || f.Code != fmt.Sprint("x", i) {
+			t.Fatalf("%d: %+v", i, f)
+		}
+	}
+	list, more = s.FindingsOf(2, 10, func(f *Found) bool { return f.Stream == 1 })
+	if len(list) != 10 || !more || list[9].Code != "x99" || list[0].Code != "x81" {
+		t.Errorf("%v, %+v", more, list)
+	}
+	if list, more := s.FindingsOf(3, 10, nil); len(list) > 0 || more {
+		t.Error("a connection that is not there has some")
 	}
 }
