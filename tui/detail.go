@@ -3,21 +3,14 @@
 package tui
 
 import (
-	"encoding/hex"
-	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"h2sniff/capture"
-	"h2sniff/decode"
 	"h2sniff/decode/store"
-
-	"golang.org/x/net/http2"
 )
 
 // maxShownValue is how much of one value the detail shows, in octets; maxShown
-// of all values of a row together. What is left out is said.
+// of all values of a page together. What is left out is said.
 const (
 	maxShownValue = 16 << 10
 	maxShown      = 64 << 10
@@ -30,39 +23,98 @@ const (
 type detailLine struct {
 	cells  []cell
 	widths []int // of all cells but the last
+	// part is the place in the parts of the frame, plus one, that the line
+	// tells of; 0: none.
+	part int
+	seq  uint64 // the row that enter goes to; 0: none
+	// octets is the place, plus one, of the view that the line is a line of.
+	octets, octetLine int
 }
 
-// details builds the lines of a row, w cells wide.
-type details struct {
-	m     *Model
-	e     *store.Entry
+// page is what a tab of the detail shows: lines, w cells wide.
+type page struct {
+	sty   *styles
 	w     int
 	lines []detailLine
 	shown int // octets of values so far
+	part  int // that the lines to come tell of
+	seq   uint64
 }
 
-func (d *details) line(style sgr, text string) {
-	d.lines = append(d.lines, detailLine{cells: []cell{{text, style}}})
-}
-
-func (d *details) heading(text string) {
-	if len(d.lines) > 0 {
-		d.line(d.m.sty.plain, "")
+func (p *page) add(l detailLine) {
+	if l.part == 0 {
+		l.part = p.part
 	}
-	d.line(d.m.sty.bold, text)
+	if l.seq == 0 {
+		l.seq = p.seq
+	}
+	p.lines = append(p.lines, l)
+}
+
+func (p *page) line(style sgr, text string) {
+	p.add(detailLine{cells: []cell{{text, style}}})
+}
+
+// text is a sentence, wrapped between words where it is too long.
+func (p *page) text(style sgr, text string) { p.prose(nil, nil, text, style) }
+
+// prose is wrapped for sentences: it is broken between words.
+func (p *page) prose(before []cell, widths []int, text string, style sgr) {
+	room := p.w
+	for _, n := range widths {
+		room -= n + 1
+	}
+	for i, line := range wrapWords(text, max(room, 1)) {
+		cells := make([]cell, len(before), len(before)+1)
+		if i == 0 {
+			copy(cells, before)
+		}
+		p.add(detailLine{cells: append(cells, cell{line, style}), widths: widths})
+	}
+}
+
+// wrapWords splits s into lines of at most w cells, between words where there
+// are any short enough.
+func wrapWords(s string, w int) (lines []string) {
+	line, used := "", 0
+	for word := range strings.FieldsSeq(s) {
+		n := width(word)
+		if used > 0 && used+1+n <= w {
+			line, used = line+" "+word, used+1+n
+			continue
+		}
+		if used > 0 {
+			lines = append(lines, line)
+		}
+		line, used = word, n
+		if n > w {
+			parts := wrap(word, w)
+			lines = append(lines, parts[:len(parts)-1]...)
+			line = parts[len(parts)-1]
+			used = width(line)
+		}
+	}
+	return append(lines, line)
+}
+
+func (p *page) heading(text string) {
+	if len(p.lines) > 0 {
+		p.line(p.sty.plain, "")
+	}
+	p.line(p.sty.bold, text)
 }
 
 // property adds a name and its value, wrapped. The value is safe to show.
-func (d *details) property(name, value string, style sgr) {
-	d.wrapped([]cell{{name, d.m.sty.dim}}, []int{d.nameWidth()}, value, style, nil)
+func (p *page) property(name, value string, style sgr) {
+	p.wrapped([]cell{{name, p.sty.dim}}, []int{p.nameWidth()}, value, style, nil)
 }
 
-func (d *details) nameWidth() int { return min(14, d.w/3) }
+func (p *page) nameWidth() int { return min(14, p.w/3) }
 
 // wrapped adds a line of the cells before, the value wrapped below itself, and
 // the cells after on the first line.
-func (d *details) wrapped(before []cell, widths []int, value string, style sgr, after []cell) {
-	room := d.w
+func (p *page) wrapped(before []cell, widths []int, value string, style sgr, after []cell) {
+	room := p.w
 	for _, n := range widths {
 		room -= n + 1
 	}
@@ -91,14 +143,14 @@ func (d *details) wrapped(before []cell, widths []int, value string, style sgr, 
 				ws = append(ws, width(c.text))
 			}
 		}
-		d.lines = append(d.lines, detailLine{cells, ws})
+		p.add(detailLine{cells: cells, widths: ws})
 	}
 }
 
 // value makes a peer's text safe and says what of it is not shown.
-func (d *details) value(s string) string {
-	limit := min(maxShownValue, maxShown-d.shown)
-	d.shown += min(len(s), limit)
+func (p *page) value(s string) string {
+	limit := min(maxShownValue, maxShown-p.shown)
+	p.shown += min(len(s), limit)
 	if len(s) <= limit {
 		return peer(s, len(s))
 	}
@@ -109,264 +161,42 @@ func (d *details) value(s string) string {
 }
 
 // enough ends a list of n things after maxItems of them, and says so.
-func (d *details) enough(i, n int) bool {
+func (p *page) enough(i, n int) bool {
 	if i < maxItems {
 		return false
 	}
-	d.line(d.m.sty.warn, ellipsis+" "+commas(uint64(n-i))+" more")
+	p.part = 0
+	p.line(p.sty.warn, ellipsis+" "+commas(uint64(n-i))+" more")
 	return true
 }
 
-// row describes any row.
-func (d *details) row() {
-	e, s := d.e, d.m.sty
-	switch e.Kind {
-	case decode.RowFrame:
-		d.frame()
-		return
-	case decode.RowOpen:
-		d.line(s.bold, e.Conn.String()+" opened")
-		d.times()
-		d.connection()
-	case decode.RowBind:
-		d.line(s.bold, e.Conn.String()+" addresses")
-		d.times()
-		if b := e.Binding; b != nil && b.Evidence != capture.Withdrawn {
-			d.property("local", address(b.Local, 0), s.plain)
-			d.property("remote", address(b.Remote, 0), s.plain)
-			d.property("evidence", b.Evidence.String(), s.plain)
-		} else {
-			d.property("evidence", bindingText(b), s.warn)
-		}
-		d.connection()
-	case decode.RowGap:
-		d.line(s.bold, e.Conn.String()+" gap")
-		d.times()
-		d.property("direction", e.Direction.String(), s.plain)
-		d.property("octets", commas(e.GapBytes), s.plain)
-		d.property("reason", gapText(e.GapReason), s.warn)
-		d.connection()
-	case decode.RowPreface:
-		d.line(s.bold, e.Conn.String()+" connection preface")
-		d.times()
-		d.property("direction", e.Direction.String(), s.plain)
-		d.property("octets", "PRI * HTTP/2.0␍␊␍␊SM␍␊␍␊", s.plain)
-		d.connection()
-	case decode.RowProtocol:
-		d.line(s.warn, e.Conn.String()+" speaks "+e.Protocol.String()+": no HTTP/2 frames will come")
-		d.times()
-		d.connection()
-	case decode.RowClose:
-		d.line(s.bold, e.Conn.String()+" closed")
-		d.times()
-		d.connection()
-	default:
-		d.line(s.warn, e.Kind.String())
-	}
+// details builds the page of a row.
+type details struct {
+	page
+	m     *Model
+	e     *store.Entry
+	index map[partKey]int // of the parts of the frame, plus one
+	block fieldBlock      // that the frame carries a part of
 }
 
-func gapText(r decode.GapReason) string {
-	switch r {
-	case decode.GapLost:
-		return "lost: dropped between the program and h2sniff"
-	case decode.GapNotCopied:
-		return "not copied: beyond what is captured of one call"
-	case decode.GapSkipped:
-		return "skipped: no frame boundary could be found in them"
-	}
-	return r.String()
-}
-
-func (d *details) times() {
-	e, s := d.e, d.m.sty
-	t := time.Unix(0, e.Time).UTC().Format("2006-01-02 15:04:05.000000000") + " UTC"
-	d.property("time", seconds(e.Time-d.m.start, 6)+" s   "+t, s.plain)
-	if e.TimeEnd > e.Time {
-		d.property("took", span(e.TimeEnd-e.Time)+" from the first to the last octet", s.plain)
-	}
-}
-
-// connection describes the connection that a row belongs to.
-func (d *details) connection() {
-	s := d.m.sty
-	if i := d.e.Info; i != nil {
-		d.property("process", process(i, 40)+"   thread "+itoa(i.TID), s.plain)
-		d.property("library", d.value(i.Library), s.plain)
-		if !i.Fresh {
-			d.property("attached", "in mid-connection: what came before is unknown", s.warn)
+// newDetails begins the page of a row, w cells wide.
+func newDetails(m *Model, e *store.Entry, w int, parts []octetPart) *details {
+	d := &details{page: page{sty: m.sty, w: w}, m: m, e: e}
+	if len(parts) > 0 {
+		d.index = make(map[partKey]int, len(parts))
+		for i := range parts {
+			d.index[parts[i].partKey] = i + 1
 		}
 	}
-	c, ok := d.m.st.Conn(d.e.Conn)
-	if !ok {
-		return
-	}
-	if d.e.Info == nil {
-		d.property("process", process(&c.Info, 40), s.plain)
-	}
-	local, remote := addresses(&c)
-	d.property("role", role(c.Role), s.plain)
-	d.property("protocol", c.Protocol.String(), s.plain)
-	if d.e.Kind != decode.RowBind {
-		d.property("local", local, s.plain)
-		d.property("remote", remote, s.plain)
-	}
-	d.property("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
-		commas(uint64(c.Streams)), commas(c.Frames), commas(c.SentB), commas(c.RecvB)), s.plain)
-	if c.Errors+c.Gaps > 0 {
-		d.property("troubles", fmt.Sprintf("%s malformed frames, %s gaps, %s octets lost",
-			commas(c.Errors), commas(c.Gaps), commas(c.LostBytes)), s.warn)
-	}
+	return d
 }
 
-// frame describes a frame.
-func (d *details) frame() {
-	e, s := d.e, d.m.sty
-	h := &e.Header
-	a := arrow(s, e.Direction)
-	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
-	d.line(s.bold, title)
-	if e.Err != nil {
-		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
-	}
-	if e.Missing > 0 {
-		d.property("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
-	}
-	// What the frame says comes first: a small pane shows little more.
-	if e.HasFields {
-		d.fields()
-		d.line(s.plain, "")
-	}
-	d.payload()
-	flags := strings.Join(decode.FlagNames(h.Type, h.Flags), " | ")
-	if flags == "" {
-		flags = "none"
-	}
-	d.property("flags", fmt.Sprintf("%s (0x%02x)", flags, uint8(h.Flags)), s.plain)
-	d.property("length", commas(uint64(h.Length))+" octets of payload", s.plain)
-	d.times()
-	if e.BlockSeq != 0 && e.BlockSeq != e.Seq {
-		d.property("field block", "began in row "+commas(e.BlockSeq), s.plain)
-	}
-}
+// of says which part of the frame the lines to come tell of.
+func (d *details) of(name string, n int) { d.part = d.index[partKey{name, n}] }
 
-// payload describes the fields of a frame by their names in RFC 9113.
-func (d *details) payload() {
-	e, s := d.e, d.m.sty
-	p, err := decode.ParsePayload(e.Header, e.Payload)
-	if e.Missing > 0 || err != nil && e.Header.Type != http2.FrameSettings {
-		return // zeroes in place of octets are no values
-	}
-	if p.HasPad {
-		d.property("padding", itoa(p.PadLength)+" octets", s.plain)
-	}
-	if p.Priority != nil {
-		d.property("depends on", "stream "+itoa(p.Priority.StreamDep), s.plain)
-		d.property("weight", itoa(p.Priority.Weight), s.plain)
-		d.property("exclusive", fmt.Sprint(p.Priority.Exclusive), s.plain)
-	}
-	switch e.Header.Type {
-	case http2.FrameRSTStream:
-		d.errorCode(p.ErrorCode)
-	case http2.FrameSettings:
-		for i, v := range p.Settings {
-			if d.enough(i, len(p.Settings)) {
-				break
-			}
-			d.wrapped([]cell{{decode.SettingName(v.ID), s.headers}}, []int{min(28, d.w/2)},
-				fmt.Sprintf("%s (id 0x%x)", commas(uint64(v.Value)), v.ID), s.plain, nil)
-		}
-	case http2.FramePushPromise:
-		d.property("promises", "stream "+itoa(p.PromisedStream), s.plain)
-	case http2.FramePing:
-		d.property("opaque data", hex.EncodeToString(p.Ping[:]), s.plain)
-	case http2.FrameGoAway:
-		d.errorCode(p.ErrorCode)
-		d.property("last stream", itoa(p.LastStream), s.plain)
-		if len(p.DebugData) > 0 {
-			d.property("debug data", d.value(string(p.DebugData)), s.plain)
-		}
-	case http2.FrameWindowUpdate:
-		d.property("increment", commas(uint64(p.Increment))+" octets", s.plain)
-	case decode.FrameAltSvc:
-		d.property("origin", d.value(p.AltSvc.Origin), s.plain)
-		d.property("field value", d.value(p.AltSvc.Value), s.plain)
-	case decode.FrameOrigin:
-		for i, o := range p.Origins {
-			if d.enough(i, len(p.Origins)) {
-				break
-			}
-			d.property("origin", d.value(o), s.plain)
-		}
-	case decode.FramePriorityUpdate:
-		d.property("prioritizes", "stream "+itoa(p.PrioritizedStream), s.plain)
-		d.property("field value", d.value(p.PriorityField), s.plain)
-	}
-}
-
-func (d *details) errorCode(c http2.ErrCode) {
-	d.property("error code", fmt.Sprintf("%s (0x%x)", decode.ErrorName(uint32(c)), uint32(c)), d.m.sty.warn)
-}
-
-// fields is the table of the decoded field section.
-func (d *details) fields() {
-	e, s := d.e, d.m.sty
-	nw := 4
-	for i := range e.Fields[:min(len(e.Fields), maxItems)] {
-		nw = max(nw, width(fieldName(&e.Fields[i], 28)))
-	}
-	nw = min(nw, 28, max(4, d.w*2/5))
-	title := fmt.Sprintf("Fields (%d)", len(e.Fields))
-	if len(e.Fields) == 0 {
-		d.line(s.bold, title)
-		return
-	}
-	nw = max(nw, min(len(title), d.w*2/5))
-	after := []cell{{" trust", s.dim}}
-	wire := d.m.width >= fullEncoding && d.w >= wideEncoding
-	if wire {
-		after = append(after, cell{encodingHead, s.dim})
-	}
-	d.wrapped([]cell{{title, s.bold}}, []int{nw}, "value", s.dim, after)
-	for i := range e.Fields {
-		if d.enough(i, len(e.Fields)) {
-			break
-		}
-		f := &e.Fields[i]
-		value, style := d.fieldValue(f)
-		after := []cell{trust(s, f, d.w)}
-		if wire {
-			after = append(after, cell{encoding(f.Encoding), s.dim})
-		}
-		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, after)
-	}
-}
-
-// fieldValue is a field's value, or the entry that it stands in.
-func (d *details) fieldValue(f *decode.Field) (string, sgr) {
-	if f.Trust == decode.TrustExact || f.ValueKnown {
-		return d.value(f.Value), d.m.sty.plain
-	}
-	return fmt.Sprintf("‹unknown, entry %d›", f.Unknown), d.m.sty.warn
-}
-
-// trust is how far a field can be believed, in short where there is no room.
-func trust(s *styles, f *decode.Field, w int) cell {
-	text, style := f.Trust.String(), s.dim
-	switch f.Trust {
-	case decode.TrustExact:
-	case decode.UnknownSinceAttach:
-		style = s.warn
-		if w < 100 {
-			text = "attach?"
-		}
-	case decode.UnknownSinceGap:
-		style = s.warn
-		if w < 100 {
-			text = "gap?"
-		}
-	}
-	if f.Sensitive {
-		text = "never indexed, " + text
-	}
-	return cell{" " + text, style}
+// known adds a property that is a part of the frame of the same name.
+func (d *details) known(name, value string, style sgr) {
+	d.of(name, 0)
+	d.property(name, value, style)
+	d.part = 0
 }

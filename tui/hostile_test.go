@@ -128,6 +128,14 @@ func TestHostileText(t *testing.T) {
 						check("detail")
 						press(m, "pgdown G")
 						check("end of the detail")
+						if size == sizes[0] {
+							for range numTabs {
+								press(m, "]")
+								check("tab " + tabNames[m.detail.tab])
+								press(m, "G left right")
+								check("end of tab " + tabNames[m.detail.tab])
+							}
+						}
 						press(m, "3 j")
 					}
 					// Typed and pasted text is as strange.
@@ -202,7 +210,8 @@ func TestAnyKeysWhileCapturing(t *testing.T) {
 // drive does n random things to m, and checks the screen after each.
 func drive(t *rapid.T, m *Model, traffic func(), n int) {
 	keys := []string{"j", "k", "up", "down", "pgup", "pgdown", "ctrl+u", "ctrl+d", "home", "end", "g", "G", "tab", "shift+tab",
-		"1", "2", "3", "4", "enter", "enter", "s", "esc", "/", "1", "3", "9", "x", "backspace", "space", "?", "q", "é", "漢"}
+		"1", "2", "3", "4", "enter", "enter", "s", "esc", "/", "1", "3", "9", "x", "backspace", "space", "?", "q", "é", "漢",
+		"[", "]", "*", "left", "right", "h"}
 	for i := range n {
 		switch rapid.IntRange(0, 9).Draw(t, "do") {
 		case 0:

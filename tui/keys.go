@@ -13,6 +13,8 @@ type keyMap struct {
 
 	Enter, Only, Back, Filter, Tables key.Binding
 
+	takeKeys
+
 	Pause, Follow, Help, Quit key.Binding
 
 	// While a line is typed.
@@ -50,6 +52,8 @@ func newKeyMap() keyMap {
 		Filter: bind("/", "filter by stream id", "/"),
 		Tables: bind("h", "HPACK tables in the detail", "h"),
 
+		takeKeys: newTakeKeys(bind),
+
 		Pause:  bind("space", "freeze view; capture goes on", " "),
 		Follow: bind("F", "follow the newest", "F"),
 		Help:   bind("?", "help", "?"),
@@ -83,6 +87,7 @@ func (k *keyMap) groups() []group {
 		{"Panes", []action{{"next", &k.Next}, {"previous", &k.Prev}, {"connections", &k.Connections}, {"streams", &k.Streams},
 			{"frames", &k.Frames}, {"detail", &k.Detail}, {"zoom", &k.Zoom}, {"layout", &k.Layout}}, nil},
 		{"Choose", []action{{"enter", &k.Enter}, {"only", &k.Only}, {"back", &k.Back}, {"filter", &k.Filter}, {"tables", &k.Tables}}, nil},
+		k.takeGroup(),
 		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
 	}
 }

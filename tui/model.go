@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"h2sniff/capture"
+	"h2sniff/decode/content"
 	"h2sniff/decode/store"
 
 	"github.com/charmbracelet/bubbles/textinput"
@@ -44,6 +45,8 @@ type Options struct {
 	// file path; an empty path ends the recording. It returns a sentence to show.
 	// It is called from the goroutine that runs Update.
 	Record func(path string) (string, error)
+	// Schema names gRPC messages and their fields; nil: by their numbers.
+	Schema *content.Schema
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
 }
@@ -101,6 +104,8 @@ type Model struct {
 	prompt    textinput.Model
 	prompting bool
 	promptErr string
+
+	unmasked bool // secrets are shown
 
 	helping bool
 	helpTop int

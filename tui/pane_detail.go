@@ -7,151 +7,303 @@ import (
 	"h2sniff/decode/store"
 )
 
-// detailPane shows the row under the cursor of the frames pane in full: its
-// fields by name, then its payload as hex; or the dynamic tables as of it.
+// detailTab is a tab of the detail pane.
+type detailTab int
+
+const (
+	tabHeaders detailTab = iota
+	tabHex
+	tabBody
+	tabHPACK
+	tabFlow
+	tabProblems
+	numTabs
+)
+
+var tabNames = [numTabs]string{"Headers", "Hex", "Body", "HPACK", "Flow", "Problems"}
+
+// detailPane shows the row under the cursor of the frames pane: what it says,
+// its octets, and what its stream and its connection were at that moment. Each
+// is a tab.
 type detailPane struct {
 	table
-	w   int
-	seq uint64 // of the row shown; 0: none
-	// generation of the store that the lines were made for: what is said of a
-	// connection changes with it. 0 for frames, which never change.
-	generation uint64
-	tables     bool // the dynamic tables in place of the row
-	entry      store.Entry
-	lines      []detailLine
-	hex        hexView
+	w, h int
+	tab  detailTab
+
+	key   detailKey
+	entry store.Entry
+	parts []octetPart // of the frame
+	block fieldBlock  // that the frame carries a part of
+	lines []detailLine
+	hex   hexView // of the frame; in the headers tab beside them
+	col   int     // of the cursor in the hex tab
+	// body is what the lines of the body tab that are octets are drawn from.
+	octets []hexView
+
+	work worker // for the tabs that take long
+	body bodyResult
+	flow flowResult
+	past flowPast // for the next flow
 }
 
-func newDetailPane() *detailPane {
-	return &detailPane{table: table{scroller: true}}
+// detailKey is what the lines were made for.
+type detailKey struct {
+	seq uint64 // of the row; 0: none
+	tab detailTab
+	w   int
+	// generation of the store: what is said of a connection changes with it.
+	// 0 where nothing changes.
+	generation uint64
 }
+
+func newDetailPane() *detailPane { return &detailPane{} }
 
 func (p *detailPane) name() string { return "Detail" }
 
 func (p *detailPane) info(*Model) string {
-	if p.seq == 0 {
+	if p.key.seq == 0 {
 		return ""
 	}
 	what := p.entry.Kind.String()
 	if p.entry.Kind == decode.RowFrame {
 		what = decode.TypeName(p.entry.Header.Type)
 	}
-	if p.tables {
-		what = "HPACK"
-	}
-	return "#" + commas(p.seq) + " " + what
+	return "#" + commas(p.key.seq) + " " + what
 }
+
+// subTabs are the tabs, for the upper edge of the pane.
+func (p *detailPane) subTabs() (names []string, chosen int) {
+	names = append(names, tabNames[:]...)
+	if n := len(p.entry.Findings); n > 0 && p.key.seq != 0 {
+		names[tabProblems] += " " + compact(uint64(n))
+	}
+	return names, int(p.tab)
+}
+
+// chooseTab turns to a tab.
+func (p *detailPane) chooseTab(m *Model, tab int) {
+	p.tab = detailTab((tab + int(numTabs)) % int(numTabs))
+	p.work.leave()
+	p.stale()
+	p.place(0)
+	p.col = 0
+	p.refresh(m)
+	m.dirty = true
+}
+
+// stale says that the lines have to be made anew.
+func (p *detailPane) stale() { p.key = detailKey{} }
+
+// place puts the cursor, or the top, on a line that bounds will bring.
+func (p *detailPane) place(line int) { p.reset(uint64(max(line, 0)), false) }
 
 func (p *detailPane) position() *table { return &p.table }
 
 func (p *detailPane) resize(w, h int) {
-	p.height = max(h, 0)
 	if w = max(w-2, 0); w != p.w {
-		p.w = w
-		p.seq = 0
+		p.stale()
 	}
+	p.w, p.h = w, max(h, 0)
+	p.setHeight()
 	p.settle()
+}
+
+// setHeight leaves the first line of the hex tab to what the octet under the
+// cursor is.
+func (p *detailPane) setHeight() {
+	p.height = p.h
+	if p.tab == tabHex && p.h >= 3 {
+		p.height--
+	}
 }
 
 func (p *detailPane) refresh(m *Model) {
 	e := m.frames.selected()
-	switch {
-	case e == nil:
+	if e == nil {
 		if !m.frames.empty() {
 			return // its rows are on their way out; keep what was there
 		}
-		p.seq, p.entry, p.lines, p.hex = 0, store.Entry{}, nil, hexView{}
+		p.work.leave()
+		p.key, p.entry, p.lines, p.hex, p.parts = detailKey{}, store.Entry{}, nil, hexView{}, nil
 		p.bounds(0, 0)
 		return
 	}
-	generation := uint64(0)
-	if e.Kind != decode.RowFrame {
-		generation = m.shown.Generation
+	key := detailKey{seq: e.Seq, tab: p.tab, w: p.w}
+	if e.Kind != decode.RowFrame || p.tab > tabHex {
+		key.generation = m.shown.Generation
 	}
-	if e.Seq == p.seq && generation == p.generation {
+	p.entry.Findings = e.Findings
+	if key == p.key {
 		return
 	}
-	p.generation = generation
-	if p.entry.Seq != e.Seq {
-		p.reset(0, false)
+	other := p.entry.Seq != e.Seq
+	if other && !(p.tab == tabBody && sameStream(&p.entry, e)) {
+		p.place(0)
+		p.col = 0
 	}
-	p.seq, p.entry = e.Seq, *e
-	d := details{m: m, e: &p.entry, w: p.w}
+	if other || p.key == (detailKey{}) {
+		p.entry = *e
+		p.block = blockOf(m.st, &p.entry)
+		p.parts = frameParts(&p.entry, p.block, m.masks)
+	}
+	p.key = key
+	p.build(m)
+}
+
+// sameStream tells whether two rows are frames of one stream.
+func sameStream(a, b *store.Entry) bool {
+	return a.Kind == decode.RowFrame && b.Kind == decode.RowFrame && a.Conn == b.Conn && a.Header.StreamID == b.Header.StreamID
+}
+
+// build makes the lines of the tab.
+func (p *detailPane) build(m *Model) {
+	p.setHeight()
+	p.octets = nil
+	octet := p.octet()
 	p.hex = hexView{}
-	if p.tables {
-		d.tables()
-	} else {
-		d.row()
-	}
-	if len(e.Payload) > 0 && !p.tables {
-		p.hex = newHexView(e.Payload, p.w)
-		title := "Payload (" + commas(uint64(len(e.Payload))) + " octets)"
-		if n := uint64(e.Header.Length); n > uint64(len(e.Payload)) {
-			title = "Payload (" + commas(uint64(len(e.Payload))) + " of " + commas(n) + " octets)"
+	switch p.tab {
+	case tabHeaders:
+		w := p.w
+		if hw := hexBeside(p.w); hw > 0 && p.entry.Kind == decode.RowFrame {
+			p.hex = frameHex(&p.entry, p.parts, hw)
+			w = p.w - p.hex.width() - 3
 		}
-		d.heading(title)
+		d := newDetails(m, &p.entry, w, p.parts)
+		d.row()
+		p.lines = d.lines
+	case tabHex:
+		p.lines, p.hex = nil, frameHex(&p.entry, p.parts, p.w)
+		if p.hex.len() > 0 {
+			p.bounds(0, uint64(p.hex.lines()))
+			p.setOctet(octet)
+			return
+		}
+		d := newDetails(m, &p.entry, p.w, nil)
+		d.line(m.sty.dim, "No frame, so no octets.")
+		p.lines = d.lines
+	case tabBody:
+		p.showBody(m)
+	case tabHPACK:
+		d := newDetails(m, &p.entry, p.w, nil)
+		d.tables()
+		p.lines = d.lines
+	case tabFlow:
+		p.showFlow(m)
+	case tabProblems:
+		d := newDetails(m, &p.entry, p.w, nil)
+		d.problems()
+		p.lines = d.lines
 	}
-	p.lines = d.lines
-	p.bounds(0, uint64(len(p.lines)+p.hex.lines()))
+	p.bounds(0, uint64(len(p.lines)))
 }
 
-func (p *detailPane) open(*Model) {}
+// waits tells whether how far the worker is may have changed.
+func (p *detailPane) waits() bool { return p.work.running != nil && p.tab == tabFlow }
 
-// toggleTables turns from the row to the dynamic tables and back.
-func (p *detailPane) toggleTables() {
-	p.tables = !p.tables
-	p.seq, p.entry = 0, store.Entry{}
+// taken takes what the worker has made.
+func (p *detailPane) taken(m *Model, result any) {
+	switch r := result.(type) {
+	case bodyResult:
+		p.body = r
+	case flowResult:
+		p.flow = r
+	}
+	p.stale()
+	p.refresh(m)
+	m.dirty = true
 }
 
-func (p *detailPane) draw(m *Model, lines [][]byte, w int, _ bool) {
-	if w <= 0 {
+// hexBeside is how many cells the octets get beside the headers; 0 where there
+// is no room.
+func hexBeside(w int) int {
+	for _, perLine := range []int{16, 8} {
+		if hw := 6 + hexWidth(perLine); w-hw-3 >= wideEncoding {
+			return hw
+		}
+	}
+	return 0
+}
+
+// chosen is the line under the cursor; nil where there is none.
+func (p *detailPane) chosen() *detailLine {
+	if p.tab != tabHex && p.cursor < uint64(len(p.lines)) {
+		return &p.lines[p.cursor]
+	}
+	return nil
+}
+
+// open goes to the row that the line under the cursor names.
+func (p *detailPane) open(m *Model) {
+	if l := p.chosen(); l != nil && l.seq != 0 && l.seq != p.entry.Seq {
+		m.goToRow(l.seq)
+	}
+}
+
+// goToRow puts the cursor of the frames pane on a row; where the view leaves it
+// out, that is widened.
+func (m *Model) goToRow(seq uint64) {
+	e, err := m.st.Frame(seq)
+	if err != nil {
+		m.say("row "+commas(seq)+" has left the history", false)
 		return
 	}
-	from, n := p.window()
-	margin := 0
-	if w > 2 {
-		margin = 1
+	m.remember()
+	v := m.view
+	at := m.st.Find(v, seq)
+	if rows := m.st.Rows(v, at, 1); len(rows) == 0 || rows[0].Seq != seq {
+		v = store.View{Conn: e.Conn}
 	}
-	room := w - 2*margin
-	var buf []byte
-	for i := range lines {
-		d := appendSpaces(lines[i], margin)
-		at := int(from) + i
-		switch {
-		case i >= n:
-			d = appendSpaces(d, room)
-		case at < len(p.lines):
-			d = p.lines[at].append(d, room)
-		default:
-			buf = p.hex.appendLine(buf[:0], at-len(p.lines))
-			d = appendFit(d, string(buf), room)
-		}
-		lines[i] = appendSpaces(d, margin)
-	}
+	m.view = v
+	m.frames.goTo(m, v, seq, false)
+	m.focusOn(paneFrames)
 }
 
-// append appends the line, exactly w cells of it.
-func (l *detailLine) append(dst []byte, w int) []byte {
-	for i, c := range l.cells {
-		if w <= 0 {
-			return dst
+// octet is the one under the cursor of the hex tab.
+func (p *detailPane) octet() int {
+	if p.hex.len() == 0 || p.tab != tabHex {
+		return 0
+	}
+	return min(int(p.cursor)*p.hex.perLine+p.col, p.hex.len()-1)
+}
+
+// setOctet puts the cursor of the hex tab on an octet.
+func (p *detailPane) setOctet(i int) {
+	i = max(0, min(i, p.hex.len()-1))
+	p.cursor, p.col = uint64(i/p.hex.perLine), i%p.hex.perLine
+	p.settle()
+}
+
+// sideways is what the keys left and right do.
+func (p *detailPane) sideways(m *Model, by int) {
+	if p.tab == tabHex && p.hex.len() > 0 {
+		p.setOctet(p.octet() + by)
+		m.dirty = true
+		return
+	}
+	p.chooseTab(m, int(p.tab)+by)
+}
+
+// pointAt is a click on cell x of a line of the window.
+func (p *detailPane) pointAt(x, line int) {
+	x-- // the margin
+	switch {
+	case p.hex.len() == 0 || line < 0:
+	case p.tab == tabHex:
+		if i := p.hex.octetAt(int(p.top)+line, x); i >= 0 {
+			p.setOctet(i)
 		}
-		n := w
-		if i < len(l.widths) {
-			n = min(l.widths[i], w)
+	case p.tab == tabHeaders:
+		i := p.hex.octetAt(p.hexTop()+line, x-(p.w-p.hex.width()))
+		if i < 0 {
+			return
 		}
-		if c.text != "" {
-			dst = append(dst, c.style.on...)
-		}
-		dst = appendFit(dst, c.text, n)
-		if c.text != "" {
-			dst = append(dst, c.style.off...)
-		}
-		w -= n
-		if i < len(l.widths) && w > 0 {
-			dst = append(dst, ' ')
-			w--
+		part := p.hex.partAt(i)
+		for n := range p.lines {
+			if part >= 0 && p.lines[n].part == part+1 {
+				p.cursor = uint64(n)
+				p.settle()
+				return
+			}
 		}
 	}
-	return appendSpaces(dst, w)
 }

@@ -50,8 +50,17 @@ func do(m *Model, msgs ...tea.Msg) *Model {
 	for _, msg := range msgs {
 		next, _ := m.Update(msg)
 		m = next.(*Model)
+		settle(m)
 	}
 	return m
+}
+
+// settle does what is done beside the UI.
+func settle(m *Model) {
+	for m.detail.work.running != nil {
+		t := m.detail.work.running
+		m.Update(taskDone{t, t.run(t)})
+	}
 }
 
 // press sends keys by their names, apart by spaces: "j pgdown ctrl+u enter".
@@ -64,7 +73,7 @@ func press(m *Model, keys string) *Model {
 
 var specialKeys = map[string]tea.KeyType{
 	"up": tea.KeyUp, "down": tea.KeyDown, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown,
-	"home": tea.KeyHome, "end": tea.KeyEnd, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab,
+	"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab,
 	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "backspace": tea.KeyBackspace,
 	"ctrl+u": tea.KeyCtrlU, "ctrl+d": tea.KeyCtrlD, "ctrl+c": tea.KeyCtrlC,
 	"ctrl+b": tea.KeyCtrlB, "ctrl+f": tea.KeyCtrlF,

@@ -21,7 +21,7 @@ func (m *Model) summary(e *store.Entry, w int) cell {
 	if e.Err != nil {
 		return cell{"! " + decode.ErrorName(uint32(e.Err.Code)) + ": " + peer(e.Err.Reason, w), s.bad}
 	}
-	text, style := frameText(s, e, w)
+	text, style := m.frameText(e, w)
 	if e.Missing > 0 {
 		text = "⋯ " + commas(uint64(e.Missing)) + " octets missing " + text
 		style = s.warn
@@ -29,9 +29,10 @@ func (m *Model) summary(e *store.Entry, w int) cell {
 	return cell{text, style}
 }
 
-func frameText(s *styles, e *store.Entry, w int) (string, sgr) {
+func (m *Model) frameText(e *store.Entry, w int) (string, sgr) {
+	s := m.sty
 	if e.HasFields {
-		return fieldsText(s, e, w)
+		return m.fieldsText(e, w)
 	}
 	p, err := decode.ParsePayload(e.Header, e.Payload)
 	if err != nil || e.Missing > 0 {
@@ -77,7 +78,8 @@ func frameText(s *styles, e *store.Entry, w int) (string, sgr) {
 
 // fieldsText is what a field section is about: the request, the status, or
 // else its first fields.
-func fieldsText(s *styles, e *store.Entry, w int) (string, sgr) {
+func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
+	s := m.sty
 	var method, target, status *decode.Field
 	for i := range e.Fields {
 		f := &e.Fields[i]
@@ -121,7 +123,7 @@ func fieldsText(s *styles, e *store.Entry, w int) (string, sgr) {
 		f := &e.Fields[i]
 		b = append(b, fieldName(f, w)...)
 		b = append(b, ": "...)
-		b = append(b, fieldValue(f, w)...)
+		b = append(b, m.shownValue(f, w)...)
 	}
 	return string(b), s.plain
 }
@@ -131,6 +133,14 @@ func fieldName(f *decode.Field, w int) string {
 		return unknownValue
 	}
 	return peer(f.Name, w)
+}
+
+// shownValue is fieldValue, masked if it is to be.
+func (m *Model) shownValue(f *decode.Field, w int) string {
+	if m.masks(f) {
+		return maskDots
+	}
+	return fieldValue(f, w)
 }
 
 func fieldValue(f *decode.Field, w int) string {

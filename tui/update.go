@@ -16,11 +16,16 @@ const wheelLines = 3
 
 // Update takes one message.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := m.update(msg)
+	return m, tea.Batch(cmd, m.work())
+}
+
+func (m *Model) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tickMsg:
 		t := time.Time(msg)
 		m.tick(t)
-		return m, tick(m.clock.interval(t))
+		return tick(m.clock.interval(t))
 	case tea.WindowSizeMsg:
 		m.clock.woken = true
 		m.snapshot()
@@ -29,12 +34,14 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.clock.woken = true
 		m.notice = ""
 		m.dirty = true
-		return m, m.typed(msg)
+		return m.typed(msg)
 	case tea.MouseMsg:
 		m.clock.woken = true
 		m.mouse(tea.MouseEvent(msg))
+	case taskDone:
+		m.taken(msg)
 	}
-	return m, nil
+	return nil
 }
 
 // tick looks whether there is anything new to show.
@@ -55,6 +62,10 @@ func (m *Model) tick(t time.Time) {
 	}
 	if changed && !m.paused {
 		m.refresh()
+	} else if m.detail.waits() {
+		m.detail.stale()
+		m.detail.refresh(m)
+		m.dirty = true
 	}
 }
 
@@ -129,8 +140,9 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	case key.Matches(msg, k.Filter):
 		return m.openPrompt()
 	case key.Matches(msg, k.Tables):
-		m.detail.toggleTables()
+		m.detail.chooseTab(m, int(tabHPACK))
 		m.focusOn(paneDetail)
+	case m.detailKey(msg):
 	default:
 		m.moveKey(msg)
 	}
@@ -219,8 +231,11 @@ func (m *Model) mouse(e tea.MouseEvent) {
 // mouse. A click on the row under the cursor opens it.
 func (m *Model) click(b box, x, y int) {
 	if !b.bare && y == b.y {
-		if p, ok := m.tabAt(b, x); ok {
+		if p, sub, ok := m.tabAt(b, x); ok {
 			m.focusOn(p)
+			if sub >= 0 {
+				m.detail.chooseTab(m, sub)
+			}
 			return
 		}
 	}
@@ -235,7 +250,11 @@ func (m *Model) click(b box, x, y int) {
 	_, h := b.inner()
 	line -= h - t.height // column titles
 	was := t.cursor
-	if t.point(line) && opens && was == t.cursor {
+	hit := t.point(line)
+	if b.pane == paneDetail {
+		m.detail.pointAt(x-b.x-1, line)
+	}
+	if hit && opens && was == t.cursor {
 		p.open(m)
 	}
 }

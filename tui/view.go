@@ -116,6 +116,7 @@ func (m *Model) drawBox(lines [][]byte, b box) {
 // tab is a title in the upper edge of a box, from cell x of the box on.
 type tab struct {
 	pane paneID
+	sub  int // the tab of the pane itself, from 0; -1: the pane
 	text string
 	x, w int
 }
@@ -131,18 +132,18 @@ func (m *Model) tabs(b box) []tab {
 		for _, id := range b.tabs {
 			text := m.tabText(b, id, short)
 			w := width(text)
-			out = append(out, tab{id, text, x, w})
+			out = append(out, tab{id, -1, text, x, w})
 			x += w + 1
 		}
 		if x-3 <= room {
-			return out
+			return m.subTabs(b, out, x)
 		}
 	}
 	cut, used := appendCut(nil, m.tabText(b, b.pane, 0), room)
 	if used == 0 {
 		return nil
 	}
-	return append(out[:0], tab{b.pane, string(cut), 2, used})
+	return append(out[:0], tab{b.pane, -1, string(cut), 2, used})
 }
 
 // tabText is the title of a pane: with what it has to say of itself, or, of
@@ -163,13 +164,39 @@ func (m *Model) tabText(b box, id paneID, short int) string {
 	return text
 }
 
-func (m *Model) tabAt(b box, x int) (paneID, bool) {
+// subTabs adds the tabs of the pane itself, or only the chosen one where there
+// is no room for all, from cell x on.
+func (m *Model) subTabs(b box, out []tab, x int) []tab {
+	if b.pane != paneDetail {
+		return out
+	}
+	names, chosen := m.detail.subTabs()
+	names[chosen] = "[" + names[chosen] + "]"
+	all := 0
+	for _, name := range names {
+		all += width(name) + 1
+	}
+	fits := x+all-3 <= b.w-4
+	for i, name := range names {
+		w := width(name)
+		if !fits && i != chosen || x+w-2 > b.w-4 {
+			continue
+		}
+		out = append(out, tab{b.pane, i, name, x, w})
+		x += w + 1
+	}
+	return out
+}
+
+// tabAt is the pane whose title is at cell x of the screen, and the tab of it;
+// -1 for the title itself.
+func (m *Model) tabAt(b box, x int) (pane paneID, sub int, ok bool) {
 	for _, t := range m.tabs(b) {
 		if at := x - b.x - t.x; at >= 0 && at < t.w {
-			return t.pane, true
+			return t.pane, t.sub, true
 		}
 	}
-	return 0, false
+	return 0, -1, false
 }
 
 func (m *Model) appendTitle(dst []byte, b box, fr frame, style sgr, focused bool) []byte {
@@ -182,6 +209,8 @@ func (m *Model) appendTitle(dst []byte, b box, fr frame, style sgr, focused bool
 		dst = append(dst, style.off...)
 		look := s.plain
 		switch {
+		case t.sub >= 0 && t.sub != int(m.detail.tab):
+			look = s.dim
 		case t.pane == b.pane && focused:
 			look = s.focus
 		case t.pane == b.pane:

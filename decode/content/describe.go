@@ -84,7 +84,9 @@ func Describe(m *Message, o Options) *Part {
 		p := t.child(root, KindGRPCMessage)
 		t.proto(p, inner, t.schema.message(messageParameter(contentType)))
 	default:
-		t.raw(root, inner)
+		if !t.image(root, media, inner) {
+			t.raw(root, inner)
+		}
 	}
 	return root
 }

@@ -15,6 +15,7 @@ const (
 	KindText        Kind = "text"         // Text
 	KindJSON        Kind = "json"         // Text is the JSON laid out
 	KindOctets      Kind = "octets"       // Data
+	KindImage       Kind = "image"        // Attrs: format, pixels; Data
 	KindHole        Kind = "hole"         // octets missing here; Problems say how many and why
 	KindGRPC        Kind = "grpc"         // a gRPC stream: its children are messages and the status
 	KindGRPCMessage Kind = "grpc_message" // Name is the message type where a schema gives it

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+	"h2sniff/decode/stream"
+
+	"golang.org/x/net/http2"
+)
+
+// flowKey is what the flow tab was made for. from and to are the rows of the
+// connection that it shows.
+type flowKey struct {
+	conn     capture.ConnID
+	stream   uint32
+	seq      uint64
+	from, to uint64
+	columns  int
+	w        int
+	start    int64 // that elapsed times count from
+}
+
+// flowResult is what the worker makes of the windows around a frame.
+type flowResult struct {
+	key   flowKey
+	lines []detailLine
+}
+
+const (
+	// maxFlowRows is how many rows of the connection the flow tab shows to
+	// either side of the frame, around the whole stream; of what belongs to no
+	// stream aroundFrame.
+	maxFlowRows = 1 << 16
+	aroundFrame = 500
+	curveHeight = 2
+	scaleWidth  = 10
+)
+
+// showFlow shows the windows around the frame, when the worker has them.
+func (p *detailPane) showFlow(m *Model) {
+	key, ok := p.flowRange(m)
+	if !ok {
+		p.lines = p.note(m, "The connection has left the history.")
+		return
+	}
+	if p.flow.key == key {
+		p.lines = p.flow.lines
+		return
+	}
+	own, at := p.entry.Direction, max(p.entry.Time, p.entry.TimeEnd)
+	if p.entry.Header.Type == http2.FrameWindowUpdate {
+		own = own.Reverse()
+	}
+	st, sty, past := m.st, m.sty, &p.past
+	p.work.want(key, func(t *task) any { return makeFlow(t, st, sty, past, key, own, at) })
+	was := p.flow.key
+	if was.conn == key.conn && was.seq == key.seq && was.w == key.w {
+		p.lines = p.flow.lines // of a little earlier
+		return
+	}
+	text := "Reading the rows before this one " + ellipsis
+	if n := p.work.progress(key); n >= 0 {
+		text += fmt.Sprintf(" %d%%", n)
+	}
+	p.lines = p.note(m, text)
+}
+
+// flowRange chooses the rows to show: those from the first to the last frame
+// of the stream, as far as they are near.
+func (p *detailPane) flowRange(m *Model) (flowKey, bool) {
+	e := &p.entry
+	key := flowKey{conn: e.Conn, seq: e.Seq, w: p.w, columns: max(p.w-scaleWidth-1, 1), start: m.start}
+	whole := store.View{Conn: e.Conn}
+	first, end := m.st.Span(whole)
+	at := m.st.Find(whole, e.Seq)
+	if first == end || at >= end {
+		return key, false
+	}
+	near := uint64(maxFlowRows)
+	if e.Kind == decode.RowFrame && e.Header.StreamID != 0 {
+		key.stream = e.Header.StreamID
+		v := store.View{Conn: e.Conn, Stream: key.stream, HasStream: true}
+		from, to := m.st.Span(v)
+		if from == to {
+			return key, false
+		}
+		first, end = wholeRange(m.st, v, from, to)
+	} else {
+		near = aroundFrame
+	}
+	key.from = max(first, at-min(at, near))
+	key.to = min(end, at+near)
+	return key, true
+}
+
+// makeFlow follows the connection's windows from its beginning, or from where
+// they are known, to the end of the range.
+func makeFlow(t *task, st *store.Store, sty *styles, past *flowPast, key flowKey, own capture.Direction, at int64) flowResult {
+	whole := store.View{Conn: key.conn}
+	ends := [2]int64{}
+	for i, at := range [2]uint64{key.from, key.to - 1} {
+		if e := st.Rows(whole, at, 1); len(e) > 0 {
+			ends[i] = max(e[0].Time, e[0].TimeEnd)
+			if i == 0 {
+				ends[i] = e[0].Time
+			}
+		}
+	}
+	r := newFlowReading(key, own, ends[0], ends[1])
+	r.at = at
+	from, c := past.before(key.conn, key.from)
+	t.all.Store(int64(key.to - from))
+	place := from
+	read(t, st, whole, from, key.to, func(e *store.Entry) {
+		if place < key.from {
+			past.passed(place, c)
+		}
+		ch := c.Apply(e.Seq, &e.Row)
+		if place >= key.from {
+			r.row(c, e, &ch)
+		}
+		place++
+	}, func(n uint64) {
+		place += n
+		c = stream.NewConn() // what was before is not known
+	})
+	r.end(c)
+	d := page{sty: sty, w: key.w}
+	r.lay(&d)
+	return flowResult{key, d.lines}
+}
+
+// lay draws the windows.
+func (r *flowReading) lay(d *page) {
+	s := d.sty
+	for i := range r.series {
+		q := &r.series[i]
+		if i == 2 {
+			r.axis(d)
+			r.list(d)
+		}
+		if !q.seen {
+			continue
+		}
+		what := "connection"
+		if q.stream {
+			what = "stream " + itoa(r.key.stream)
+		}
+		text := arrow(s, q.dir).text + " " + what + ":"
+		style := s.bold
+		if q.unsure {
+			style = s.warn
+			text += " not known, not all that changed it was seen; since then"
+		}
+		if q.frame {
+			text += " " + signed(q.atFrame, q.unsure) + " left"
+		}
+		if q.lowest != q.highest {
+			text += fmt.Sprintf(", lowest %s, highest %s", signed(q.lowest, q.unsure), signed(q.highest, q.unsure))
+		}
+		text += fmt.Sprintf("; %s DATA", commas(uint64(q.data)))
+		if q.updates > 0 {
+			text += fmt.Sprintf(", %s WINDOW_UPDATE", commas(uint64(q.updates)))
+		}
+		d.text(style, text)
+		if q.lowest != q.highest {
+			q.curve(d)
+		}
+	}
+}
+
+func signed(n int64, relative bool) string {
+	switch {
+	case n < 0:
+		return "−" + commas(uint64(-n))
+	case relative:
+		return "+" + commas(uint64(n))
+	}
+	return commas(uint64(n))
+}
+
+var bars = []string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}
+
+// curve draws what was left of a window: each column the least in its time.
+func (q *flowSeries) curve(d *page) {
+	least, most := min(0, q.lowest), max(q.highest, 1)
+	levels := curveHeight * 8
+	for line := curveHeight - 1; line >= 0; line-- {
+		var b []byte
+		last, known := int64(0), false
+		for i := range q.low {
+			v := last
+			if q.set[i] {
+				v, known = q.low[i], true
+			}
+			if !known {
+				b = append(b, ' ')
+				continue
+			}
+			last = v
+			level := int(float64(v-least) / float64(most-least) * float64(levels))
+			if level == 0 && v > least {
+				level = 1
+			}
+			n := max(0, min(level-8*line, 8))
+			if line == 0 && level == 0 {
+				b = append(b, "_"...)
+				continue
+			}
+			b = append(b, bars[n]...)
+		}
+		scale := ""
+		switch line {
+		case curveHeight - 1:
+			scale = octetsLong(most)
+		case 0:
+			scale = octetsLong(least)
+		}
+		d.add(detailLine{cells: []cell{{scale, d.sty.dim}, {string(b), d.sty.recv}}, widths: []int{scaleWidth}})
+	}
+}
+
+func octetsLong(n int64) string {
+	if n < 0 {
+		return "−" + octets(uint64(-n))
+	}
+	return octets(uint64(n))
+}
+
+// axis is the time below the curves, with the frame that is looked at.
+func (r *flowReading) axis(d *page) {
+	n := r.key.columns
+	left, right := seconds(r.t0-r.key.start, 6), seconds(r.t1-r.key.start, 6)+" s"
+	line := []rune(strings.Repeat(" ", n))
+	put := func(at int, text string) {
+		if at >= 0 && at+len(text) <= n {
+			copy(line[at:], []rune(text))
+		}
+	}
+	mark := r.column(r.at)
+	if mark > len(left) {
+		put(0, left)
+	}
+	if mark < n-len(right)-1 {
+		put(n-len(right), right)
+	}
+	line[mark] = '▲'
+	if text := "#" + commas(r.key.seq); mark+2+len(text) < n-len(right) {
+		put(mark+2, text)
+	}
+	d.add(detailLine{cells: []cell{{}, {string(line), d.sty.dim}}, widths: []int{scaleWidth}})
+}
+
+// list tells of the times for which a window was used up.
+func (r *flowReading) list(d *page) {
+	s := d.sty
+	if r.more > 0 {
+		d.text(s.dim, plural(r.more, "earlier wait")+" for a window not listed")
+	}
+	for _, st := range r.stalls {
+		what := "stream " + itoa(r.key.stream)
+		if st.conn {
+			what = "connection"
+		}
+		text := arrow(s, st.Direction).text + " window of the " + what + " used up by #" + commas(st.Seq) + " at " +
+			seconds(st.Since-r.key.start, 6) + " s"
+		if st.Till != 0 {
+			text += ", for " + span(st.Till-st.Since)
+		} else {
+			text += ", and not refilled so far"
+		}
+		d.seq = st.Seq
+		d.text(s.warn, text)
+		d.seq = 0
+	}
+}

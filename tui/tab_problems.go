@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+)
+
+// maxProblems is how many findings of a connection, and of a stream, are
+// listed: the newest.
+const maxProblems = 200
+
+// problems lists what was found wrong, or worth knowing, with the frame, its
+// stream and its connection.
+func (d *details) problems() {
+	e := d.e
+	d.line(d.m.sty.bold, "This row")
+	if e.Err != nil {
+		d.text(d.m.sty.bad, "! malformed: "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400))
+	}
+	for i := range e.Findings {
+		d.finding(&store.Found{Seq: e.Seq, Finding: e.Findings[i]})
+	}
+	if len(e.Findings) == 0 && e.Err == nil {
+		d.line(d.m.sty.dim, "nothing found")
+	}
+	stream := uint32(0)
+	if e.Kind == decode.RowFrame && e.Header.StreamID != 0 {
+		stream = e.Header.StreamID
+		d.heading("Stream " + itoa(stream))
+		d.found(func(f *store.Found) bool { return f.Stream == stream && f.Seq != e.Seq })
+	}
+	d.heading("Connection " + e.Conn.String())
+	d.found(func(f *store.Found) bool { return (f.Stream != stream || stream == 0) && f.Seq != e.Seq })
+}
+
+// found lists the findings of the connection's rows that want chooses.
+func (d *details) found(want func(*store.Found) bool) {
+	list, more := d.m.st.FindingsOf(d.e.Conn, maxProblems, want)
+	if len(list) == 0 {
+		d.line(d.m.sty.dim, "nothing else found")
+	}
+	if more {
+		d.line(d.m.sty.dim, "the newest "+commas(maxProblems))
+	}
+	for i := range list {
+		d.finding(&list[i])
+	}
+}
+
+// finding is one finding: how bad, where, what, and the rule.
+func (d *details) finding(f *store.Found) {
+	s := d.m.sty
+	style := s.plain
+	switch f.Severity {
+	case store.Error:
+		style = s.bad
+	case store.Warning:
+		style = s.warn
+	}
+	d.seq = f.Seq
+	before := []cell{{f.Severity.String(), style}, {"#" + commas(f.Seq), s.dim}}
+	widths := []int{7, max(4, width(before[1].text))}
+	text := f.Message
+	if f.Stream != 0 && d.e.Header.StreamID != f.Stream {
+		text = "stream " + itoa(f.Stream) + ": " + text
+	}
+	if f.Section != "" {
+		text += " (" + f.Section + ")"
+	}
+	d.prose(before, widths, peer(text, 2000), s.plain)
+	d.seq = 0
+}
