@@ -7,8 +7,10 @@ import (
 	"io"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/net/http2"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 	"h2sniff/decode/content"
 	"h2sniff/decode/lines"
 	"h2sniff/decode/store"
@@ -45,9 +47,21 @@ func (c *contentFlags) load(format lines.Format) error {
 type contentPrinter struct {
 	collector *content.Collector
 	stream    streamFlag
+	filter    bool
+	shown     map[messageKey]struct{} // messages with a frame that is shown
 	buf       []byte
 	err       error
 }
+
+// messageKey names a message that has not ended.
+type messageKey struct {
+	conn   capture.ConnID
+	stream uint32
+	dir    capture.Direction
+}
+
+// maxShown bounds the messages that are remembered.
+const maxShown = 1 << 16
 
 // contentText is how many octets of one body are printed.
 const contentText = 64 << 10
@@ -57,10 +71,16 @@ const contentText = 64 << 10
 const contentIndent = "          "
 
 func newContentPrinter(w io.Writer, o *options) *contentPrinter {
-	p := &contentPrinter{stream: o.stream}
+	p := &contentPrinter{stream: o.stream, filter: o.filter.expr != nil, shown: make(map[messageKey]struct{})}
 	p.collector = content.NewCollector(content.Limits{}, func(x *content.Exchange, d capture.Direction) {
 		if p.stream.set && x.Stream != p.stream.id {
 			return
+		}
+		if key := (messageKey{x.Conn, x.Stream, d}); p.filter {
+			if _, shown := p.shown[key]; !shown {
+				return
+			}
+			delete(p.shown, key)
 		}
 		m := x.Message(d)
 		part := content.Describe(m, content.Options{Schema: o.content.schema, Limits: content.Limits{Text: contentText}})
@@ -73,8 +93,17 @@ func newContentPrinter(w io.Writer, o *options) *contentPrinter {
 	return p
 }
 
-// row takes in a row whose line was just written.
-func (p *contentPrinter) row(e *store.Entry) error {
+// row takes in a row whose line was just written, or which is not shown.
+func (p *contentPrinter) row(e *store.Entry, shown bool) error {
+	if p.filter && shown && e.Kind == decode.RowFrame {
+		switch e.Header.Type {
+		case http2.FrameData, http2.FrameHeaders, http2.FrameContinuation:
+			if len(p.shown) == maxShown {
+				clear(p.shown) // of messages that never end
+			}
+			p.shown[messageKey{e.Conn, e.Header.StreamID, e.Direction}] = struct{}{}
+		}
+	}
 	p.collector.Add(e.Seq, &e.Row)
 	return p.err
 }

@@ -45,6 +45,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	p.dropData = !o.body && !o.content.show
+	p.diagnose = printer.filter.asksFindings()
 	consume := printer.follow
 	if s.live == nil {
 		// Nothing is harmed by letting a recording wait for its reader.
@@ -89,6 +90,7 @@ func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printe
 	if o.content.show {
 		p.content = newContentPrinter(out, o)
 	}
+	p.filter = newRowFilter(st, o.filter.expr, start)
 	return p
 }
 
@@ -114,15 +116,18 @@ func (p *printer) print() error { return p.read(p.row, p.gone) }
 
 // row prints a row, and the bodies that end with it.
 func (p *printer) row(e *store.Entry) error {
-	if err := p.writer.Write(*e, p.conn(e)); err != nil {
-		return fmt.Errorf("writing lines: %w", err)
-	}
-	if p.content != nil {
-		if err := p.content.row(e); err != nil {
+	conn, shown := p.conn(e), p.filter.shows(e)
+	if shown {
+		if err := p.writer.Write(*e, conn); err != nil {
 			return fmt.Errorf("writing lines: %w", err)
 		}
 	}
-	if e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
+	if p.content != nil {
+		if err := p.content.row(e, shown); err != nil {
+			return fmt.Errorf("writing lines: %w", err)
+		}
+	}
+	if shown && e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
 		p.frames++
 		if p.frames == p.limit {
 			return errEnough

@@ -8,8 +8,9 @@ import "h2sniff/decode/store"
 // goroutine.
 type follower struct {
 	store  *store.Store
-	next   uint64 // ordinal of the first row not yet read
-	missed uint64 // rows evicted before they could be read
+	filter *rowFilter // which examines rows before they are read
+	next   uint64     // ordinal of the first row not yet read
+	missed uint64     // rows evicted before they could be read
 }
 
 const followBatch = 256
@@ -20,6 +21,7 @@ const followBatch = 256
 func (f *follower) read(row func(*store.Entry) error, missed func(rows uint64) error) error {
 	for {
 		first, end := f.store.Span(store.View{})
+		end = f.filter.examine(end)
 		if gone := first - f.next; first > f.next {
 			f.missed += gone
 			f.next = first
@@ -27,11 +29,14 @@ func (f *follower) read(row func(*store.Entry) error, missed func(rows uint64) e
 				return err
 			}
 		}
-		if f.next == end {
+		if f.next >= end {
 			return nil
 		}
-		entries := f.store.Rows(store.View{}, f.next, followBatch)
+		entries := f.store.Rows(store.View{}, f.next, int(min(followBatch, end-f.next)))
 		for i := range entries {
+			if entries[i].Seq > end {
+				break // not examined yet: those before it were evicted just now
+			}
 			if gone := entries[i].Seq - 1 - f.next; gone > 0 {
 				// Evicted between the two looks at the store.
 				f.missed += gone

@@ -44,11 +44,16 @@ func (e commandExit) Error() string { return fmt.Sprintf("the command exited wit
 func exitStatus(err error, stderr io.Writer) int {
 	var usage usageError
 	var command commandExit
+	var mistake *filterError
 	switch {
 	case err == nil, errors.Is(err, errInterrupted):
 		return 0
 	case errors.As(err, &command):
 		return int(command)
+	case errors.As(err, &mistake):
+		say(stderr, "%v (docs/filter.md has the language)", mistake)
+		fmt.Fprint(stderr, mistake.place())
+		return 2
 	case errors.As(err, &usage):
 		say(stderr, "%v (h2sniff --help lists the options)", err)
 		return 2

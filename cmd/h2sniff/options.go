@@ -35,6 +35,7 @@ type options struct {
 	rotation recording.RotationOptions
 	history  int64 // bytes
 	stream   streamFlag
+	filter   filterFlag
 
 	format  lines.Format
 	body    bool
@@ -90,6 +91,9 @@ prints lines like "h2sniff dump".`,
 				return errWriteMixes
 			}
 			if hasScreen(std.out) {
+				if o.filter.expr != nil {
+					return usageError{errors.New("--filter is about lines: use h2sniff dump, or / in the user interface")}
+				}
 				for _, name := range []string{"format", "body", "verbose", "count"} {
 					if cmd.Flags().Changed(name) {
 						return usageError{fmt.Errorf("--%s is about lines: use h2sniff dump", name)}
@@ -173,6 +177,7 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 	f.StringVarP(&o.read, "read", "r", "", "read the recording `FILE` (- for standard input) in place of live programs")
 	f.Var((*sizeFlag)(&o.history), "history", "memory for frames; the oldest are evicted beyond it")
 	f.Var(&o.stream, "stream", "show only stream `ID`")
+	f.Var(&o.filter, "filter", "show only rows that match `EXPR`, as \"status>=500 && path contains /api\" (docs/filter.md)")
 }
 
 func addLineFlags(f *pflag.FlagSet, o *options) {

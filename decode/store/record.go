@@ -31,6 +31,9 @@ type Predicate struct {
 	// Findings says that Match asks for findings, which may come after their
 	// row.
 	Findings bool
+	// Once says that a row counts as what it was when it was examined, whatever
+	// findings come later.
+	Once bool
 	// Within is a View that holds every row which Match accepts, as far as the
 	// predicate's maker can tell: it spares the others. Its Selection counts
 	// for nothing.

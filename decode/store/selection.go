@@ -26,8 +26,9 @@ type Selection struct {
 	base  View
 	pred  Predicate
 
-	work sync.Mutex // held while rows are examined
-	scan scan
+	work  sync.Mutex // held while rows are examined
+	scan  scan
+	found bitRun
 
 	mu       sync.RWMutex // taken after store.mu where both are
 	parts    []selected   // by number, only segments with examined rows
@@ -54,6 +55,7 @@ type Progress struct {
 	Matched  uint64        // rows that match, evicted ones included
 	Examined uint64        // rows, evicted ones included
 	Waiting  uint64        // rows that are held and were not examined yet
+	End      uint64        // Seq behind the last row examined
 	Took     time.Duration // spent in Advance
 }
 
@@ -137,7 +139,7 @@ func (x *Selection) take() (piece, bool) {
 // diagnosed returns a segment that got findings after it was examined.
 func (x *Selection) diagnosed() *segment {
 	s := x.store
-	if !x.pred.Findings || x.findNum == s.findNum {
+	if !x.pred.Findings || x.pred.Once || x.findNum == s.findNum {
 		return nil
 	}
 	for i := range x.parts {
@@ -175,25 +177,44 @@ func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) b
 	again := p.lo < x.examinedOf(p.g)
 	x.scan.turn(p.g)
 	x.scan.findings = byRow(p.findings)
-	found := make([]uint64, (p.hi+63)/64)
+	x.found.begin(p.lo, p.hi)
 	if p.keyed {
-		x.matchChain(p, found)
-		x.put(p, p.hi, found, again)
+		x.matchChain(p)
+		x.put(p, p.hi, again)
 		return ctx.Err() == nil && time.Now().Before(deadline)
 	}
 	for lo := p.lo; lo < p.hi; {
 		hi := min(p.hi, lo+chunk)
-		x.match(p.g, lo, hi, found)
+		x.match(p.g, lo, hi)
 		lo = hi
 		// A segment is examined again as a whole.
 		if lo < p.hi && !again && (ctx.Err() != nil || time.Now().After(deadline)) {
-			x.put(p, lo, found, again)
+			x.put(p, lo, again)
 			return false
 		}
 	}
-	x.put(p, p.hi, found, again)
+	x.put(p, p.hi, again)
 	return ctx.Err() == nil && time.Now().Before(deadline)
 }
+
+// bitRun is bits of local indices, of which those before from are not there.
+type bitRun struct {
+	from  int // a multiple of 64
+	words []uint64
+}
+
+// begin makes it one for lo to hi, with no bit set.
+func (b *bitRun) begin(lo, hi int) {
+	b.from = lo &^ 63
+	need := (hi - b.from + 63) / 64
+	if cap(b.words) < need {
+		b.words = make([]uint64, need, (maxRows+63)/64)
+	}
+	b.words = b.words[:need]
+	clear(b.words)
+}
+
+func (b *bitRun) set(local int) { b.words[(local-b.from)>>6] |= 1 << (local & 63) }
 
 func byRow(list []finding) map[uint16][]Finding {
 	if len(list) == 0 {
@@ -207,7 +228,7 @@ func byRow(list []finding) map[uint16][]Finding {
 }
 
 // match sets the bits of the rows lo to hi that are selected.
-func (x *Selection) match(g *segment, lo, hi int, found []uint64) {
+func (x *Selection) match(g *segment, lo, hi int) {
 	r := Record{block: g.block, scan: &x.scan}
 	test := x.pred.Match
 	end := len(g.block) - lo*recSize
@@ -216,13 +237,13 @@ func (x *Selection) match(g *segment, lo, hi int, found []uint64) {
 		end -= recSize
 		r.seq = g.first + uint64(local)
 		if test(&r) {
-			found[local>>6] |= 1 << (local & 63)
+			x.found.set(local)
 		}
 	}
 }
 
 // matchChain is match for the rows of a chain.
-func (x *Selection) matchChain(p *piece, found []uint64) {
+func (x *Selection) matchChain(p *piece) {
 	r := Record{block: p.g.block, scan: &x.scan}
 	local := int(p.tail)
 	for range p.count {
@@ -232,7 +253,7 @@ func (x *Selection) matchChain(p *piece, found []uint64) {
 		r.rec = (*[recSize]byte)(record(p.g.block, local))
 		r.seq = p.g.first + uint64(local)
 		if local < p.hi && x.inBase(&r) && x.pred.Match(&r) {
-			found[local>>6] |= 1 << (local & 63)
+			x.found.set(local)
 		}
 		local = int(binary.LittleEndian.Uint16(r.rec[p.offset:])) - 1
 	}
@@ -258,11 +279,11 @@ func (x *Selection) partOf(num uint32) (int, bool) {
 
 // put takes in what was found among the rows p.lo to hi; where they had been
 // examined before, in place of what was found then.
-func (x *Selection) put(p *piece, hi int, found []uint64, again bool) {
+func (x *Selection) put(p *piece, hi int, again bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := 0
-	for _, w := range found {
+	for _, w := range x.found.words {
 		n += bits.OnesCount64(w)
 	}
 	i, ok := x.partOf(p.g.num)
@@ -283,15 +304,16 @@ func (x *Selection) put(p *piece, hi int, found []uint64, again bool) {
 		x.total += uint64(n)
 		t.count += n
 	}
-	found = found[:min(len(found), (hi+63)/64)]
 	if n > 0 {
 		if need := (hi + 63) / 64; len(t.bits) < need {
 			grown := make([]uint64, min(max(need, 2*len(t.bits)), (maxRows+63)/64))
 			copy(grown, t.bits)
 			t.bits = grown
 		}
-		for j, w := range found {
-			t.bits[j] |= w
+		for j, w := range x.found.words {
+			if w != 0 {
+				t.bits[x.found.from>>6+j] |= w
+			}
 		}
 	}
 	x.examined += uint64(hi - t.n)
@@ -307,7 +329,7 @@ func (x *Selection) Progress() Progress {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return Progress{
-		Matched: x.total, Examined: x.examined, Took: x.took,
+		Matched: x.total, Examined: x.examined, Took: x.took, End: x.next,
 		Waiting: s.last + 1 - min(max(x.next, s.segs[0].first), s.last+1),
 	}
 }
