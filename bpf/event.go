@@ -169,16 +169,3 @@ type ConnState struct {
 	Pos             [2]uint64 // by direction
 	Exact, Inferred uint64    // socket cookies
 }
-
-// Count sums a counter over the CPUs.
-func (o *Objects) Count(c Counter) (uint64, error) {
-	var perCPU []uint64
-	if err := o.Counters.Lookup(uint32(c), &perCPU); err != nil {
-		return 0, fmt.Errorf("reading BPF counter %d: %w", c, err)
-	}
-	var sum uint64
-	for _, n := range perCPU {
-		sum += n
-	}
-	return sum, nil
-}

@@ -42,7 +42,7 @@ func TestEveryModeLoads(t *testing.T) {
 			if !strings.Contains(objs.VerifierLog, "processed") {
 				t.Errorf("no verifier statistics: %q", objs.VerifierLog)
 			}
-			if n, err := objs.Count(Dropped); n != 0 || err != nil {
+			if n, err := objs.Queue().Count(Dropped); n != 0 || err != nil {
 				t.Errorf("a fresh counter is %d, %v", n, err)
 			}
 		})

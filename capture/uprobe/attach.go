@@ -25,7 +25,8 @@ type Attacher struct {
 	base   []link.Link // not tied to a library
 	probes map[probeKey][]link.Link
 	number map[target.Key]uint32
-	names  []string // by number
+	named  func(number uint32, name string)
+	last   uint32 // number given
 
 	removals sync.WaitGroup
 	room     chan struct{} // a place in it for each removal at one time
@@ -44,10 +45,11 @@ type probeKey struct {
 }
 
 // NewAttacher attaches what serves all libraries: socket evidence, and the
-// ends of processes.
-func NewAttacher(objs *bpf.Objects) (*Attacher, error) {
+// ends of processes. named is told the name of each library before a record can
+// mention its number; it must not call the Attacher.
+func NewAttacher(objs *bpf.Objects, named func(number uint32, name string)) (*Attacher, error) {
 	a := &Attacher{
-		objs: objs, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32),
+		objs: objs, named: named, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32),
 		room: make(chan struct{}, maxRemovals),
 	}
 	receive, err := link.AttachTracing(link.TracingOptions{Program: objs.Receive})
@@ -106,8 +108,9 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 
 // numberOf gives a library's name a number. The caller holds mu.
 func (a *Attacher) numberOf(name string) uint32 {
-	a.names = append(a.names, name)
-	return uint32(len(a.names) - 1)
+	a.last++
+	a.named(a.last, name)
+	return a.last
 }
 
 // placement is one program and the file offsets that it is to be placed at,
@@ -205,16 +208,6 @@ func (a *Attacher) remove(links []link.Link) {
 		defer a.errMu.Unlock()
 		a.err = errors.Join(a.err, err)
 	})
-}
-
-// Library names the library of an attach cookie's number.
-func (a *Attacher) Library(number uint32) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if int(number) < len(a.names) {
-		return a.names[number]
-	}
-	return ""
 }
 
 // Close removes all probes and waits until they are gone. Traced programs go on

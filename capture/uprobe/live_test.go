@@ -142,11 +142,12 @@ func captureWhile(t *testing.T, mode bpf.Mode, pid int, f func()) []capture.Even
 		t.Fatal(err)
 	}
 	defer objs.Close()
-	attacher, err := NewAttacher(objs)
+	names := make(map[uint32]string) // written before the first record is read
+	attacher, err := NewAttacher(objs, func(number uint32, name string) { names[number] = name })
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := NewReader(objs, attacher.Library)
+	reader, err := NewReader(objs.Queue(), func(number uint32) string { return names[number] })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ const checkEvery = 4096
 // Reader is the capture.Source of live programs. Read and Ignore are for one
 // goroutine; Stats, Finish and Close for any.
 type Reader struct {
-	objs      *bpf.Objects
+	queue     *bpf.Queue
 	ring      *ringbuf.Reader
 	assembler *assembler
 	stats     stats
@@ -48,10 +48,11 @@ type Reader struct {
 	ended     bool
 }
 
-// NewReader reads the ring buffer of objs. library names the library that an
-// attach cookie numbers; it is called from the goroutine that calls Read.
-func NewReader(objs *bpf.Objects, library func(uint32) string) (*Reader, error) {
-	ring, err := ringbuf.NewReader(objs.Events)
+// NewReader reads the ring buffer of queue, which must stay open until Close.
+// library names the library that an attach cookie numbers; it is called from
+// the goroutine that calls Read.
+func NewReader(queue *bpf.Queue, library func(uint32) string) (*Reader, error) {
+	ring, err := ringbuf.NewReader(queue.Events)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ring buffer: %w", err)
 	}
@@ -60,7 +61,7 @@ func NewReader(objs *bpf.Objects, library func(uint32) string) (*Reader, error) 
 		ring.Close()
 		return nil, err
 	}
-	r := &Reader{objs: objs, ring: ring}
+	r := &Reader{queue: queue, ring: ring}
 	r.assembler = &assembler{
 		conns:     make(map[bpf.ConnKey]*conn),
 		byID:      make(map[capture.ConnID]*conn),
@@ -132,7 +133,7 @@ func (r *Reader) emit(ev *capture.Event) {
 
 // checkDrops lets go of what waits for a record that may have been dropped.
 func (r *Reader) checkDrops() {
-	dropped, err := r.objs.Count(bpf.Dropped)
+	dropped, err := r.queue.Count(bpf.Dropped)
 	if err != nil || dropped == r.dropped {
 		return
 	}
@@ -147,7 +148,7 @@ func (r *Reader) Ignore(id capture.ConnID) {
 		return
 	}
 	// Where it fails the connection goes on being captured, and ignored here.
-	_ = r.objs.Ignored.Put(c.key, c.gen)
+	_ = r.queue.Ignored.Put(c.key, c.gen)
 }
 
 // Stats implements capture.Source.
@@ -156,7 +157,7 @@ func (r *Reader) Stats() capture.Stats {
 	for counter, value := range map[bpf.Counter]*uint64{
 		bpf.Dropped: &s.LostEvents, bpf.TooDeep: &s.Missed, bpf.NoState: &s.Missed,
 	} {
-		if n, err := r.objs.Count(counter); err == nil {
+		if n, err := r.queue.Count(counter); err == nil {
 			*value += n
 		}
 	}
@@ -171,11 +172,11 @@ func (r *Reader) Finish() error { return r.ring.Flush() }
 func (r *Reader) Close() error { return r.ring.Close() }
 
 func (r *Reader) positions(key bpf.ConnKey, forget bool) (state bpf.ConnState, ok bool) {
-	if err := r.objs.Conns.Lookup(key, &state); err != nil {
+	if err := r.queue.Conns.Lookup(key, &state); err != nil {
 		return state, false
 	}
 	if forget {
-		_ = r.objs.Conns.Delete(key) // gone already: the same
+		_ = r.queue.Conns.Delete(key) // gone already: the same
 	}
 	return state, true
 }

@@ -68,7 +68,7 @@ type checked struct {
 
 // run returns an error that sums up, if a diagnosis is an error.
 func (c *checker) run(ctx context.Context, name string, std stdio) error {
-	s, err := openSession(ctx, &options{read: name}, std, std.stderr, std.stderr)
+	s, err := openSession(ctx, &options{read: name})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const (
 	demoClient = "demo-client"
 )
 
-func newDemo(std stdio) *cobra.Command {
+func newDemo(std stdio, root *options) *cobra.Command {
 	var o options
 	var how struct {
 		lines, both bool
@@ -54,6 +54,7 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 					return usageError{fmt.Errorf("--%s is about lines: add --lines", name)}
 				}
 			}
+			o.args, o.socket = root.args, root.socket
 			return runDemo(ctx, &o, std, how.both, screen)
 		},
 	}
@@ -70,6 +71,13 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 
 // runDemo shows the demo until ctx ends, and ends its processes.
 func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err error) {
+	run, out := runDump, output{command: std.stderr}
+	if screen {
+		run, out = runTUI, output{screen: true}
+	}
+	if o.socket != 0 {
+		return run(ctx, o, std) // the supervisor has the processes
+	}
 	p, err := demo.Start(demoServer, demoClient)
 	if err != nil {
 		return err
@@ -81,10 +89,7 @@ func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err
 	}
 	o.cleartext = true // as with -p
 	o.onReady = p.Begin
-	if screen {
-		return runTUI(ctx, o, std)
-	}
-	return runDump(ctx, o, std)
+	return supervise(ctx, o, std, out)
 }
 
 // newDemoChildren are what the demo's processes run; they are not for users.

@@ -24,8 +24,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err := o.content.load(o.format); err != nil {
 		return err
 	}
-	// What a command prints must not mix with the lines.
-	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
+	s, err := openSession(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 	if o.write != "-" && sameAsInput(o.read, o.write) {
 		return usageError{errors.New("-r and -w name the same file")}
 	}
-	s, err := openSession(ctx, o, std, std.stderr, std.stderr)
+	s, err := openSession(ctx, o)
 	if err != nil {
 		return err
 	}

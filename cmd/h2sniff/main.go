@@ -19,6 +19,9 @@ import (
 
 func main() {
 	quietterm.Restore()
+	if err := errors.Join(nameProcess(), keepSecret()); err != nil {
+		os.Exit(exitStatus(err, os.Stderr))
+	}
 	// A reader of standard output that leaves is an error of the next write to
 	// it, not the end of the process. (Ignored, the signal would be for the
 	// command after -- too.)

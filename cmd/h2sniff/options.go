@@ -29,6 +29,9 @@ type options struct {
 	// onReady, where set, is called once, when everything that was running is
 	// attached to.
 	onReady func() error
+	args      []string // the command line
+	// socket is the descriptor of the handover in the viewer, else 0.
+	socket int
 
 	read     string // recording to read
 	write    string // recording to write
@@ -54,7 +57,7 @@ type stdio struct {
 // run is the whole program. It returns when all its goroutines have ended.
 func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) error {
 	std := stdio{in: in, out: out, stderr: stderr}
-	root := newRoot(std)
+	root := newRoot(std, args)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -62,8 +65,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	return root.ExecuteContext(ctx)
 }
 
-func newRoot(std stdio) *cobra.Command {
-	var o options
+func newRoot(std stdio, args []string) *cobra.Command {
+	o := options{args: args}
 	root := &cobra.Command{
 		Use:   "h2sniff [flags] [-- COMMAND ARGS...]",
 		Short: "Show every HTTP/2 frame that running programs send and receive",
@@ -99,9 +102,9 @@ prints lines like "h2sniff dump".`,
 						return usageError{fmt.Errorf("--%s is about lines: use h2sniff dump", name)}
 					}
 				}
-				return runTUI(cmd.Context(), &o, std)
+				return show(cmd.Context(), &o, std, output{screen: true}, runTUI)
 			}
-			return runDump(cmd.Context(), &o, std)
+			return show(cmd.Context(), &o, std, output{command: std.stderr}, runDump)
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -127,7 +130,7 @@ prints lines like "h2sniff dump".`,
 			if o.write == "-" {
 				return errWriteMixes
 			}
-			return runDump(cmd.Context(), &o, std)
+			return show(cmd.Context(), &o, std, output{command: std.stderr}, runDump)
 		},
 	}
 	record := &cobra.Command{
@@ -143,7 +146,11 @@ prints lines like "h2sniff dump".`,
 			if o.write == "" {
 				return usageError{errors.New("record needs -w FILE")}
 			}
-			return runRecord(cmd.Context(), &o, std)
+			out := output{command: std.out}
+			if o.write == "-" {
+				out.command = std.stderr
+			}
+			return show(cmd.Context(), &o, std, out, runRecord)
 		},
 	}
 	for _, cmd := range []*cobra.Command{root, dump, record} {
@@ -156,8 +163,10 @@ prints lines like "h2sniff dump".`,
 		addLineFlags(cmd.Flags(), &o)
 	}
 	addContentFlags(dump.Flags(), &o.content)
+	root.PersistentFlags().IntVar(&o.socket, socketFlag, 0, "")
+	_ = root.PersistentFlags().MarkHidden(socketFlag) // it is there
 	root.AddCommand(dump, record, newCheck(std))
-	root.AddCommand(newExport(std), newDemo(std))
+	root.AddCommand(newExport(std), newDemo(std, &o))
 	root.AddCommand(newDemoChildren(std)...)
 	return root
 }

@@ -13,16 +13,12 @@ import (
 
 // runRecord writes events to a file until the source ends or ctx does.
 func runRecord(ctx context.Context, o *options, std stdio) error {
-	commandOut := std.out
-	if o.write == "-" {
-		commandOut = std.stderr
-		if isStream(os.Stdout) {
-			var stop func()
-			ctx, stop = whileRead(ctx, os.Stdout)
-			defer stop()
-		}
+	if o.write == "-" && isStream(os.Stdout) {
+		var stop func()
+		ctx, stop = whileRead(ctx, os.Stdout)
+		defer stop()
 	}
-	s, err := openSession(ctx, o, std, std.stderr, commandOut)
+	s, err := openSession(ctx, o)
 	if err != nil {
 		return err
 	}

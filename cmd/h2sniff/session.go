@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"time"
 
@@ -27,9 +26,10 @@ type session struct {
 	readErr error          // why reading ended, once runSession's done is closed
 }
 
-// openSession opens what the options name. report gets what is said about
-// attaching, commandOut the output of a command that is started.
-func openSession(ctx context.Context, o *options, std stdio, report, commandOut io.Writer) (*session, error) {
+// openSession opens what the options name. A capture of running programs has
+// begun when it returns, and the process is confined: it may write only where
+// the options say, and in the folders of more.
+func openSession(ctx context.Context, o *options, more ...string) (*session, error) {
 	if o.read != "" {
 		src, start, err := openFile(ctx, o.read)
 		if err != nil {
@@ -43,11 +43,15 @@ func openSession(ctx context.Context, o *options, std stdio, report, commandOut 
 		return nil, err
 	}
 	start := time.Now().UnixNano()
-	l, err := startLive(ctx, o, std, report, commandOut)
+	l, err := openLive(o.socket)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Source: l.reader, name: l.name(), start: start, live: l}
+	s := &session{Source: l.reader, name: l.name, start: start, live: l}
+	if err := confine(append(o.writes(), more...)); err != nil {
+		s.stop()
+		return nil, errors.Join(err, s.Close())
+	}
 	o.redact.apply(s, o.assumeH2)
 	return s, nil
 }
@@ -106,6 +110,15 @@ func runSession(ctx context.Context, s *session, p *pump, consume func(ctx conte
 		pumpErr = p.run()
 		s.readErr = pumpErr
 	}()
+	if s.live != nil {
+		go func() {
+			select {
+			case <-s.live.quit:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	stopped := make(chan struct{})
 	unregister := context.AfterFunc(ctx, func() {
 		defer close(stopped)

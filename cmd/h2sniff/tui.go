@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 
 	"h2sniff/decode/store"
@@ -16,18 +15,7 @@ import (
 
 // runTUI shows the user interface until the user quits or ctx ends.
 func runTUI(ctx context.Context, o *options, std stdio) error {
-	// What is said about attaching would tear the screen, unless standard
-	// error goes elsewhere; problems are told when the screen is given back.
-	report, onScreen := std.stderr, isTerminal(std.stderr)
-	if onScreen {
-		report = io.Discard
-	}
-	command := std
-	if len(o.command) > 0 {
-		// The command gets no terminal to read from or write to either.
-		command.in, command.stderr = nil, nil
-	}
-	s, err := openSession(ctx, o, command, report, nil)
+	s, err := openSession(ctx, o, ".", os.TempDir()) // for what is recorded while watching
 	if err != nil {
 		return err
 	}
@@ -49,11 +37,6 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		}
 		return tui.Run(ctx, st, ui, os.Stdin, os.Stdout)
 	})
-	if s.live != nil && onScreen {
-		for _, problem := range s.live.targets.problems() {
-			say(std.stderr, "%s", problem)
-		}
-	}
 	return errors.Join(err, src.Close())
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -57,17 +58,23 @@ var reverseRole = map[string]string{"client": "server", "server": "client"}
 // children lists the processes that a process has started.
 func children(t testing.TB, pid int) []int {
 	t.Helper()
-	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pids []int
-	for field := range strings.FieldsSeq(string(list)) {
-		child, err := strconv.Atoi(field)
+	for _, name := range lists {
+		list, err := os.ReadFile(name)
 		if err != nil {
-			t.Fatal(err)
+			continue // the thread has ended: its children are another's
 		}
-		pids = append(pids, child)
+		for field := range strings.FieldsSeq(string(list)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, child)
+		}
 	}
 	return pids
 }

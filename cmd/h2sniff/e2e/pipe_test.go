@@ -161,7 +161,7 @@ func TestPipeKilled(t *testing.T) {
 	r, s := piped(t, "-p", strconv.Itoa(nginx.pid))
 	run(t, "nghttp", "-n", nginx.url("/"))
 	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
-	r.cmd.Process.Kill()
+	killBoth(t, r.cmd.Process.Pid)
 	s.wait()
 	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.errors(), "cut off") {
 		t.Errorf("exit status %d:\n%s", code, s.errors())
@@ -195,7 +195,7 @@ func TestKilledRecorder(t *testing.T) {
 	r := startRecorder(t, nil, nil, "-w", path, "-p", strconv.Itoa(nginx.pid))
 	log := parseNghttp(t, run(t, "nghttp", "-nv", nginx.url("/"), nginx.url("/large")))
 	time.Sleep(1500 * time.Millisecond) // it flushes every second
-	r.cmd.Process.Kill()
+	killBoth(t, r.cmd.Process.Pid)
 	<-r.done
 	rows, stderr, status := dump(t, path)
 	wantClean(t, rows)
@@ -296,7 +296,7 @@ func TestRotatedFiles(t *testing.T) {
 	needPrograms(t, "h2load")
 	nginx := startNginx(t, 1)
 	nginx.file(t, "large", 300_000)
-	path := filepath.Join(t.TempDir(), "x.pcapng")
+	path := filepath.Join(callersDir(t), "x.pcapng")
 	r := startRecorder(t, nil, []string{"SUDO_UID=12345", "SUDO_GID=54321"},
 		"-w", path, "--rotate", "1MiB", "--files", "4", "-p", strconv.Itoa(nginx.pid))
 	run(t, "h2load", "-n", "60", "-c", "2", "-m", "3", nginx.url("/large"))

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// caller is a user who might call sudo.
+const caller = 12345
+
+// needed are the capabilities (linux/capability.h) of the process that
+// captures: DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF, CHECKPOINT_RESTORE.
+const needed = 1<<2 | 1<<19 | 1<<38 | 1<<39 | 1<<40
+
+// viewerOf finds the process that decodes and shows.
+func viewerOf(t testing.TB, pid int) int {
+	t.Helper()
+	viewers := children(t, pid)
+	if len(viewers) != 1 {
+		t.Fatalf("h2sniff has %d children, want one", len(viewers))
+	}
+	return viewers[0]
+}
+
+// status reads a field of proc_pid_status(5).
+func status(t testing.TB, pid int, field string) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); name == field {
+			return strings.Join(strings.Fields(value), " ")
+		}
+	}
+	t.Fatalf("process %d has no %s", pid, field)
+	return ""
+}
+
+// callersDir is a folder of the caller's.
+func callersDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(sharedDir(t), "own")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, caller, caller); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestTwoProcesses looks at both: what decodes has the ids of the caller, no
+// capability, and no descriptor of anything but what it reads.
+func TestTwoProcesses(t *testing.T) {
+	needPrograms(t, "nghttp")
+	nginx := startNginx(t, 1)
+	for name, c := range map[string]struct {
+		env []string
+		uid string
+	}{
+		"sudo": {[]string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}, strconv.Itoa(caller)},
+		"root": {nil, "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
+			cmd.Env = append(os.Environ(), c.env...)
+			s := startSniffCommand(t, cmd)
+			viewer := viewerOf(t, cmd.Process.Pid)
+			four := strings.Join([]string{c.uid, c.uid, c.uid, c.uid}, " ")
+			for field, want := range map[string]string{
+				"Uid": four, "Gid": four, "NoNewPrivs": "1", "Name": "h2sniff",
+				"CapInh": fmt.Sprintf("%016x", 0), "CapPrm": fmt.Sprintf("%016x", 0), "CapEff": fmt.Sprintf("%016x", 0),
+				"CapBnd": fmt.Sprintf("%016x", 0), "CapAmb": fmt.Sprintf("%016x", 0),
+			} {
+				if got := status(t, viewer, field); got != want {
+					t.Errorf("the viewer's %s is %s, want %s", field, got, want)
+				}
+			}
+			for _, field := range []string{"CapPrm", "CapEff"} {
+				if got, want := status(t, cmd.Process.Pid, field), fmt.Sprintf("%016x", needed); got != want {
+					t.Errorf("the capturing process's %s is %s, want %s", field, got, want)
+				}
+			}
+			maps := 0
+			for _, target := range openFiles(t, viewer) {
+				kind, _, _ := strings.Cut(target, "[")
+				switch {
+				case target == "anon_inode:bpf-map":
+					maps++
+				case strings.HasPrefix(target, "/sys/fs/cgroup/"): // of Go's runtime
+				case kind == "pipe:", kind == "socket:", target == "/dev/null",
+					target == "anon_inode:[eventpoll]", target == "anon_inode:[eventfd]":
+				default:
+					t.Errorf("the viewer has %s open", target)
+				}
+			}
+			if maps != 4 {
+				t.Errorf("the viewer has %d maps, want 4", maps)
+			}
+			if c.uid != "0" { // what can be dumped belongs to its user
+				st, err := os.Stat(fmt.Sprintf("/proc/%d/environ", viewer))
+				if err != nil || st.Sys().(*syscall.Stat_t).Uid != 0 {
+					t.Errorf("the viewer can be dumped by its user: %v", err)
+				}
+			}
+			run(t, "nghttp", "-n", nginx.url("/"))
+			s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
+			wantClean(t, s.stop())
+		})
+	}
+}
+
+// openFiles says what the descriptors of a process are of.
+func openFiles(t testing.TB, pid int) []string {
+	t.Helper()
+	var out []string
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			out = append(out, target)
+		}
+	}
+	return out
+}
+
+// TestCapabilitiesSuffice: without root, the capabilities that the README names
+// attach to a server of other users.
+func TestCapabilitiesSuffice(t *testing.T) {
+	needPrograms(t, "nghttp", "setpriv")
+	nginx := startNginx(t, 1)
+	capabilities := "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore"
+	cmd := exec.Command("setpriv", "--reuid", strconv.Itoa(caller), "--regid", strconv.Itoa(caller), "--clear-groups",
+		"--bounding-set", capabilities, "--inh-caps", capabilities, "--ambient-caps", capabilities,
+		h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
+	s := startSniffCommand(t, cmd)
+	if got := status(t, viewerOf(t, cmd.Process.Pid), "CapPrm"); got != fmt.Sprintf("%016x", 0) {
+		t.Errorf("the viewer has capabilities %s", got)
+	}
+	log := parseNghttp(t, run(t, "nghttp", "-nv", nginx.url("/")))
+	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
+	rows := s.stop()
+	wantClean(t, rows)
+	for _, dir := range []string{"send", "recv"} {
+		wantSame(t, log, dir, fold(frames(rows, "", reverse[dir])))
+	}
+}
+
+// TestFilesOfTheCaller: what is written belongs to the caller, who must be
+// allowed to.
+func TestFilesOfTheCaller(t *testing.T) {
+	nginx := startNginx(t, 1)
+	env := []string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}
+	path := filepath.Join(callersDir(t), "x.pcapng")
+	r := startRecorder(t, nil, env, "-w", path, "-p", strconv.Itoa(nginx.pid))
+	r.cmd.Process.Signal(syscall.SIGINT)
+	r.ends(0)
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sys := st.Sys().(*syscall.Stat_t); sys.Uid != caller || sys.Gid != caller || st.Mode().Perm() != 0o600 {
+		t.Errorf("owner %d, group %d, mode %v", sys.Uid, sys.Gid, st.Mode())
+	}
+
+	foreign := filepath.Join(sharedDir(t), "x.pcapng")
+	cmd := exec.Command(h2sniff, "record", "-w", foreign, "-p", strconv.Itoa(nginx.pid))
+	cmd.Env = append(os.Environ(), env...)
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "permission denied") {
+		t.Errorf("into a folder of root: exit status %d: %s", code, out)
+	}
+}
+
+// TestHalfKilled: where one of the two processes dies the other ends, says so,
+// and leaves no probe behind.
+func TestHalfKilled(t *testing.T) {
+	needPrograms(t, "nghttp")
+	nginx := startNginx(t, 1)
+	library := installedLibrary(t, libssl)
+	pid := strconv.Itoa(nginx.pid)
+	restored := func() {
+		t.Helper()
+		for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
+			changed := changedFunctions(t, nginx.pid, library)
+			if len(changed) == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("still changed: %v", changed)
+			}
+		}
+	}
+
+	t.Run("viewer", func(t *testing.T) {
+		s := startSniff(t, "-p", pid)
+		kill(t, viewerOf(t, s.cmd.Process.Pid))
+		s.wait()
+		if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.errors(), "the process that shows has ended: killed") {
+			t.Errorf("exit status %d:\n%s", code, s.errors())
+		}
+		restored()
+	})
+	t.Run("capturing process", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "x.pcapng")
+		r := startRecorder(t, nil, nil, "-w", path, "-p", pid)
+		viewer := viewerOf(t, r.cmd.Process.Pid)
+		run(t, "nghttp", "-n", nginx.url("/"))
+		time.Sleep(100 * time.Millisecond)
+		r.cmd.Process.Kill()
+		<-r.done // standard error is closed by the viewer's end
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", viewer)); err == nil && !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("the viewer is still there: %s", stat)
+		}
+		if !strings.Contains(r.errors.String(), "the process that captures has ended unexpectedly") {
+			t.Errorf("standard error:\n%s", r.errors.String())
+		}
+		restored()
+		rows, stderr, code := dump(t, path)
+		if code != 0 || countKind(rows, "", "close") != 1 {
+			t.Errorf("the recording is not complete: exit status %d, %d rows: %s", code, len(rows), stderr)
+		}
+	})
+	t.Run("viewer with a screen", func(t *testing.T) {
+		s := startScreen(t, 80, 24)
+		s.keys(h2sniff+" -p "+pid, "Enter")
+		s.waitFor("LIVE", "OpenSSL, 2 processes")
+		var viewer int
+		for _, shell := range strings.Fields(s.tmux("list-panes", "-F", "#{pane_pid}")) {
+			shellPID, err := strconv.Atoi(shell)
+			if err != nil {
+				t.Fatal(err)
+			}
+			viewer = viewerOf(t, viewerOf(t, shellPID))
+		}
+		kill(t, viewer)
+		s.waitFor("the process that shows has ended")
+		s.keys("echo st", "ill", "Enter") // typed letters are shown again
+		s.waitFor("echo still", "\nstill")
+		restored()
+	})
+}
+
+func kill(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// killBoth is the end that leaves nothing time for anything.
+func killBoth(t testing.TB, pid int) {
+	t.Helper()
+	for _, p := range slices.Concat(children(t, pid), []int{pid}) {
+		kill(t, p)
+	}
+}
