@@ -29,7 +29,7 @@ type options struct {
 	// onReady, where set, is called once, when everything that was running is
 	// attached to.
 	onReady func() error
-	args      []string // the command line
+	args    []string // the command line
 	// socket is the descriptor of the handover in the viewer, else 0.
 	socket int
 

@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,24 +17,6 @@ func startDemo(t testing.TB, args ...string) *sniff {
 	t.Helper()
 	needPrograms(t)
 	return startSniffCommand(t, exec.Command(h2sniff, append([]string{"demo", "--lines", "--format", "json"}, args...)...))
-}
-
-// childrenOfAll are the children of all threads of a process.
-func childrenOfAll(t testing.TB, pid int) []int {
-	t.Helper()
-	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pids []int
-	for _, thread := range threads {
-		tid, err := strconv.Atoi(filepath.Base(thread))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pids = append(pids, children(t, tid)...)
-	}
-	return pids
 }
 
 // wantDemo fails unless the rows show all that the demo is to show, once over,
@@ -141,9 +121,9 @@ func TestDemoEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := startDemo(t, test.args...)
-			own := childrenOfAll(t, s.cmd.Process.Pid)
-			if len(own) != 2 && test.name != "enough frames" {
-				t.Fatalf("%d children", len(own))
+			own := children(t, s.cmd.Process.Pid)
+			if len(own) != 3 && test.name != "enough frames" {
+				t.Fatalf("%d children, want server, client and viewer", len(own))
 			}
 			fds := make([]int, len(own)) // no other process can take their place
 			for i, pid := range own {

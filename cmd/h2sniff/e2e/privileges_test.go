@@ -224,8 +224,14 @@ func TestHalfKilled(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		r.cmd.Process.Kill()
 		<-r.done // standard error is closed by the viewer's end
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", viewer)); err == nil && !strings.Contains(string(stat), ") Z ") {
-			t.Errorf("the viewer is still there: %s", stat)
+		for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", viewer))
+			if err != nil || strings.Contains(string(stat), ") Z ") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the viewer is still there: %s", stat)
+			}
 		}
 		if !strings.Contains(r.errors.String(), "the process that captures has ended unexpectedly") {
 			t.Errorf("standard error:\n%s", r.errors.String())
