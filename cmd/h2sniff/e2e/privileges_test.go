@@ -32,8 +32,8 @@ func viewerOf(t testing.TB, pid int) int {
 	return viewers[0]
 }
 
-// status reads a field of proc_pid_status(5).
-func status(t testing.TB, pid int, field string) string {
+// procStatus reads a field of proc_pid_status(5).
+func procStatus(t testing.TB, pid int, field string) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -84,12 +84,12 @@ func TestTwoProcesses(t *testing.T) {
 				"CapInh": fmt.Sprintf("%016x", 0), "CapPrm": fmt.Sprintf("%016x", 0), "CapEff": fmt.Sprintf("%016x", 0),
 				"CapBnd": fmt.Sprintf("%016x", 0), "CapAmb": fmt.Sprintf("%016x", 0),
 			} {
-				if got := status(t, viewer, field); got != want {
+				if got := procStatus(t, viewer, field); got != want {
 					t.Errorf("the viewer's %s is %s, want %s", field, got, want)
 				}
 			}
 			for _, field := range []string{"CapPrm", "CapEff"} {
-				if got, want := status(t, cmd.Process.Pid, field), fmt.Sprintf("%016x", needed); got != want {
+				if got, want := procStatus(t, cmd.Process.Pid, field), fmt.Sprintf("%016x", needed); got != want {
 					t.Errorf("the capturing process's %s is %s, want %s", field, got, want)
 				}
 			}
@@ -149,7 +149,7 @@ func TestCapabilitiesSuffice(t *testing.T) {
 		"--bounding-set", capabilities, "--inh-caps", capabilities, "--ambient-caps", capabilities,
 		h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
 	s := startSniffCommand(t, cmd)
-	if got := status(t, viewerOf(t, cmd.Process.Pid), "CapPrm"); got != fmt.Sprintf("%016x", 0) {
+	if got := procStatus(t, viewerOf(t, cmd.Process.Pid), "CapPrm"); got != fmt.Sprintf("%016x", 0) {
 		t.Errorf("the viewer has capabilities %s", got)
 	}
 	log := parseNghttp(t, run(t, "nghttp", "-nv", nginx.url("/")))
