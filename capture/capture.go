@@ -23,8 +23,8 @@
 package capture
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // ConnID identifies a connection (one TLS handle during one lifetime) within a
@@ -33,7 +33,10 @@ import (
 type ConnID uint32
 
 // String gives the name under which users meet the connection: c1, c2, ...
-func (id ConnID) String() string { return fmt.Sprintf("c%d", uint32(id)) }
+func (id ConnID) String() string { return string(id.Append(nil)) }
+
+// Append appends that name to b.
+func (id ConnID) Append(b []byte) []byte { return strconv.AppendUint(append(b, 'c'), uint64(id), 10) }
 
 // Direction tells which way the octets went, as seen from the traced process.
 type Direction uint8

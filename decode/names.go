@@ -4,6 +4,8 @@ package decode
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 
 	"golang.org/x/net/http2"
@@ -105,18 +107,25 @@ func flagName(t http2.FrameType, bit http2.Flags) string {
 // FlagNames names the flags set in f, in the order of their bits from 0x1 up.
 // Bits without a meaning for the frame type are given as "0x40".
 func FlagNames(t http2.FrameType, f http2.Flags) []string {
-	var names []string
-	for bit := http2.Flags(1); bit != 0; bit <<= 1 {
-		if f&bit == 0 {
-			continue
+	return slices.Collect(EachFlag(t, f))
+}
+
+// EachFlag is FlagNames one by one.
+func EachFlag(t http2.FrameType, f http2.Flags) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for bit := http2.Flags(1); bit != 0; bit <<= 1 {
+			if f&bit == 0 {
+				continue
+			}
+			name := flagName(t, bit)
+			if name == "" {
+				name = fmt.Sprintf("0x%x", uint8(bit))
+			}
+			if !yield(name) {
+				return
+			}
 		}
-		name := flagName(t, bit)
-		if name == "" {
-			name = fmt.Sprintf("0x%x", uint8(bit))
-		}
-		names = append(names, name)
 	}
-	return names
 }
 
 // SettingName names a setting as the RFCs write it, and UNKNOWN_0x2a for one

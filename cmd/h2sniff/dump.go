@@ -32,7 +32,6 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
-	st := store.New(store.Options{History: o.history})
 	// Lines of what is going on are written one by one, those of a file that is
 	// complete may wait for each other.
 	out, flush := std.out, func() error { return nil }
@@ -40,6 +39,10 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		b := bufio.NewWriterSize(std.out, 64<<10)
 		out, flush = b, b.Flush
 	}
+	if s.live == nil && o.eachRowAlone() {
+		return errors.Join(dumpDirect(ctx, o, s, src, out, flush, std), src.Close())
+	}
+	st := store.New(store.Options{History: o.history})
 	printer := newPrinter(out, o, s.start, st)
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
@@ -159,8 +162,10 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 	c := p.conns[e.Conn]
 	if c == nil {
 		c = &store.ConnSummary{ID: e.Conn}
-		if known, ok := p.store.Conn(e.Conn); ok {
-			c.Info = known.Info // its first rows were evicted
+		if p.store != nil { // else this is its first row
+			if known, ok := p.store.Conn(e.Conn); ok {
+				c.Info = known.Info // its first rows were evicted
+			}
 		}
 		p.conns[e.Conn] = c
 	}

@@ -12,11 +12,18 @@ import (
 	"h2sniff/decode/store"
 )
 
-// pump moves events from a source through decoders into the store. It is the
-// store's one writer.
+// sink takes what a pump decodes: a store, of which the pump is the one writer,
+// or what prints rows as they come.
+type sink interface {
+	Append(*decode.Row) (seq uint64)
+	SetConn(capture.ConnID, decode.Protocol, capture.Role)
+	Diagnose(seq uint64, f store.Finding)
+}
+
+// pump moves events from a source through decoders into the store.
 type pump struct {
 	src   capture.Source
-	store *store.Store
+	store sink
 	// after, where set, is called when an event's rows are stored. It may
 	// block: only for sources that wait.
 	after func() error

@@ -14,7 +14,10 @@ import (
 //
 // Strings are escaped further than JSON asks: whatever visible.String would
 // replace is a \u sequence, so that the lines are harmless on a terminal too.
-type encoder struct{ b []byte }
+type encoder struct {
+	b      []byte
+	second *second // for times
+}
 
 func (j *encoder) open(c byte)  { j.b = append(j.b, c) }
 func (j *encoder) close(c byte) { j.b = append(j.b, c) }
@@ -58,10 +61,14 @@ func (j *encoder) seconds(key string, ns int64) {
 		u = -u
 	}
 	j.b = strconv.AppendUint(j.b, u/1e9, 10)
-	j.b = append(j.b, '.')
-	at := len(j.b)
-	j.b = strconv.AppendUint(j.b, u%1e9+1e9, 10) // a 1 in front keeps the zeroes
-	j.b = append(j.b[:at], j.b[at+1:]...)
+	j.b = appendNanos(append(j.b, '.'), u%1e9)
+}
+
+// appendNanos appends ns with nine digits.
+func appendNanos(b []byte, ns uint64) []byte {
+	at := len(b)
+	b = strconv.AppendUint(b, ns+1e9, 10) // a 1 in front keeps the zeroes
+	return append(b[:at], b[at+1:]...)
 }
 
 // string appends s, which is UTF-8.

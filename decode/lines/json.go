@@ -15,13 +15,14 @@ import (
 // json appends the object of a row. docs/json.md documents it; keys are added,
 // never changed.
 func (w *Writer) json(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
-	j := encoder{b}
+	j := encoder{b: b, second: &w.second}
 	j.open('{')
 	j.string("kind", e.Kind.String())
 	j.uint("seq", e.Seq)
 	j.time("time", e.Time)
 	j.seconds("elapsed", e.Time-w.o.Start)
-	j.string("conn", e.Conn.String())
+	j.key("conn")
+	j.b = append(e.Conn.Append(append(j.b, '"')), '"')
 	j.process(e, c)
 	j.addresses(e, c)
 	switch e.Kind {
@@ -42,7 +43,7 @@ func (w *Writer) json(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 }
 
 func jsonMissed(b []byte, rows uint64) []byte {
-	j := encoder{b}
+	j := encoder{b: b}
 	j.open('{')
 	j.string("kind", "missed")
 	j.uint("rows", rows)
@@ -52,9 +53,28 @@ func jsonMissed(b []byte, rows uint64) []byte {
 
 func (j *encoder) time(key string, t int64) {
 	j.key(key)
+	whole, ns := t/1e9, t%1e9
+	if ns < 0 {
+		whole, ns = whole-1, ns+1e9
+	}
 	j.b = append(j.b, '"')
-	j.b = time.Unix(0, t).UTC().AppendFormat(j.b, "2006-01-02T15:04:05.000000000Z07:00")
-	j.b = append(j.b, '"')
+	j.b = j.second.append(j.b, whole)
+	j.b = append(appendNanos(append(j.b, '.'), uint64(ns)), `Z"`...)
+}
+
+// second is the text of the second that was written last: most rows are of the
+// same.
+type second struct {
+	unix int64
+	text []byte
+}
+
+func (s *second) append(b []byte, unix int64) []byte {
+	if s.text == nil || s.unix != unix {
+		s.unix = unix
+		s.text = time.Unix(unix, 0).UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05")
+	}
+	return append(b, s.text...)
 }
 
 func (j *encoder) process(e *store.Entry, c *store.ConnSummary) {
@@ -113,7 +133,7 @@ func (j *encoder) frame(e *store.Entry, body, verbose bool) {
 	j.uint("type_code", uint64(h.Type))
 	j.key("flags")
 	j.open('[')
-	for _, name := range decode.FlagNames(h.Type, h.Flags) {
+	for name := range decode.EachFlag(h.Type, h.Flags) {
 		j.element()
 		j.quote(name)
 	}

@@ -69,6 +69,8 @@ type Writer struct {
 	w   io.Writer
 	o   Options
 	buf []byte
+
+	second second
 }
 
 // keepBuffer is the largest buffer that a Writer keeps between rows, octets.
@@ -142,12 +144,10 @@ func (w *Writer) frameLine(b []byte, e *store.Entry) []byte {
 	b = append(b, ", stream_id="...)
 	b = strconv.AppendUint(b, uint64(e.Header.StreamID), 10)
 	if e.Header.Flags != 0 {
-		b = append(b, ", flags="...)
-		for i, name := range decode.FlagNames(e.Header.Type, e.Header.Flags) {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, name...)
+		sep := ", flags="
+		for name := range decode.EachFlag(e.Header.Type, e.Header.Flags) {
+			b = append(append(b, sep...), name...)
+			sep = ","
 		}
 	}
 	return append(b, '>')

@@ -22,8 +22,7 @@ const indent = "          "
 
 // text appends the lines of a row.
 func (w *Writer) text(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
-	b = append(b, e.Conn.String()...)
-	b = append(b, ' ')
+	b = append(e.Conn.Append(b), ' ')
 	switch e.Kind {
 	case decode.RowFrame:
 		b = append(w.frameLine(b, e), '\n')
@@ -122,7 +121,9 @@ func (w *Writer) textFrame(b []byte, e *store.Entry) []byte {
 		b = b[:before]
 	}
 	for _, s := range c.Settings {
-		b = fmt.Appendf(b, indent+"[%s(0x%02x):%d]\n", decode.SettingName(s.ID), s.ID, s.Value)
+		b = append(append(b, indent+"["...), decode.SettingName(s.ID)...)
+		b = append(appendHex(append(b, '('), uint32(s.ID)), "):"...)
+		b = append(strconv.AppendUint(b, uint64(s.Value), 10), "]\n"...)
 	}
 	for _, o := range c.Origins {
 		b = append(b, indent+"["...)
@@ -173,11 +174,13 @@ func textSummary(b []byte, c *contents) []byte {
 		if len(b) > start {
 			b = append(b, ", "...)
 		}
-		exclusive := 0
+		b = strconv.AppendUint(append(b, "dep_stream_id="...), uint64(p.StreamDep), 10)
+		b = strconv.AppendUint(append(b, ", weight="...), uint64(p.Weight), 10)
 		if p.Exclusive {
-			exclusive = 1
+			b = append(b, ", exclusive=1"...)
+		} else {
+			b = append(b, ", exclusive=0"...)
 		}
-		b = fmt.Appendf(b, "dep_stream_id=%d, weight=%d, exclusive=%d", p.StreamDep, p.Weight, exclusive)
 	}
 	number(settings, "niv=", uint64(len(c.Settings)))
 	number(promisedStream, "promised_stream_id=", uint64(c.PromisedStream))
@@ -209,7 +212,17 @@ func textSummary(b []byte, c *contents) []byte {
 }
 
 func textError(b []byte, code http2.ErrCode) []byte {
-	return fmt.Appendf(b, "%s(0x%02x)", decode.ErrorName(uint32(code)), uint32(code))
+	b = append(b, decode.ErrorName(uint32(code))...)
+	return append(appendHex(append(b, '('), uint32(code)), ')')
+}
+
+// appendHex appends v in hexadecimal, with at least two digits.
+func appendHex(b []byte, v uint32) []byte {
+	b = append(b, "0x"...)
+	if v < 0x10 {
+		b = append(b, '0')
+	}
+	return strconv.AppendUint(b, uint64(v), 16)
 }
 
 // textField appends a field line. Where the name or the value is not known,

@@ -3,11 +3,8 @@
 package store
 
 import (
-	"encoding/binary"
 	"slices"
 	"unsafe"
-
-	"golang.org/x/net/http2"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -20,7 +17,7 @@ type connState struct {
 	held    uint64 // rows held
 	seg     uint32 // segment that entry belongs to
 	entry   int32  // in the directory of seg; -1: none yet
-	blocks  [2]openBlock
+	blocks  Blocks
 	streams []uint32 // in the slab, in order of first appearance, stream 0 left out
 	head    int      // streams[:head] have left
 	last    uint32   // place in the slab of the last frame's stream, + 1
@@ -33,13 +30,6 @@ type connState struct {
 // connCost is what a connection costs beside its strings and its stream list:
 // the state, its places in the map (at most 7/8 full) and in the list.
 const connCost = int64(unsafe.Sizeof(connState{})) + 2*16 + 2*8
-
-// openBlock is a field block that began in one direction and has not ended.
-type openBlock struct {
-	seq      uint64 // of its HEADERS or PUSH_PROMISE; 0: none
-	stream   uint32
-	promised uint32 // PUSH_PROMISE: the stream that the fields are of
-}
 
 func (c *connState) bytes() int64 {
 	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)) + int64(cap(c.streams))*4 + int64(cap(c.stalls))*stallCost
@@ -88,56 +78,6 @@ func (c *connState) addRow(row *decode.Row) {
 
 // frameOctets is the length of a frame with its header.
 func frameOctets(row *decode.Row) uint64 { return 9 + uint64(row.Header.Length) }
-
-// block follows the field blocks of a direction. It returns the Seq of the
-// frame that began the block which row ends, and the stream that a promise in
-// it promises; 0 where there is none.
-func (c *connState) block(row *decode.Row, seq uint64) (began uint64, promised uint32) {
-	b := &c.blocks[row.Direction&1]
-	if row.Kind == decode.RowGap {
-		*b = openBlock{}
-		return 0, 0
-	}
-	if row.Kind != decode.RowFrame {
-		return 0, 0
-	}
-	switch row.Header.Type {
-	case http2.FrameHeaders:
-		*b = openBlock{seq: seq, stream: row.Header.StreamID}
-	case http2.FramePushPromise:
-		*b = openBlock{seq: seq, stream: row.Header.StreamID, promised: promisedStream(row)}
-	case http2.FrameContinuation:
-		if b.stream != row.Header.StreamID {
-			*b = openBlock{}
-		}
-	default:
-		// Nothing may come within a block (RFC 9113, section 6.10).
-		*b = openBlock{}
-		return 0, 0
-	}
-	if !row.HasFields && !row.Header.Flags.Has(http2.FlagHeadersEndHeaders) {
-		return 0, 0
-	}
-	began, promised = b.seq, b.promised
-	*b = openBlock{}
-	return began, promised
-}
-
-// promisedStream reads the Promised Stream ID of a PUSH_PROMISE frame
-// (RFC 9113, section 6.6); 0 where it is not there.
-func promisedStream(row *decode.Row) uint32 {
-	p := row.Payload
-	if row.Missing != 0 {
-		return 0
-	}
-	if row.Header.Flags.Has(http2.FlagPushPromisePadded) && len(p) > 0 {
-		p = p[1:]
-	}
-	if len(p) < 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(p) &^ (1 << 31)
-}
 
 // conn returns the state of a connection, which it makes if there is none.
 func (s *Store) conn(id capture.ConnID) *connState {

@@ -156,7 +156,7 @@ func (s *Store) append(row *decode.Row) uint64 {
 	local := g.n
 
 	c := s.conn(row.Conn)
-	began, promised := c.block(row, seq)
+	began, promised := c.blocks.Row(row, seq)
 	s.write(g, row, local, seq, began)
 	s.count(c, row, seq)
 	s.index(g, c, row, local, seq, promised)
