@@ -50,8 +50,9 @@ struct emission {
 		rec->r.flags = e->flags;                                                   \
 		rec->r.pos = e->pos;                                                       \
 		rec->r.len = e->n;                                                         \
-		if (e->dir == DIR_SEND)                                                    \
+		if (e->dir == DIR_SEND && e->begin)                                        \
 			rec->r.time = e->begin;                                            \
+		e->begin = rec->r.time;                                                    \
 		if (!bpf_probe_read_user(rec->data, n, (void *)e->buf)) {                  \
 			rec->r.copied = n;                                                 \
 		} else if (e->may_fault) {                                                 \
@@ -105,7 +106,7 @@ __noinline int emit_bare(struct emission *e, u64 len)
 	r->len = len;
 	if (e->kind == RECORD_BEGIN)
 		e->begin = r->time;
-	else if (e->dir == DIR_SEND)
+	else if (e->dir == DIR_SEND && e->begin)
 		r->time = e->begin;
 	submit(r);
 	return 0;

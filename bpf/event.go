@@ -21,6 +21,7 @@ const (
 	RecordClose
 	RecordThread
 	RecordProcess
+	RecordUnsent
 )
 
 // Directions of a record (enum direction).
@@ -136,10 +137,20 @@ const (
 
 	OpFree  Op = 48
 	OpClear Op = 49
+
+	OpGoWrite   Op = 64
+	OpGoRead    Op = 65
+	OpGoConnect Op = 66
+	OpGoAccept  Op = 67
+	OpGoClose   Op = 68
 )
 
-// HasReturn says whether a function of this shape needs a return probe.
-func (op Op) HasReturn() bool { return op < OpFree }
+// CookieHomes is set in the cookie of a probe on a Go function whose arguments
+// lie in its caller's frame until it returns.
+const CookieHomes = 1 << 63
+
+// HasReturn says whether a function of this shape needs a probe where it returns.
+func (op Op) HasReturn() bool { return op < OpFree || op >= OpGoWrite && op < OpGoClose }
 
 // Cookie is the attach cookie of a probe on a function of the given shape in
 // the library that h2sniff gave this number.

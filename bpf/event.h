@@ -19,6 +19,7 @@ enum record_kind {
 	RECORD_CLOSE,	  /* handle freed; pos and len are the final positions (send, recv) */
 	RECORD_THREAD,	  /* a thread ended inside a call */
 	RECORD_PROCESS,	  /* a process ended or replaced its image */
+	RECORD_UNSENT,	  /* of the octets of an earlier RECORD_DATA, these were not sent */
 };
 
 enum direction {

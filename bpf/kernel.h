@@ -178,6 +178,13 @@ struct pt_regs {
 #define REG_RET(c) ((c)->ax)
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 8
+/* Go's register ABI; R14 holds the goroutine */
+#define GO_ARG1(c) ((c)->ax)
+#define GO_ARG2(c) ((c)->bx)
+#define GO_ARG3(c) ((c)->cx)
+#define GO_RET(c) ((c)->ax)
+#define GO_SP(c) ((c)->sp)
+#define GO_G(c) ((c)->r14)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
@@ -192,6 +199,12 @@ struct pt_regs {
 #define REG_RET(c) ((c)->regs[0])
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 0
+#define GO_ARG1(c) ((c)->regs[0])
+#define GO_ARG2(c) ((c)->regs[1])
+#define GO_ARG3(c) ((c)->regs[2])
+#define GO_RET(c) ((c)->regs[0])
+#define GO_SP(c) ((c)->sp)
+#define GO_G(c) ((c)->regs[28])
 #else
 #error "unknown target architecture"
 #endif

@@ -22,6 +22,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" process process.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" tls tls.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" syscall syscall.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" gotls gotls.bpf.c
 
 // Sentinels of Load. Each error that wraps one says what to do about it.
 var (
@@ -62,8 +63,9 @@ type Objects struct {
 	processObjects
 	tlsPrograms
 	Mode
-	// Syscalls is nil before LoadSyscalls.
+	// Syscalls is nil before LoadSyscalls, Go before LoadGo.
 	Syscalls    *Syscalls
+	Go          *GoPrograms
 	VerifierLog string
 
 	options Options
@@ -75,6 +77,9 @@ func (o *Objects) Close() error {
 	var err error
 	if o.Syscalls != nil {
 		err = errors.Join(o.Syscalls.syscallPrograms.Close(), o.Syscalls.Followed.Close())
+	}
+	if o.Go != nil {
+		err = errors.Join(err, o.Go.Close())
 	}
 	return errors.Join(err, o.tlsPrograms.Close(), o.processObjects.Close())
 }
@@ -154,6 +159,19 @@ func (o *Objects) LoadSyscalls(everyone bool, library uint32) error {
 		o.Syscalls = &s
 	}
 	return err
+}
+
+// GoPrograms are those for Go's crypto/tls.
+type GoPrograms struct{ gotlsPrograms }
+
+// LoadGo loads the programs for Go's crypto/tls.
+func (o *Objects) LoadGo() error {
+	var g GoPrograms
+	if err := o.load(loadGotls, &g.gotlsPrograms, nil); err != nil {
+		return err
+	}
+	o.Go = &g
+	return nil
 }
 
 // load loads the programs of one object file into the fields of to, with more

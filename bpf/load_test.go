@@ -39,6 +39,9 @@ func TestEveryModeLoads(t *testing.T) {
 			if err := objs.LoadSyscalls(false, 0); err != nil {
 				t.Fatalf("%+v", err)
 			}
+			if err := objs.LoadGo(); err != nil {
+				t.Fatalf("%+v", err)
+			}
 			if !strings.Contains(objs.VerifierLog, "processed") {
 				t.Errorf("no verifier statistics: %q", objs.VerifierLog)
 			}
@@ -77,6 +80,8 @@ func TestMapLayouts(t *testing.T) {
 	for name, op := range map[string]Op{
 		"OP_WRITE": OpWrite, "OP_WRITE_EX": OpWriteEx, "OP_WRITE_EX2": OpWriteEx2,
 		"OP_READ": OpRead, "OP_READ_EX": OpReadEx, "OP_FREE": OpFree, "OP_CLEAR": OpClear,
+		"OP_GO_WRITE": OpGoWrite, "OP_GO_READ": OpGoRead, "OP_GO_CONNECT": OpGoConnect,
+		"OP_GO_ACCEPT": OpGoAccept, "OP_GO_CLOSE": OpGoClose,
 	} {
 		if got, ok := ops[name]; len(ops) > 0 && (!ok || got != uint64(op)) {
 			t.Errorf("%s is %d in C, %d in Go", name, got, op)

@@ -41,9 +41,18 @@ enum op {
 
 	OP_FREE = 48,
 	OP_CLEAR = 49,
+
+	/* Methods of Go's *tls.Conn. */
+	OP_GO_WRITE = 64,
+	OP_GO_READ = 65,
+	OP_GO_CONNECT = 66, /* clientHandshake */
+	OP_GO_ACCEPT = 67,  /* serverHandshake */
+	OP_GO_CLOSE = 68,
 };
 
 /* Bits of the cookie above the op: a number of the library, for h2sniff. */
 #define COOKIE_LIBRARY 8
+/* The arguments of the function lie in its caller's frame until it returns. */
+#define COOKIE_HOMES (1ull << 63)
 
 #endif

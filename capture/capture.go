@@ -119,6 +119,11 @@ const (
 	// program and h2sniff and will never come. A Data event whose Offset lies
 	// beyond the position reached says the same of the octets between.
 	Lost
+	// Unsent says that of the octets that earlier Data events have told of in
+	// direction Send, the Length ones from Offset on were not sent: the call
+	// failed. Positions stay as they are. Only programs whose calls send
+	// everything or break the connection have it (Go's crypto/tls).
+	Unsent
 	// Close is the last event of a connection: its handle was freed or its
 	// process has gone.
 	Close
@@ -146,7 +151,7 @@ type Binding struct {
 // Event is one thing that happened to a connection.
 type Event struct {
 	Kind      Kind
-	Direction Direction // Data and Lost only
+	Direction Direction // Data, Lost and Unsent only
 	Conn      ConnID
 	TID       uint32 // thread that made the call; 0 where unknown
 	// Time is in nanoseconds since the Unix epoch: of a send the moment the

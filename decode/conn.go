@@ -106,6 +106,15 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 		}
 		c.dirs[ev.Direction].event(ev)
 		c.tellProtocol(ev)
+	case capture.Unsent:
+		if c.proto != HTTP2 || ev.Direction > capture.Recv {
+			break // of no row yet
+		}
+		c.row = Row{
+			Kind: RowGap, Direction: ev.Direction, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time,
+			GapBytes: ev.Length, GapReason: GapNotSent,
+		}
+		c.out()
 	case capture.Close:
 		if !c.dropped() {
 			c.dirs[capture.Send].searchLast()

@@ -48,13 +48,14 @@ func (k RowKind) String() string {
 	return "invalid"
 }
 
-// GapReason tells why octets are missing from the frames.
+// GapReason tells why octets are missing from the frames, or from the wire.
 type GapReason uint8
 
 const (
 	GapLost      GapReason = iota + 1 // dropped before they reached h2sniff
 	GapNotCopied                      // known of, but not copied
 	GapSkipped                        // seen, but no frame boundary could be found in them
+	GapNotSent                        // of octets before: the program's call failed, and they were not sent
 )
 
 func (g GapReason) String() string {
@@ -65,6 +66,8 @@ func (g GapReason) String() string {
 		return "not copied"
 	case GapSkipped:
 		return "skipped"
+	case GapNotSent:
+		return "not sent"
 	}
 	return "none"
 }

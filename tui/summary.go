@@ -211,7 +211,7 @@ func (m *Model) event(e *store.Entry, w int) cell {
 		return cell{c.text + "      connection preface", c.style}
 	case decode.RowGap:
 		style := s.warn
-		if e.GapReason == decode.GapLost {
+		if e.GapReason == decode.GapLost || e.GapReason == decode.GapNotSent {
 			style = s.bad
 		}
 		return cell{arrow(s, e.Direction).text + " ⋯ " + commas(e.GapBytes) + " octets " + e.GapReason.String(), style}

@@ -70,6 +70,8 @@ func gapText(r decode.GapReason) string {
 		return "not copied: beyond what is captured of one call"
 	case decode.GapSkipped:
 		return "skipped: no frame boundary could be found in them"
+	case decode.GapNotSent:
+		return "not sent: the last octets before, since the program's call failed"
 	}
 	return r.String()
 }

@@ -177,6 +177,11 @@ func (r *Reader) otherPacket(c *inConn, iface uint32, d capture.Direction, n *no
 		}
 		e.Kind, e.Direction, e.Offset, e.Length = capture.Lost, d, *n.Offset, *n.Length
 		c.next[d] = e.Offset + e.Length
+	case noteUnsent:
+		if n.Offset == nil || n.Length == nil {
+			return false, r.blocks.damaged("octets that were not sent, without their place")
+		}
+		e.Kind, e.Direction, e.Offset, e.Length = capture.Unsent, d, *n.Offset, *n.Length
 	case noteClose:
 		e.Kind = capture.Close
 		r.conns[iface] = nil

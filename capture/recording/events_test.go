@@ -155,7 +155,7 @@ func anyEvents() *rapid.Generator[[]capture.Event] {
 			}
 			i := rapid.IntRange(0, len(open)-1).Draw(t, "conn")
 			ev.Conn = open[i]
-			ev.Kind = rapid.SampledFrom([]capture.Kind{capture.Data, capture.Data, capture.Data, capture.Lost, capture.Bind, capture.Close}).Draw(t, "kind")
+			ev.Kind = rapid.SampledFrom([]capture.Kind{capture.Data, capture.Data, capture.Data, capture.Lost, capture.Unsent, capture.Bind, capture.Close}).Draw(t, "kind")
 			switch ev.Kind {
 			case capture.Close:
 				open = append(open[:i], open[i+1:]...)

@@ -24,6 +24,7 @@ const (
 	noteBind       = "bind"       // capture.Bind
 	noteData       = "data"       // capture.Data, where the packet alone cannot tell
 	noteLost       = "lost"       // capture.Lost
+	noteUnsent     = "unsent"     // capture.Unsent
 	noteClose      = "close"      // capture.Close
 	noteStatistics = "statistics" // counters so far
 	noteEnd        = "end"        // final counters; the recording is whole
@@ -55,7 +56,7 @@ type note struct {
 	Address string `json:"address,omitempty"` // capture.Evidence; of a handshake also "made up"
 	Why     string `json:"why,omitempty"`     // the reason for made-up addresses
 
-	// Lost, data.
+	// Lost, unsent, data.
 	Offset *uint64 `json:"offset,omitempty"`
 	Length *uint64 `json:"length,omitempty"`
 

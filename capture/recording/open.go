@@ -56,6 +56,12 @@ func (o *openConns) write(ev *capture.Event, w eventWriter) error {
 		c.bind = *ev
 	case capture.Close:
 		delete(o.conns, ev.Conn)
+	case capture.Unsent:
+		d := ev.Direction
+		if ev.Offset < c.origin[d] {
+			return nil // what was sent before is in an earlier file
+		}
+		e.Offset -= c.origin[d]
 	case capture.Data, capture.Lost:
 		d := ev.Direction
 		if ev.Offset < c.origin[d] { // against the contract; it was in an earlier file

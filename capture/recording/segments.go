@@ -71,6 +71,8 @@ func (w *Writer) packets(c *outConn, ev *capture.Event) {
 		c.next[d] = ev.Offset
 		w.empty(c, d, flagACK, ev, &note{Event: noteLost, Offset: new(ev.Offset), Length: new(ev.Length)})
 		c.next[d] = ev.Offset + ev.Length
+	case capture.Unsent:
+		w.empty(c, d, flagACK, ev, &note{Event: noteUnsent, Offset: new(ev.Offset), Length: new(ev.Length)})
 	case capture.Bind:
 		if begun {
 			w.bind(c, capture.Send, ev)

@@ -35,6 +35,10 @@ type object struct {
 	segments []segment
 	constant []extent // segments that are neither code nor written to
 	tables   []symbolTable
+
+	sections       []byte // their headers
+	sectionNamesAt extent
+	sectionNames   []byte // nil before they are asked for
 }
 
 // segment is an executable PT_LOAD.
@@ -86,7 +90,7 @@ func readObject(r io.ReaderAt, size int64) (*object, error) {
 	if err := o.readSegments(phoff, uint64(phentsize), phnum); err != nil {
 		return nil, err
 	}
-	return o, o.readSections(shoff, uint64(shentsize), shnum)
+	return o, o.readSections(shoff, uint64(shentsize), shnum, uint64(o.order.Uint16(h[62:])))
 }
 
 // inFile reports whether the file has that extent, without overflow.
@@ -141,7 +145,7 @@ func (o *object) readSegments(offset, entry, n uint64) error {
 	return nil
 }
 
-func (o *object) readSections(offset, entry, n uint64) error {
+func (o *object) readSections(offset, entry, n, names uint64) error {
 	const length = 64
 	if offset == 0 {
 		return nil
@@ -163,8 +167,15 @@ func (o *object) readSections(offset, entry, n uint64) error {
 	if err != nil {
 		return err
 	}
+	o.sections = b
 	at := func(i uint64) extent {
 		return extent{o.order.Uint64(b[i*length+24:]), o.order.Uint64(b[i*length+32:])}
+	}
+	if names == uint64(elf.SHN_XINDEX) && n > 0 {
+		names = uint64(o.order.Uint32(b[40:]))
+	}
+	if names < n {
+		o.sectionNamesAt = at(names)
 	}
 	for i := range n {
 		kind := elf.SectionType(o.order.Uint32(b[i*length+4:]))

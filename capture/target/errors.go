@@ -26,6 +26,8 @@ var (
 	// ErrTooLarge: the symbol tables of an executable are too large to be read
 	// in passing. Selection.Binary reads them.
 	ErrTooLarge = errors.New("its symbol tables are too large to be searched in passing: choose it with -b")
+	// ErrGo: the code of a Go program is not of the form that is known.
+	ErrGo = errors.New("its crypto/tls functions are not understood: Go 1.17 or newer is supported (on arm64 1.18)")
 	// ErrMoved: no path leads to the inode that the process maps.
 	ErrMoved = errors.New("the mapped file cannot be reached")
 )

@@ -55,6 +55,11 @@ var rules = []rule{
 		family: MbedTLS, name: "mbedTLS", libraries: []string{"libmbedtls"}, executable: true,
 		core: []string{"mbedtls_ssl_read", "mbedtls_ssl_write"},
 	},
+	{
+		family: Go, name: "Go", executable: true,
+		core: []string{goConn + "Read", goConn + "Write"},
+		find: findGo,
+	},
 }
 
 // names reports whether a file of that name, without folders, can be one of the

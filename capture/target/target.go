@@ -30,6 +30,7 @@ const (
 	GnuTLS
 	WolfSSL
 	MbedTLS
+	Go // crypto/tls
 )
 
 // Families lists all, in the order in which they are shown.
@@ -93,6 +94,8 @@ type Function struct {
 	// Inner can be probed in place of the function, and of all others of the
 	// library that have the same one.
 	Inner Inner
+	// Go is set for functions of that family.
+	Go *GoFunction
 }
 
 // Process is a process at the moment when it was reported.

@@ -81,6 +81,11 @@ func (a *assembler) data(r *bpf.Record) {
 	case bpf.RecordTentative:
 		c.tentative = slices.Clone(r.Data)
 		return
+	case bpf.RecordUnsent:
+		ev := a.event(capture.Unsent, c, r)
+		ev.Offset, ev.Length = r.Pos, r.Len
+		a.order.event(&ev, c)
+		return
 	}
 	ev := a.event(capture.Data, c, r)
 	ev.Offset, ev.Length, ev.Data = r.Pos, r.Len, r.Data

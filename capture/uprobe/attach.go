@@ -94,8 +94,15 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	if a.objs.Multi {
 		attach = attachMulti
 	}
+	plan := a.plan
+	if lib.Family == target.Go {
+		if err := a.attachGo(); err != nil {
+			return err
+		}
+		plan = a.planGo
+	}
 	var links []link.Link
-	for _, p := range a.plan(lib, number) {
+	for _, p := range plan(lib, number) {
 		made, err := attach(ex, &p, pid)
 		links = append(links, made...)
 		if err != nil {

@@ -32,6 +32,10 @@ type function struct {
 //
 // Mbed TLS: libmbedtls 2 and 3. A context is the program's own memory, used
 // again after mbedtls_ssl_free, mbedtls_ssl_setup or mbedtls_ssl_session_reset.
+//
+// Go: the methods of crypto/tls from Go 1.17 (on arm64 1.18) on. The handshake
+// functions are called through a pointer, so that they are never inlined, and
+// tell the role.
 var functions = map[target.Family][]function{
 	target.OpenSSL: {
 		{"SSL_write", bpf.OpWrite},
@@ -90,6 +94,13 @@ var functions = map[target.Family][]function{
 		{"mbedtls_ssl_setup", bpf.OpClear},
 		{"mbedtls_ssl_session_reset", bpf.OpClear},
 		{"mbedtls_ssl_free", bpf.OpFree},
+	},
+	target.Go: {
+		{"crypto/tls.(*Conn).Write", bpf.OpGoWrite},
+		{"crypto/tls.(*Conn).Read", bpf.OpGoRead},
+		{"crypto/tls.(*Conn).clientHandshake", bpf.OpGoConnect},
+		{"crypto/tls.(*Conn).serverHandshake", bpf.OpGoAccept},
+		{"crypto/tls.(*Conn).Close", bpf.OpGoClose},
 	},
 }
 

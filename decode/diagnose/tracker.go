@@ -189,6 +189,8 @@ func (t *Tracker) gap() {
 		how = "were not copied"
 	case decode.GapSkipped:
 		how = "were skipped to find a frame boundary"
+	case decode.GapNotSent:
+		how = "of the frames before were not sent, since the program's call failed"
 	}
 	t.report(captureGap, 0, "%d octets %s: what depends on them is not judged.", t.row.GapBytes, how)
 }

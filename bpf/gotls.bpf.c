@@ -1,0 +1,362 @@
+//go:build ignore
+
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Plaintext of Go's crypto/tls, from probes behind the stack check and at the
+ * return instructions of the methods of *tls.Conn: never from return probes,
+ * which break when a goroutine's stack moves.
+ *
+ * A call is known by its goroutine and its frame, not by its thread: goroutines
+ * move between threads, and their stacks in memory. The distance of the frame
+ * from the stack's upper end stays the same.
+ */
+#include "emit.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define MAX_GO_DEPTH 4 /* a power of two: indices are masked with it */
+
+struct go_call {
+	u64 handle, gen;
+	u64 buf, len;
+	u64 pos;   /* of a Write's first octet */
+	u64 frame; /* below the upper end of the stack */
+	u32 library;
+	u8 op;
+	u8 told;     /* the octets of this Write were emitted as it began */
+	u8 on_stack; /* buf counts from the upper end of the stack down */
+	u8 pad;
+};
+
+struct goroutine {
+	u64 depth;
+	struct go_call calls[MAX_GO_DEPTH];
+};
+
+struct goroutine_key {
+	u64 tgid; /* initial pid namespace */
+	u64 g;	  /* address of runtime.g */
+};
+
+/* Goroutines inside a call. LRU: what processes that ended have left goes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct goroutine_key);
+	__type(value, struct goroutine);
+} goroutines SEC(".maps");
+
+/* What is known of a *tls.Conn beside its positions. */
+struct session {
+	u8 role;   /* OP_CONNECT or OP_ACCEPT, 0 where its handshake was not seen */
+	u8 closed; /* until a handshake: the memory may get another Conn */
+	u8 broken; /* a Write failed: the next ones most likely fail too */
+	u8 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct conn_key);
+	__type(value, struct session);
+} sessions SEC(".maps");
+
+static __always_inline struct go_call *go_call_at(struct goroutine *gr, u64 i)
+{
+	if (i >= MAX_GO_DEPTH)
+		return 0;
+	asm volatile("%0 &= %1" : "+r"(i) : "i"(MAX_GO_DEPTH - 1));
+	return &gr->calls[i];
+}
+
+/* runtime.g begins with the bounds of its stack. */
+struct stack {
+	u64 lo, hi;
+};
+
+static __always_inline bool stack_of(u64 g, struct stack *s)
+{
+	if (!bpf_probe_read_user(s, sizeof(*s), (void *)g))
+		return true;
+	if (sleepable && !bpf_copy_from_user(s, sizeof(*s), (void *)g))
+		return true;
+	count(COUNT_FAULTS, 1);
+	return false;
+}
+
+static __always_inline bool is_handshake(u8 op) { return op == OP_GO_CONNECT || op == OP_GO_ACCEPT; }
+
+static __always_inline bool is_ignored(struct conn_key *key, const struct conn *c)
+{
+	u64 *gen = c ? bpf_map_lookup_elem(&ignored, key) : 0;
+	return gen && *gen == c->gen;
+}
+
+/* The connection of a handle, opened where there is none. */
+static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct conn_key *key, u32 library)
+{
+	struct conn *c = conn_of(key);
+	if (c)
+		return c;
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+	u8 op = s && s->role ? s->role : OP_OTHER;
+	return open_conn(th, id, key->handle, op | (u64)library << COOKIE_LIBRARY);
+}
+
+static __always_inline void go_close(u64 id, struct conn_key *key)
+{
+	struct session closed = {.closed = 1};
+	if (conn_of(key) || bpf_map_lookup_elem(&sessions, key))
+		bpf_map_update_elem(&sessions, key, &closed, BPF_ANY);
+	end_conn(id, key->handle, false);
+}
+
+/* A handshake begins: the first of a new Conn, or one that a call on it runs. */
+static __always_inline void go_handshake(u64 id, struct conn_key *key, u8 op, bool inside)
+{
+	struct session s = {.role = op == OP_GO_CONNECT ? OP_CONNECT : OP_ACCEPT};
+	struct conn *c = conn_of(key);
+	if (c && !inside && (c->pos[0] || c->pos[1]))
+		end_conn(id, key->handle, false); /* was never closed, and freed */
+	bpf_map_update_elem(&sessions, key, &s, BPF_ANY);
+}
+
+SEC("uprobe")
+int go_entry(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+	u64 id = bpf_get_current_pid_tgid();
+	struct conn_key key = {.tgid = id >> 32, .handle = GO_ARG1(ctx)};
+	struct goroutine_key at = {.tgid = id >> 32, .g = GO_G(ctx)};
+	u8 op = cookie;
+	struct stack stack;
+
+	if (op == OP_GO_CLOSE) {
+		go_close(id, &key);
+		return 0;
+	}
+	struct conn *c = conn_of(&key);
+	if (is_ignored(&key, c) && !is_handshake(op))
+		return 0;
+	struct session *s = bpf_map_lookup_elem(&sessions, &key);
+	if (s && s->closed && !is_handshake(op))
+		return 0;
+	struct thread *th = thread_of(id, true);
+	if (!th || !th->pid)
+		return 0; /* not of h2sniff's pid namespace: nobody could name it */
+	if (!stack_of(at.g, &stack))
+		return 0;
+	u64 frame = stack.hi - GO_SP(ctx);
+
+	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
+	if (!gr) {
+		static const struct goroutine zero;
+		bpf_map_update_elem(&goroutines, &at, &zero, BPF_NOEXIST);
+		gr = bpf_map_lookup_elem(&goroutines, &at);
+		if (!gr) {
+			count(COUNT_NO_STATE, 1);
+			return 0;
+		}
+	}
+	/* Calls that a panic has left are not above this one. */
+	u64 depth = gr->depth;
+	bool inside = false;
+	for (int i = 0; i < MAX_GO_DEPTH; i++) {
+		struct go_call *top = go_call_at(gr, depth - 1);
+		if (!top || top->frame < frame)
+			break;
+		depth--;
+	}
+	for (u64 i = 0; i < MAX_GO_DEPTH; i++) {
+		struct go_call *outer = go_call_at(gr, i);
+		if (!outer || i >= depth)
+			break;
+		inside |= outer->handle == key.handle;
+	}
+	gr->depth = depth;
+	struct go_call *call = go_call_at(gr, depth);
+	if (!call) {
+		count(COUNT_TOO_DEEP, 1);
+		return 0;
+	}
+	if (is_handshake(op)) {
+		go_handshake(id, &key, op, inside);
+		c = conn_of(&key);
+	} else {
+		c = go_conn(th, id, &key, cookie >> COOKIE_LIBRARY);
+		if (!c)
+			return 0;
+	}
+	call->handle = key.handle;
+	call->gen = c ? c->gen : 0;
+	call->buf = GO_ARG2(ctx);
+	call->len = GO_ARG3(ctx);
+	call->frame = frame;
+	call->library = cookie >> COOKIE_LIBRARY;
+	call->op = op;
+	call->told = 0;
+	call->on_stack = call->buf >= stack.lo && call->buf < stack.hi;
+	if (call->on_stack)
+		call->buf = stack.hi - call->buf;
+	gr->depth = depth + 1;
+	if (op != OP_GO_WRITE || !c || !call->len || (s && s->broken))
+		return 0;
+
+	/* Write takes all, or breaks the connection: its octets are told now. */
+	call->told = 1;
+	call->pos = __sync_fetch_and_add(&c->pos[DIR_SEND], call->len);
+	struct emission e = {
+		.who = who_is(th, id, key.handle, c->gen), .buf = GO_ARG2(ctx), .pos = call->pos,
+		.kind = RECORD_DATA, .dir = DIR_SEND,
+	};
+	emit_call(&e, call->len);
+	return 0;
+}
+
+/* What a Read that began before the attach was called with: the compiler keeps
+ * its register arguments in the caller's frame, in this order (abi-internal.md).
+ * h2sniff has seen in the code that this function does. */
+struct homes {
+	u64 handle, buf, len;
+};
+
+static __always_inline bool go_recover(struct go_call *call, u64 cookie, u64 sp, s64 n)
+{
+	struct homes h;
+	if (!(cookie & COOKIE_HOMES) || bpf_probe_read_user(&h, sizeof(h), (void *)(sp + 8)))
+		return false;
+	if (!h.handle || !h.buf || (u64)n > h.len)
+		return false;
+	call->handle = h.handle;
+	call->buf = h.buf;
+	call->len = h.len;
+	call->op = OP_GO_READ;
+	call->library = cookie >> COOKIE_LIBRARY;
+	return true;
+}
+
+SEC("uprobe")
+int go_return(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+	u64 id = bpf_get_current_pid_tgid();
+	struct goroutine_key at = {.tgid = id >> 32, .g = GO_G(ctx)};
+	u8 op = cookie;
+	s64 n = GO_RET(ctx);
+	struct stack stack;
+	struct go_call call = {};
+
+	if (!stack_of(at.g, &stack))
+		return 0;
+	u64 frame = stack.hi - GO_SP(ctx);
+	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
+	if (gr) {
+		u64 depth = gr->depth;
+		for (int i = 0; i < MAX_GO_DEPTH; i++) {
+			struct go_call *top = go_call_at(gr, depth - 1);
+			if (!top || top->frame < frame)
+				break;
+			depth--;
+			if (top->frame == frame && top->op == op) {
+				call = *top;
+				break;
+			}
+		}
+		gr->depth = depth;
+		if (!depth)
+			bpf_map_delete_elem(&goroutines, &at);
+	}
+	if (is_handshake(op))
+		return 0;
+	if (n < 0)
+		n = 0;
+	bool began = call.handle; /* else before the attach, or it is ignored */
+	if (!began && (op != OP_GO_READ || !n || !go_recover(&call, cookie, GO_SP(ctx), n)))
+		return 0;
+
+	struct conn_key key = {.tgid = id >> 32, .handle = call.handle};
+	struct conn *c = conn_of(&key);
+	struct session *s = bpf_map_lookup_elem(&sessions, &key);
+	struct thread *th = thread_of(id, true);
+	if (!th || !th->pid)
+		return 0;
+	if (began && (!c || c->gen != call.gen))
+		return 0; /* closed while inside the call */
+	if (!began) {
+		if (is_ignored(&key, c) || (s && s->closed))
+			return 0;
+		c = go_conn(th, id, &key, call.library);
+		if (!c)
+			return 0;
+	}
+	struct emission e = {
+		.who = who_is(th, id, key.handle, c->gen), .kind = RECORD_DATA, .dir = DIR_RECV,
+		.buf = call.on_stack ? stack.hi - call.buf : call.buf,
+	};
+	if (op == OP_GO_WRITE) {
+		bool whole = (u64)n >= call.len;
+		e.dir = DIR_SEND;
+		if (call.told) {
+			if (whole)
+				return 0;
+			struct session broken = {.role = s ? s->role : 0, .broken = 1};
+			bpf_map_update_elem(&sessions, &key, &broken, BPF_ANY);
+			e.kind = RECORD_UNSENT;
+			e.pos = call.pos + n;
+			emit_bare(&e, call.len - n);
+			return 0;
+		}
+		if (s && whole && call.len)
+			s->broken = 0;
+	}
+	if (!n)
+		return 0;
+	e.pos = __sync_fetch_and_add(&c->pos[e.dir & 1], n);
+	emit_call(&e, n);
+	return 0;
+}
+
+/*
+ * A receive inside a call of the goroutine binds its outermost handle: R14 (x28
+ * on arm64) still holds the goroutine when Go makes a system call. In a
+ * handshake only the first counts: callbacks, which run later, may receive from
+ * other sockets.
+ */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int go_receive(u64 *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct goroutine_key at = {.tgid = id >> 32, .g = GO_G(regs)};
+	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
+	struct stack stack;
+	if (!gr || !gr->depth)
+		return 0;
+	if (bpf_probe_read_user(&stack, sizeof(stack), (void *)at.g))
+		return 0;
+	struct go_call *call = &gr->calls[0];
+	u64 sp = GO_SP(regs);
+	if (sp < stack.lo || sp >= stack.hi || call->frame >= stack.hi - sp)
+		return 0; /* not inside that call any more */
+
+	struct conn_key key = {.tgid = id >> 32, .handle = call->handle};
+	struct thread *th = thread_of(id, true);
+	if (!th || !th->pid)
+		return 0;
+	struct conn *c = conn_of(&key);
+	if (!c && is_handshake(call->op)) {
+		c = go_conn(th, id, &key, call->library);
+		call->gen = c ? c->gen : 0;
+	}
+	if (!c || c->gen != call->gen || (is_handshake(call->op) && c->exact))
+		return 0;
+	struct sock *sk = (void *)ctx[0];
+	u64 cookie = bpf_get_socket_cookie(sk);
+	if (c->exact == cookie)
+		return 0;
+	c->exact = cookie;
+	struct address a;
+	read_address(sk, &a);
+	emit_address(th, id, key.handle, c->gen, &a, true);
+	return 0;
+}
