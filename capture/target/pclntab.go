@@ -37,7 +37,8 @@ const (
 // readPclntab finds the table and reads its header. ok is false where there is
 // none, or one of another version; isGo says that it is a Go program anyway.
 func (o *object) readPclntab() (p *pclntab, isGo, ok bool, err error) {
-	s, ok, err := o.section(".gopclntab")
+	// The second is Go's own linker's in a position-independent program.
+	s, ok, err := o.section(".gopclntab", ".data.rel.ro.gopclntab")
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -45,12 +46,11 @@ func (o *object) readPclntab() (p *pclntab, isGo, ok bool, err error) {
 		p, ok, err := o.pclntabAt(s)
 		return p, true, ok, err
 	}
-	// The system's linker puts it among other data in a position-independent
-	// program.
+	// The system's linker puts it among other data there.
 	if _, isGo, err = o.section(".go.buildinfo", ".note.go.buildid"); err != nil || !isGo {
 		return nil, false, false, err
 	}
-	if s, ok, err = o.section(".data.rel.ro.gopclntab", ".data.rel.ro"); err != nil || !ok {
+	if s, ok, err = o.section(".data.rel.ro"); err != nil || !ok {
 		return nil, true, false, err
 	}
 	candidates, err := o.findPclntab(s)

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command gopeer uses crypto/tls as it is told. Its first line tells its pid.
+//
+//	gopeer             obeys commands on standard input as peer.c does: open,
+//	                   calls, read, close, exec
+//	gopeer serve       is a net/http server until its standard input ends; tells
+//	                   its port. /N gives N octets, POST / gives the body back.
+//	gopeer fetch PORT  is a net/http client with one connection: on each line with
+//	                   a number, that many requests, one after another
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	fmt.Println("ok", os.Getpid())
+	err := fmt.Errorf("unknown arguments %q", os.Args[1:])
+	switch {
+	case len(os.Args) == 1:
+		err = peer()
+	case os.Args[1] == "serve":
+		err = serve()
+	case os.Args[1] == "fetch" && len(os.Args) == 3:
+		err = fetch(os.Args[2])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func peer() error {
+	var conn *tls.Conn
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		f := strings.Fields(lines.Text())
+		var err error
+		switch f[0] {
+		case "open":
+			conn, err = tls.Dial("tcp", "127.0.0.1:"+f[1], &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		case "calls":
+			err = calls(conn, f[1], f[2:])
+		case "read":
+			var n int
+			if n, err = strconv.Atoi(f[1]); err == nil {
+				_, err = io.ReadFull(conn, make([]byte, n))
+			}
+		case "close":
+			err = conn.Close()
+		case "exec":
+			err = syscall.Exec("/proc/self/exe", []string{"gopeer"}, os.Environ())
+		}
+		if err != nil {
+			fmt.Println(f[0], err)
+			continue
+		}
+		fmt.Println("ok")
+	}
+	return nil
+}
+
+// calls sends a file in calls of those lengths, the last one again and again.
+func calls(conn *tls.Conn, path string, lengths []string) error {
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	n := len(octets)
+	for len(octets) > 0 {
+		if len(lengths) > 0 {
+			if n, err = strconv.Atoi(lengths[0]); err != nil {
+				return err
+			}
+			lengths = lengths[1:]
+		}
+		if n > len(octets) {
+			n = len(octets)
+		}
+		if _, err := conn.Write(octets[:n]); err != nil {
+			return err
+		}
+		octets = octets[n:]
+	}
+	return nil
+}
+
+func serve() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if n, err := strconv.Atoi(r.URL.Path[1:]); err == nil {
+				w.Write(make([]byte, n))
+			}
+			io.Copy(w, r.Body)
+		}),
+	}
+	go func() {
+		fmt.Println("ok", l.Addr().(*net.TCPAddr).Port)
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return server.ServeTLS(l, "", "")
+}
+
+func fetch(port string) error {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	client := &http.Client{Transport: transport}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println("ok") {
+		n, err := strconv.Atoi(lines.Text())
+		if err != nil {
+			return err
+		}
+		for i := 0; i < n; i++ {
+			body := bytes.Repeat([]byte("x"), i%100)
+			resp, err := client.Post("https://127.0.0.1:"+port+"/"+strconv.Itoa(i), "text/plain", bytes.NewReader(body))
+			if err != nil {
+				return err
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || len(got) != i+len(body) || resp.ProtoMajor != 2 {
+				return fmt.Errorf("%d octets over %s, want %d: %v", len(got), resp.Proto, i+len(body), err)
+			}
+		}
+	}
+	transport.CloseIdleConnections()
+	return nil
+}
