@@ -10,6 +10,7 @@ type column struct {
 	flex  bool // gets its want first, and what the others leave (one a table)
 	right bool // numbers
 	hide  bool // is not wanted now
+	off   bool // is not wanted by the user
 	drop  int  // where the room is short, the column with the highest goes first; 0 stays
 	// need is the cells that the widest content so far takes; 0: not known. It
 	// bounds what the column gets for its want, and is met beyond that before
@@ -37,7 +38,7 @@ func share(cols []column, w int) {
 	need := -1
 	for i := range cols {
 		cols[i].width = 0
-		if !cols[i].hide {
+		if !cols[i].hide && !cols[i].off {
 			cols[i].width = cols[i].min
 			need += cols[i].min + 1
 		}

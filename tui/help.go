@@ -21,8 +21,8 @@ func hintsWidth(bs []key.Binding) (n int) {
 
 // hints are the keys that matter most now, and those that are dropped last.
 func (m *Model) hints() (first, last []key.Binding) {
-	if m.helping {
-		return nil, m.keys.helpHints()
+	if m.overlay != nil {
+		return nil, m.overlay.hints(m)
 	}
 	return m.keys.hints(m.focus, m.narrowed()), m.keys.lastHints()
 }
@@ -88,15 +88,28 @@ const (
 	helpColumnWidth = 40
 )
 
-// drawHelp fills lines with the help, in as many columns as there is room for;
+// helpOverlay is the help: the keys and the signs.
+type helpOverlay struct{ top int }
+
+func (m *Model) toggleHelp() {
+	if _, ok := m.overlay.(*helpOverlay); ok {
+		m.overlay = nil
+		return
+	}
+	m.overlay = &helpOverlay{}
+}
+
+func (*helpOverlay) hints(m *Model) []key.Binding { return m.keys.helpHints() }
+
+// draw fills lines with the help, in as many columns as there is room for;
 // where that is not enough, what is below can be scrolled to.
-func (m *Model) drawHelp(lines [][]byte, w int) {
+func (h *helpOverlay) draw(m *Model, lines [][]byte, w int) {
 	columns := helpColumns(m.helpBlocks(), max(1, w/helpColumnWidth), len(lines))
 	tallest := 0
 	for _, c := range columns {
 		tallest = max(tallest, len(c))
 	}
-	m.helpTop = min(m.helpTop, max(0, tallest-len(lines)))
+	h.top = min(h.top, max(0, tallest-len(lines)))
 	for i := range lines {
 		d, rest := lines[i], w
 		for c, column := range columns {
@@ -105,7 +118,7 @@ func (m *Model) drawHelp(lines [][]byte, w int) {
 				n = rest
 			}
 			rest -= n
-			if at := m.helpTop + i; at < len(column) {
+			if at := h.top + i; at < len(column) {
 				d = m.appendHelpLine(d, column[at], n)
 			} else {
 				d = appendSpaces(d, n)
@@ -149,14 +162,14 @@ func (m *Model) appendHelpLine(d []byte, l [2]string, w int) []byte {
 	return d
 }
 
-func (m *Model) helpKey(msg tea.KeyMsg) {
+func (h *helpOverlay) key(m *Model, msg tea.KeyMsg) {
 	k := &m.keys
 	switch {
 	case key.Matches(msg, k.Back):
-		m.helping = false
+		m.overlay = nil
 	case key.Matches(msg, k.Down, k.PageDown, k.HalfDown):
-		m.helpTop++
+		h.top++
 	case key.Matches(msg, k.Up, k.PageUp, k.HalfUp):
-		m.helpTop = max(0, m.helpTop-1)
+		h.top = max(0, h.top-1)
 	}
 }

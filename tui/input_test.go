@@ -196,7 +196,7 @@ func TestHelpNamesEveryKey(t *testing.T) {
 		}
 	}
 	for _, keys := range []string{"?", "esc"} {
-		if press(m, keys); m.helping {
+		if press(m, keys); m.overlay != nil {
 			t.Errorf("%s does not close the help", keys)
 		}
 		press(m, "?")

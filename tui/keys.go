@@ -9,16 +9,19 @@ import "github.com/charmbracelet/bubbles/key"
 type keyMap struct {
 	Up, Down, PageUp, PageDown, HalfUp, HalfDown, Home, End key.Binding
 
-	Next, Prev, Connections, Streams, Frames, Detail, Zoom, Layout key.Binding
+	Next, Prev, Connections, Streams, Frames, Detail, Zoom, Layout, Columns, Sort key.Binding
 
 	Enter, Only, Back, Filter, Tables key.Binding
 
 	takeKeys
 
-	Pause, Follow, Help, Quit key.Binding
+	Search, NextMatch, PrevMatch, NextProblem, PrevProblem key.Binding
+	NextOfStream, PrevOfStream, Partner, Mark, ToMark      key.Binding
+
+	Pause, Follow, Command, Help, Quit key.Binding
 
 	// While a line is typed.
-	Accept, Cancel key.Binding
+	Accept, Cancel, Complete, CompleteBack, Older, Newer key.Binding
 	// Interrupt quits wherever the focus is.
 	Interrupt key.Binding
 }
@@ -45,23 +48,41 @@ func newKeyMap() keyMap {
 		Detail:      bind("4", "detail", "4"),
 		Zoom:        bind("z", "this pane alone, and back", "z"),
 		Layout:      bind("|", "another layout", "|"),
+		Columns:     bind("C", "choose columns", "C"),
+		Sort:        bind("S", "sort by the next column", "S"),
 
 		Enter:  bind("enter", "open, narrow the others", "enter"),
 		Only:   bind("s", "only this frame's stream", "s"),
-		Back:   bind("esc", "back", "esc"),
-		Filter: bind("/", "filter by stream id", "/"),
+		Back:   bind("esc", "back; end what is running", "esc"),
+		Filter: bind("/", "filter", "/"),
 		Tables: bind("h", "HPACK tables in the detail", "h"),
 
 		takeKeys: newTakeKeys(bind),
 
-		Pause:  bind("space", "freeze view; capture goes on", " "),
-		Follow: bind("F", "follow the newest", "F"),
-		Help:   bind("?", "help", "?"),
-		Quit:   bind("q/^c", "quit", "q"),
+		Search:       bind("^f", "search headers, bodies, hex", "ctrl+f"),
+		NextMatch:    bind("n", "next match", "n"),
+		PrevMatch:    bind("N", "previous match", "N"),
+		NextProblem:  bind("e", "next problem", "e"),
+		PrevProblem:  bind("E", "previous problem", "E"),
+		NextOfStream: bind("o", "next frame of this stream", "o"),
+		PrevOfStream: bind("O", "previous frame of it", "O"),
+		Partner:      bind("r", "answer, or what it answers", "r"),
+		Mark:         bind("m a", "mark the row as a", "m"),
+		ToMark:       bind("' a", "to mark a; '' back again", "'"),
 
-		Accept:    bind("enter", "accept", "enter"),
-		Cancel:    bind("esc", "cancel", "esc"),
-		Interrupt: bind("^c", "quit", "ctrl+c"),
+		Pause:   bind("space", "freeze view; capture goes on", " "),
+		Follow:  bind("F", "follow the newest", "F"),
+		Command: bind(":", "command", ":"),
+		Help:    bind("?", "help", "?"),
+		Quit:    bind("q/^c", "quit", "q"),
+
+		Accept:       bind("enter", "accept", "enter"),
+		Cancel:       bind("esc", "cancel", "esc"),
+		Complete:     bind("tab", "complete", "tab"),
+		CompleteBack: bind("⇧tab", "the one before", "shift+tab"),
+		Older:        bind("↑", "older", "up", "ctrl+p"),
+		Newer:        bind("↓", "newer", "down", "ctrl+n"),
+		Interrupt:    bind("^c", "quit", "ctrl+c"),
 	}
 }
 
@@ -85,10 +106,15 @@ func (k *keyMap) groups() []group {
 			{"half-up", &k.HalfUp}, {"half-down", &k.HalfDown}, {"home", &k.Home}, {"end", &k.End}},
 			[][2]string{{"wheel", "scroll"}, {"click", "point; again: open"}}},
 		{"Panes", []action{{"next", &k.Next}, {"previous", &k.Prev}, {"connections", &k.Connections}, {"streams", &k.Streams},
-			{"frames", &k.Frames}, {"detail", &k.Detail}, {"zoom", &k.Zoom}, {"layout", &k.Layout}}, nil},
+			{"frames", &k.Frames}, {"detail", &k.Detail}, {"zoom", &k.Zoom}, {"layout", &k.Layout},
+			{"columns", &k.Columns}, {"sort", &k.Sort}}, nil},
 		{"Choose", []action{{"enter", &k.Enter}, {"only", &k.Only}, {"back", &k.Back}, {"filter", &k.Filter}, {"tables", &k.Tables}}, nil},
 		k.takeGroup(),
-		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
+		{"Find", []action{{"search", &k.Search}, {"next-match", &k.NextMatch}, {"previous-match", &k.PrevMatch},
+			{"next-problem", &k.NextProblem}, {"previous-problem", &k.PrevProblem},
+			{"next-of-stream", &k.NextOfStream}, {"previous-of-stream", &k.PrevOfStream},
+			{"partner", &k.Partner}, {"mark", &k.Mark}, {"to-mark", &k.ToMark}}, nil},
+		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"command", &k.Command}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
 	}
 }
 
@@ -142,8 +168,10 @@ func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
 	} else if pane == paneFrames {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
-	return append(out, hint(k.Filter, "", "filter"), hint(k.Pause, "", "pause"),
-		hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"), hint(k.Zoom, "", "zoom"))
+	return append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"), hint(k.Pause, "", "pause"),
+		hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"),
+		hint(k.NextProblem, "", "problem"), hint(k.Partner, "", "partner"), hint(k.Zoom, "", "zoom"),
+		hint(k.Mark, "m", "mark"), hint(k.Command, "", "command"))
 }
 
 // lastHints are the keys that the bottom line goes on naming when it has no

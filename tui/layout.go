@@ -35,6 +35,7 @@ func (b box) inner() (w, h int) {
 type layout struct {
 	w, h   int
 	status bool // line 0
+	filter bool // line 1
 	hints  bool // last line
 	boxes  []box
 }
@@ -57,8 +58,17 @@ const (
 	numArrangements
 )
 
-func (a arrangement) String() string {
-	return [numArrangements]string{"all panes", "rows", "columns"}[a]
+var arrangementNames = [numArrangements]string{"panes", "rows", "columns"}
+
+func (a arrangement) String() string { return arrangementNames[a] }
+
+func arrangementNamed(name string) (arrangement, bool) {
+	for i, n := range arrangementNames {
+		if n == name {
+			return arrangement(i), true
+		}
+	}
+	return 0, false
 }
 
 // wanted is what a layout depends on beside the size of the screen.
@@ -66,6 +76,7 @@ type wanted struct {
 	list, focus paneID // list: to show where there is room for one of the lists
 	arrangement arrangement
 	zoom        bool // the focused pane alone
+	filter      bool // there is a filter to be shown
 }
 
 // newLayout shares out a screen of w by h cells.
@@ -79,6 +90,11 @@ func newLayout(w, h int, want wanted) layout {
 	l.hints = l.h >= minHints
 	y, bh := 1, l.h-1
 	if l.hints {
+		bh--
+	}
+	if want.filter && h >= minTwo {
+		l.filter = true
+		y++
 		bh--
 	}
 	switch {

@@ -17,6 +17,8 @@ type pane interface {
 	position() *table
 	// resize gives the cells that draw will have to fill.
 	resize(w, h int)
+	// forget throws away what was made for the last screen.
+	forget()
 	// refresh fetches what the window shows, as far as it changed.
 	refresh(m *Model)
 	// draw appends exactly w cells to each line; w and the number of lines
@@ -63,6 +65,8 @@ const (
 	markCursor = "▶"
 	markChosen = "•"
 )
+
+func (l *list) forget() { l.page = pageKey{} }
 
 func (l *list) position() *table { return &l.table }
 

@@ -14,13 +14,13 @@
 package tui
 
 import (
+	"context"
 	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode/content"
 	"h2sniff/decode/store"
 
-	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 )
@@ -49,6 +49,14 @@ type Options struct {
 	Schema *content.Schema
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
+	// Config is what ReadConfig gave.
+	Config Config
+	// State is the directory in which histories and saved filters are kept;
+	// empty: only as long as the Model.
+	State string
+	// Filter is the expression that the view is narrowed to at the start;
+	// package filter reads it. One that is wrong is told on the screen.
+	Filter string
 }
 
 // Status is the state of the source.
@@ -70,6 +78,10 @@ type Model struct {
 	o    Options
 	keys keyMap
 	sty  *styles
+
+	renderer *lipgloss.Renderer
+	theme    string
+	colours  map[string]look // in place of those of any theme
 
 	width, height int
 	lay           layout
@@ -101,14 +113,26 @@ type Model struct {
 	// textNew says that it changed a moment ago.
 	textNew bool
 
-	prompt    textinput.Model
-	prompting bool
-	promptErr string
+	typing  *prompt // nil: no line is being typed
+	history [numPrompts]history
+	saved   map[string]string // filters by name
+	// savedHere are those that are not of the configuration.
+	savedHere map[string]string
 
 	unmasked bool // secrets are shown
 
-	helping bool
-	helpTop int
+	filter   *query  // nil: all of the view
+	searched *finder // of the last search
+	problems *finder
+	marks    map[rune]uint64 // rows by letter
+	chord    chord
+
+	works  [numWorks]*work
+	workID uint64
+	ctx    context.Context // ends with the UI
+	cmds   []tea.Cmd       // to be handed to Bubble Tea with the end of Update
+
+	overlay overlay // nil: none
 
 	notice      string // until the next key
 	noticeAlarm bool
@@ -121,6 +145,7 @@ type Model struct {
 // place is where esc leads back to.
 type place struct {
 	view   store.View
+	filter *query
 	focus  paneID
 	seq    uint64
 	follow bool
@@ -136,25 +161,51 @@ func New(st *store.Store, o Options) *Model {
 		r = lipgloss.DefaultRenderer()
 	}
 	m := &Model{
-		st: st, o: o, keys: newKeyMap(), sty: newStyles(r),
+		st: st, o: o, keys: newKeyMap(), renderer: r,
 		focus: paneFrames, listed: paneFrames,
 		conns: newConnPane(), strms: newStreamPane(), frames: newFramePane(), detail: newDetailPane(),
 		start: o.Start,
+		marks: map[rune]uint64{},
+		ctx:   context.Background(),
 		dirty: true,
 	}
 	m.panes = [numPanes]pane{paneConns: m.conns, paneStreams: m.strms, paneFrames: m.frames, paneDetail: m.detail}
+	m.configure(&o.Config)
 	m.view = store.View{Stream: o.Stream, HasStream: o.HasStream}
 	m.frames.view = m.view
 	m.frames.follow = o.Live
 	m.conns.follow = o.Live
-	m.prompt = newPrompt()
+	m.problems = newProblems()
+	for kind, name := range [numPrompts]string{"filters", "searches", "commands"} {
+		m.history[kind] = newHistory(o.State, name)
+	}
+	m.loadSaved()
 	m.snapshot()
 	m.askStatus()
+	if o.Filter != "" {
+		if err := m.filterBy(o.Filter); err != nil {
+			m.say("filter: "+err.Error(), true)
+		}
+		m.back = nil
+	}
 	return m
 }
 
 // Init starts the clock.
-func (m *Model) Init() tea.Cmd { return tick(tickInterval) }
+func (m *Model) Init() tea.Cmd { return tea.Batch(append(m.handed(), tick(tickInterval))...) }
+
+// handed are the commands that have come together.
+func (m *Model) handed() []tea.Cmd {
+	cmds := m.cmds
+	if cmd := m.work(); cmd != nil {
+		cmds = append(cmds, cmd)
+	}
+	for i, cmd := range cmds {
+		cmds[i] = guarded(cmd)
+	}
+	m.cmds = nil
+	return cmds
+}
 
 // snapshot looks at the store, and reports whether anything that is on the
 // screen may have changed.
@@ -189,7 +240,7 @@ func (m *Model) resize(w, h int) {
 
 // arrange shares out the screen again.
 func (m *Model) arrange() {
-	m.lay = newLayout(m.width, m.height, wanted{m.listed, m.focus, m.arrangement, m.zoomed})
+	m.lay = newLayout(m.width, m.height, wanted{m.listed, m.focus, m.arrangement, m.zoomed, m.filter != nil})
 	for id, p := range m.panes {
 		for _, b := range m.lay.boxes {
 			for _, t := range b.tabs {
@@ -216,12 +267,13 @@ func (m *Model) narrow(v store.View, focus paneID) {
 	if v != m.view {
 		m.remember()
 		m.view = v
+		m.refilter()
 	}
 	m.focusOn(focus)
 }
 
 func (m *Model) remember() {
-	p := place{view: m.view, focus: m.focus, follow: m.frames.follow}
+	p := place{view: m.view, filter: m.filter, focus: m.focus, follow: m.frames.follow}
 	if e := m.frames.selected(); e != nil {
 		p.seq = e.Seq
 	}
@@ -240,8 +292,16 @@ func (m *Model) goBack() {
 		p := m.back[len(m.back)-1]
 		m.back = m.back[:len(m.back)-1]
 		m.view = p.view
-		m.frames.goTo(m, p.view, p.seq, p.follow)
+		if m.filter != p.filter {
+			m.filter = p.filter
+			m.startFilter()
+		}
+		m.frames.goTo(m, m.frameView(), p.seq, p.follow)
 		m.focusOn(p.focus)
+	case m.filter != nil:
+		m.filter = nil
+		m.startFilter()
+		m.arrange()
 	case m.view != store.View{}:
 		m.view = store.View{}
 		m.refresh()
@@ -261,6 +321,10 @@ func (m *Model) whyNoFrames() []string {
 	switch {
 	case m.paused && m.pausedOnGone():
 		return []string{"The rows that were paused on have left the history; space resumes."}
+	case m.filter != nil && m.filter.done && m.now.Rows > 0:
+		return []string{"Nothing here matches the filter.", "esc goes back, / and enter show everything."}
+	case m.filter != nil && m.now.Rows > 0:
+		return []string{"Nothing yet matches the filter."}
 	case m.view != store.View{} && m.now.Rows > 0:
 		return []string{"Nothing here matches " + m.viewName() + ".", "esc goes back, / and enter show everything."}
 	case m.status.Err != nil:
@@ -278,6 +342,6 @@ func (m *Model) whyNoFrames() []string {
 // pausedOnGone says whether rows of the view that were there at the moment of
 // the pause have been evicted since, or before.
 func (m *Model) pausedOnGone() bool {
-	first, _ := m.st.Span(m.view)
+	first, _ := m.st.Span(m.frameView())
 	return first > 0 || m.shown.Rows > 0 && m.now.Evicted >= m.shown.Rows
 }

@@ -21,6 +21,11 @@ type connPane struct {
 	// connections leave, and the cursor stays with its own.
 	anchor capture.ConnID
 	place  int
+	// by is the column that the list is sorted by, order the list as it was
+	// when the store had generation sortedAt.
+	by       int
+	order    []capture.ConnID
+	sortedAt uint64
 }
 
 const (
@@ -40,7 +45,7 @@ const (
 const minID, fullProcess, minProcess = 3, 11, 8
 
 func newConnPane() *connPane {
-	p := &connPane{}
+	p := &connPane{by: unsorted}
 	p.cols = []column{
 		connID:       {title: "id", min: minID, want: 6, right: true},
 		connProcess:  {title: "process", min: fullProcess, want: 23, drop: 3},
@@ -58,7 +63,12 @@ func newConnPane() *connPane {
 
 func (p *connPane) name() string { return "Connections" }
 
-func (p *connPane) info(*Model) string { return commas(p.end) }
+func (p *connPane) info(*Model) string {
+	if p.by != unsorted {
+		return commas(p.end) + " by " + p.cols[p.by].label()
+	}
+	return commas(p.end)
+}
 
 func (p *connPane) refresh(m *Model) {
 	p.settlePlaces(m)
@@ -66,7 +76,7 @@ func (p *connPane) refresh(m *Model) {
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
 	if key != p.page {
 		p.page, p.from = key, from
-		p.conns = m.st.Conns(int(from), n)
+		p.fetch(m, int(from), n)
 		p.measure()
 		p.rows = p.rows[:0]
 		for i := range p.conns {
@@ -97,17 +107,21 @@ func (p *connPane) measure() {
 // settlePlaces takes the bounds of the list as it is now.
 func (p *connPane) settlePlaces(m *Model) {
 	n := m.st.NumConns()
-	if m.paused {
+	switch {
+	case p.by != unsorted:
+		p.resort(m)
+		n = len(p.order)
+	case m.paused:
 		n = p.find(m, n, m.pausedConn+1)
 	}
-	if p.anchor != 0 {
-		now := p.find(m, n, p.anchor)
+	if p.anchor != 0 && !p.follow {
+		now := p.placeOf(m, n, p.anchor)
 		p.shift(now - p.place)
 		p.place = now
 	}
 	if m.view.Conn != p.view.Conn && m.view.Conn != 0 {
 		p.follow = false
-		p.cursor = uint64(p.find(m, n, m.view.Conn))
+		p.cursor = uint64(p.placeOf(m, n, m.view.Conn))
 	}
 	p.view = m.view
 	p.bounds(0, uint64(n))

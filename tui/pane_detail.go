@@ -99,6 +99,8 @@ func (p *detailPane) place(line int) { p.reset(uint64(max(line, 0)), false) }
 
 func (p *detailPane) position() *table { return &p.table }
 
+func (p *detailPane) forget() { p.stale() }
+
 func (p *detailPane) resize(w, h int) {
 	if w = max(w-2, 0); w != p.w {
 		p.stale()

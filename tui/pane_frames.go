@@ -17,9 +17,14 @@ import (
 type framePane struct {
 	list
 	view    store.View
-	entries []store.Entry // those of the window
+	conn    capture.ConnID // that the view is of; 0: several
+	entries []store.Entry  // those of the window
 	w, h    int
-	digits  int // of the largest number of a row
+	// want is the row that the cursor is to be on, at the place where it was put
+	// for it: in a Selection that is still being filled rows come in before it.
+	want, at uint64
+	moved    bool
+	digits   int // of the largest number of a row
 }
 
 const (
@@ -58,7 +63,7 @@ func newFramePane() *framePane {
 func (p *framePane) resize(w, h int) {
 	p.w, p.h = w, h
 	p.cols[frameSeq].min = max(5, p.digits)
-	p.cols[frameConn].hide = p.view.Conn != 0
+	p.cols[frameConn].hide = p.conn != 0
 	p.list.resize(w, h)
 }
 
@@ -73,7 +78,7 @@ func (p *framePane) info(m *Model) string {
 }
 
 func (p *framePane) refresh(m *Model) {
-	if p.view != m.view {
+	if p.view != m.frameView() {
 		p.show(m)
 	}
 	if n := digits(m.shown.Rows); n != p.digits {
@@ -81,6 +86,7 @@ func (p *framePane) refresh(m *Model) {
 		p.resize(p.w, p.h)
 	}
 	first, end := p.held(m)
+	p.keepRow(m)
 	if p.bounds(first, end) && !p.empty() {
 		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
 	}
@@ -88,10 +94,12 @@ func (p *framePane) refresh(m *Model) {
 	from, n := p.window()
 	key := pageKey{view: p.view, from: from, n: n, generation: m.shown.Generation}
 	if key == p.page {
+		p.noteRow()
 		return
 	}
 	p.page = key
 	p.fetch(m, from, n)
+	p.noteRow()
 	for i := range p.entries {
 		e := &p.entries[i]
 		p.whole(frameConn, len(e.Conn.String()))
@@ -104,6 +112,24 @@ func (p *framePane) refresh(m *Model) {
 	for i := range p.entries {
 		p.rows = append(p.rows, p.row(m, &p.entries[i]))
 	}
+}
+
+// keepRow keeps the cursor on its row where rows came in before it, unless it
+// was moved since the last time.
+func (p *framePane) keepRow(m *Model) {
+	p.moved = p.cursor != p.at
+	if p.view.Selection == nil || p.follow || p.moved || p.want == 0 {
+		return
+	}
+	p.shift(int(m.st.Find(p.view, p.want)) - int(p.cursor))
+}
+
+// noteRow notes what the cursor is on, or is waiting for.
+func (p *framePane) noteRow() {
+	if e := p.selected(); e != nil && (p.moved || e.Seq >= p.want) {
+		p.want = e.Seq
+	}
+	p.at = p.cursor
 }
 
 // held is what of the view is in the store; while paused, without the rows
@@ -136,13 +162,14 @@ func (p *framePane) show(m *Model) {
 	if e := p.selected(); e != nil {
 		seq = e.Seq
 	}
-	p.goTo(m, m.view, seq, p.follow)
+	p.goTo(m, m.frameView(), seq, p.follow)
 }
 
 // goTo shows view with the cursor on the first row from seq on.
 func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
-	p.view = view
+	p.view, p.conn = view, m.view.Conn
 	p.page = pageKey{}
+	p.want, p.at = seq, m.st.Find(view, seq)
 	p.reset(m.st.Find(view, seq), follow)
 	p.resize(p.w, p.h)
 }

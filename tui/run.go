@@ -52,6 +52,10 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 		keys = tea.WithInputTTY()
 	}
 	g := &guard{Model: New(st, o)}
+	// What goes on beside the UI ends with it.
+	var end context.CancelFunc
+	g.ctx, end = context.WithCancel(ctx)
+	defer end()
 	_, err := tea.NewProgram(g, keys,
 		tea.WithContext(ctx),
 		tea.WithOutput(out),
@@ -69,6 +73,19 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 		return nil
 	}
 	return fmt.Errorf("terminal UI: %w", err)
+}
+
+// guarded is a command whose panic is a message: Bubble Tea runs it in a
+// goroutine of its own.
+func guarded(cmd tea.Cmd) tea.Cmd {
+	return func() (msg tea.Msg) {
+		defer func() {
+			if v := recover(); v != nil {
+				msg = &PanicError{v, debug.Stack()}
+			}
+		}()
+		return cmd()
+	}
 }
 
 // guard ends the program in an orderly way when the model panics, so that the
@@ -89,6 +106,10 @@ func (g *guard) recover() {
 func (g *guard) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
 	model, cmd = g, tea.Quit
 	if g.panicked != nil {
+		return model, cmd
+	}
+	if p, ok := msg.(*PanicError); ok {
+		g.panicked = p
 		return model, cmd
 	}
 	defer g.recover()

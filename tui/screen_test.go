@@ -46,21 +46,22 @@ func newScreen(st *store.Store, w, h int, o Options) *Model {
 	return m
 }
 
+// do hands messages to the UI, and all that is then done beside it: it comes
+// to its end before the next message.
 func do(m *Model, msgs ...tea.Msg) *Model {
 	for _, msg := range msgs {
-		next, _ := m.Update(msg)
-		m = next.(*Model)
-		settle(m)
+		m.take(msg)
+		for cmds := m.handed(); len(cmds) > 0; cmds = m.handed() {
+			for _, cmd := range cmds {
+				msg := cmd()
+				if p, ok := msg.(*PanicError); ok {
+					panic(p)
+				}
+				m.take(msg)
+			}
+		}
 	}
 	return m
-}
-
-// settle does what is done beside the UI.
-func settle(m *Model) {
-	for m.detail.work.running != nil {
-		t := m.detail.work.running
-		m.Update(taskDone{t, t.run(t)})
-	}
 }
 
 // press sends keys by their names, apart by spaces: "j pgdown ctrl+u enter".
@@ -76,7 +77,7 @@ var specialKeys = map[string]tea.KeyType{
 	"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab,
 	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "backspace": tea.KeyBackspace,
 	"ctrl+u": tea.KeyCtrlU, "ctrl+d": tea.KeyCtrlD, "ctrl+c": tea.KeyCtrlC,
-	"ctrl+b": tea.KeyCtrlB, "ctrl+f": tea.KeyCtrlF,
+	"ctrl+b": tea.KeyCtrlB, "ctrl+f": tea.KeyCtrlF, "ctrl+n": tea.KeyCtrlN, "ctrl+p": tea.KeyCtrlP,
 }
 
 func keyMsg(name string) tea.KeyMsg {
@@ -141,6 +142,14 @@ func withoutColours(line string) string {
 // golden compares a screen with the file of that name.
 func golden(t *testing.T, name string, m *Model) {
 	t.Helper()
+	// How long a filter took is another in each run.
+	if m.filter != nil {
+		m.filter.far.Took = 0
+	}
+	if m.typing != nil && m.typing.preview != nil {
+		m.typing.preview.far.Took = 0
+	}
+	m.dirty = true
 	if err := checkScreen(m); err != nil {
 		t.Error(err)
 	}
@@ -195,7 +204,19 @@ func TestGoldenScreens(t *testing.T) {
 		{"narrowed", narrowed, ""},
 		{"nothing", file, "/ 9 9 9 enter"},
 		{"paused", live, "space"},
-		{"prompt", live, "/ 1 x"},
+		{"prompt", live, "/"},
+		{"prompt-count", live, "/ t y p e = = D A T A"},
+		{"prompt-error", live, "/ s t r e a m = x"},
+		{"prompt-choice", live, "/ s t tab tab"},
+		{"filtered", file, "/ t y p e = = D A T A enter"},
+		{"search", file, "ctrl+f i t e m s"},
+		{"found", file, "ctrl+f i t e m s enter n"},
+		{"problem", file, "e"},
+		{"command", live, ":"},
+		{"command-choice", live, ": t tab tab"},
+		{"marked", file, "j j m a"},
+		{"columns", file, "C j j space"},
+		{"sorted", live, "1 S S"},
 		{"help", live, "?"},
 		{"zoomed", live, "z"},
 		{"rows", live, "|"},
@@ -208,15 +229,16 @@ func TestGoldenScreens(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				o := s.o
 				golden(t, name, press(newScreen(st, size.w, size.h, o), s.keys))
+				o.Renderer = renderer(true)
+				golden(t, name+"-colours", press(newScreen(st, size.w, size.h, o), s.keys))
 			})
 		}
 	}
-	for _, size := range sizes {
-		name := fmt.Sprintf("colours-%dx%d", size.w, size.h)
-		t.Run(name, func(t *testing.T) {
+	for _, theme := range themeNames() {
+		t.Run("theme-"+theme, func(t *testing.T) {
 			o := live
-			o.Renderer = renderer(true)
-			golden(t, name, newScreen(st, size.w, size.h, o))
+			o.Config.Theme, o.Renderer = theme, renderer(true)
+			golden(t, "theme-"+theme+"-120x36", newScreen(st, 120, 36, o))
 		})
 	}
 }

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"path"
 	"strconv"
 	"time"
 
@@ -161,6 +162,9 @@ func (m *Model) statusSegments() []segment {
 		}
 		add(text, text, s.bad, 0)
 	}
+	if m.status.Recording != "" {
+		add("● REC "+peer(path.Base(m.status.Recording), 20), "● REC", s.warn, 0)
+	}
 	if m.frames.follow && m.o.Live && !m.paused && !m.status.Done {
 		add("⇣ FOLLOW", "⇣", s.good, 7)
 	}
@@ -239,7 +243,7 @@ func (m *Model) viewName() string {
 }
 
 // narrowed says whether esc has anything to undo.
-func (m *Model) narrowed() bool { return m.view != store.View{} || len(m.back) > 0 }
+func (m *Model) narrowed() bool { return m.view != store.View{} || m.filter != nil || len(m.back) > 0 }
 
 func mib(n int64) string { return strconv.FormatInt((n+1<<19)>>20, 10) }
 
@@ -263,7 +267,7 @@ const (
 func (m *Model) appendBottom(dst []byte, w int) []byte {
 	s := m.sty
 	switch {
-	case m.prompting:
+	case m.typing != nil:
 		return m.appendPrompt(dst, w)
 	case m.notice != "":
 		style := s.warn
@@ -271,6 +275,9 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 			style = s.bad
 		}
 		return appendStyled(dst, " "+m.notice, w, style)
+	}
+	if text := m.progress(); text != "" {
+		return appendStyled(dst, " "+text, w, s.warn)
 	}
 	first, last := m.hints()
 	if m.status.Err != nil {

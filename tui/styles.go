@@ -19,11 +19,9 @@ func (s sgr) append(dst []byte, text string) []byte {
 	return append(dst, s.off...)
 }
 
-// styles are the looks of the screen for one output. Only the terminal's own
-// 16 colours are used, so that they fit light and dark themes without asking
-// the terminal for its background.
+// styles are the looks of the screen for one output.
 type styles struct {
-	colour bool // false where the output takes no colours (NO_COLOR, TERM=dumb)
+	colour bool // false where the output takes no colours (NO_COLOR, TERM=dumb), or the theme has none
 
 	plain, bold, dim     sgr
 	good, warn, bad      sgr // bad is the alarm style: it stays on selected rows
@@ -34,26 +32,28 @@ type styles struct {
 	key                  sgr
 }
 
-func newStyles(r *lipgloss.Renderer) *styles {
-	style := func() lipgloss.Style { return r.NewStyle() }
-	fg := func(c string) lipgloss.Style { return style().Foreground(lipgloss.Color(c)) }
-	return &styles{
-		colour:     r.ColorProfile() != termenv.Ascii,
-		plain:      sgrOf(style()),
-		bold:       sgrOf(style().Bold(true)),
-		dim:        sgrOf(style().Faint(true)),
-		good:       sgrOf(fg("2")),
-		warn:       sgrOf(fg("3")),
-		bad:        sgrOf(fg("15").Background(lipgloss.Color("1")).Bold(true)),
-		send:       sgrOf(fg("2")),
-		recv:       sgrOf(fg("12")),
-		headers:    sgrOf(fg("6")),
-		control:    sgrOf(fg("5")),
-		selected:   sgrOf(fg("15").Background(lipgloss.Color("4"))),
-		unselected: sgrOf(fg("15").Background(lipgloss.Color("8"))),
-		border:     sgrOf(style().Faint(true)),
-		focus:      sgrOf(fg("6").Bold(true)),
-		key:        sgrOf(fg("6")),
+// newStyles makes the styles of a theme, with what the user wants otherwise.
+func newStyles(r *lipgloss.Renderer, t theme, other map[string]look) *styles {
+	s := &styles{colour: r.ColorProfile() != termenv.Ascii && t.colour}
+	for name, place := range s.roles() {
+		l := t.looks[name]
+		if o, ok := other[name]; ok {
+			l = o
+		}
+		*place = sgrOf(l.style(r))
+	}
+	return s
+}
+
+// roles are the styles by the names that the configuration has for them.
+func (s *styles) roles() map[string]*sgr {
+	return map[string]*sgr{
+		"plain": &s.plain, "bold": &s.bold, "dim": &s.dim,
+		"good": &s.good, "warn": &s.warn, "bad": &s.bad,
+		"send": &s.send, "recv": &s.recv,
+		"headers": &s.headers, "control": &s.control,
+		"selected": &s.selected, "unselected": &s.unselected,
+		"border": &s.border, "focus": &s.focus, "key": &s.key,
 	}
 }
 

@@ -16,16 +16,20 @@ const wheelLines = 3
 
 // Update takes one message.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	cmd := m.update(msg)
-	return m, tea.Batch(cmd, m.work())
+	if cmd := m.take(msg); cmd != nil {
+		m.cmds = append(m.cmds, cmd)
+	}
+	return m, tea.Batch(m.handed()...)
 }
 
-func (m *Model) update(msg tea.Msg) tea.Cmd {
+func (m *Model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tickMsg:
 		t := time.Time(msg)
 		m.tick(t)
 		return tick(m.clock.interval(t))
+	case workMsg:
+		m.worked(msg)
 	case tea.WindowSizeMsg:
 		m.clock.woken = true
 		m.snapshot()
@@ -61,6 +65,7 @@ func (m *Model) tick(t time.Time) {
 		m.textNew, m.dirty = textNew, true
 	}
 	if changed && !m.paused {
+		m.followFilter()
 		m.refresh()
 	} else if m.detail.waits() {
 		m.detail.stale()
@@ -74,7 +79,7 @@ func (m *Model) tick(t time.Time) {
 // which no binding would match. A paste is no command.
 func (m *Model) typed(msg tea.KeyMsg) tea.Cmd {
 	switch {
-	case m.prompting || msg.Type != tea.KeyRunes:
+	case m.typing != nil || msg.Type != tea.KeyRunes:
 		return m.key(msg)
 	case msg.Paste:
 		return nil
@@ -85,7 +90,9 @@ func (m *Model) typed(msg tea.KeyMsg) tea.Cmd {
 		if r == ' ' {
 			one.Type = tea.KeySpace
 		}
-		cmds = append(cmds, m.key(one))
+		if cmd := m.key(one); cmd != nil {
+			cmds = append(cmds, cmd)
+		}
 	}
 	return tea.Batch(cmds...)
 }
@@ -94,18 +101,22 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	if key.Matches(msg, m.keys.Interrupt) {
 		return tea.Quit
 	}
-	if m.prompting {
+	switch {
+	case m.typing != nil:
 		return m.promptKey(msg)
+	case m.chord != noChord:
+		m.chordKey(msg)
+		return nil
 	}
 	k := &m.keys
 	switch {
 	case key.Matches(msg, k.Quit):
 		return tea.Quit
 	case key.Matches(msg, k.Help):
-		m.helping, m.helpTop = !m.helping, 0
+		m.toggleHelp()
 		return nil
-	case m.helping:
-		m.helpKey(msg)
+	case m.overlay != nil:
+		m.overlay.key(m, msg)
 		return nil
 	case key.Matches(msg, k.Next):
 		m.focusOn((m.focus + 1) % numPanes)
@@ -126,19 +137,51 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.arrangement, m.zoomed = (m.arrangement+1)%numArrangements, false
 		m.arrange()
 		m.say("layout: "+m.arrangement.String(), false)
-	case key.Matches(msg, k.Follow):
-		m.frames.toEnd(true)
+	case key.Matches(msg, k.Columns):
+		m.chooseColumns()
+	case key.Matches(msg, k.Sort):
+		m.say("connections "+m.conns.sortNext(), false)
 		m.refresh()
+	case key.Matches(msg, k.Follow):
+		m.follow()
+	case key.Matches(msg, k.Search):
+		m.openPrompt(promptSearch, "")
+	case key.Matches(msg, k.Command):
+		m.openPrompt(promptCommand, "")
+	case key.Matches(msg, k.NextMatch, k.PrevMatch):
+		if m.searched == nil {
+			m.say("nothing was searched for yet", false)
+			break
+		}
+		m.find(m.searched, key.Matches(msg, k.PrevMatch))
+	case key.Matches(msg, k.NextProblem, k.PrevProblem):
+		m.find(m.problems, key.Matches(msg, k.PrevProblem))
+	case key.Matches(msg, k.NextOfStream, k.PrevOfStream):
+		m.ofStream(key.Matches(msg, k.PrevOfStream))
+	case key.Matches(msg, k.Partner):
+		m.partner()
+	case key.Matches(msg, k.Mark):
+		m.chord = chordMark
+		m.say("mark this row as: a letter", false)
+	case key.Matches(msg, k.ToMark):
+		m.chord = chordToMark
+		m.say("go to mark: a letter, or ' for the last place", false)
 	case key.Matches(msg, k.Enter):
 		m.panes[m.focus].open(m)
 	case key.Matches(msg, k.Only):
 		m.onlyThisStream()
 	case key.Matches(msg, k.Back):
-		m.goBack()
+		if !m.endWork() {
+			m.goBack()
+		}
 	case key.Matches(msg, k.Pause):
 		m.pause()
 	case key.Matches(msg, k.Filter):
-		return m.openPrompt()
+		text := ""
+		if m.filter != nil {
+			text = m.filter.text
+		}
+		m.openPrompt(promptFilter, text)
 	case key.Matches(msg, k.Tables):
 		m.detail.chooseTab(m, int(tabHPACK))
 		m.focusOn(paneDetail)
@@ -186,6 +229,7 @@ func (m *Model) pause() {
 		}
 	} else {
 		m.shown = m.now
+		m.followFilter()
 	}
 	m.refresh()
 }
@@ -209,7 +253,7 @@ func (m *Model) mouse(e tea.MouseEvent) {
 		return
 	}
 	b, i := m.lay.boxAt(e.X, e.Y)
-	if i < 0 || m.helping {
+	if i < 0 || m.overlay != nil {
 		return
 	}
 	t := m.panes[b.pane].position()

@@ -3,7 +3,6 @@
 package tui
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -131,79 +130,6 @@ func TestPauseFreezesTheViewOnly(t *testing.T) {
 	press(m, "esc esc space")
 	if m.conns.end != 2 || m.shown != m.now {
 		t.Error("the view did not catch up")
-	}
-}
-
-func TestFilter(t *testing.T) {
-	tr := newTraffic(0)
-	tr.requests(20)
-	tr.requests(20)
-	m := newScreen(tr.st, 120, 36, Options{})
-	press(m, "/ 1 3")
-	if !strings.Contains(m.View(), "stream id: 13▏") {
-		t.Fatalf("no prompt on the screen:\n%s", m.View())
-	}
-	press(m, "enter")
-	if want := (store.View{Stream: 13, HasStream: true}); m.view != want {
-		t.Fatalf("view %+v", m.view)
-	}
-	if len(m.frames.entries) != 6 {
-		t.Fatalf("%d rows; two connections have three each of stream 13", len(m.frames.entries))
-	}
-	for _, e := range m.frames.entries {
-		if e.Header.StreamID != 13 {
-			t.Errorf("a row of stream %d", e.Header.StreamID)
-		}
-	}
-	press(m, "/ x enter")
-	if !m.prompting || !strings.Contains(m.View(), errNotStream.Error()) {
-		t.Error("the error is not on the screen")
-	}
-	press(m, "esc")
-	if m.prompting || m.view.Stream != 13 {
-		t.Error("esc did not leave everything as it was")
-	}
-	// What is typed replaces the filter, which the prompt still names.
-	press(m, "/")
-	if !strings.Contains(m.View(), "stream id: ▏13 ") || !strings.Contains(m.View(), "enter alone shows all") {
-		t.Errorf("the prompt does not name the filter:\n%s", m.View())
-	}
-	press(m, "1 5 enter")
-	if m.view.Stream != 15 {
-		t.Errorf("typing 15 over 13 gave %+v", m.view)
-	}
-	press(m, "/ enter")
-	if m.view != (store.View{}) {
-		t.Errorf("an empty filter left %+v", m.view)
-	}
-	if m.frames.end != tr.st.Snapshot().Rows {
-		t.Errorf("%d rows in sight", m.frames.end)
-	}
-}
-
-func TestParseFilter(t *testing.T) {
-	for s, want := range map[string]struct {
-		stream uint32
-		ok     bool
-		err    error
-	}{
-		"":             {},
-		"  ":           {},
-		"0":            {0, true, nil},
-		" 13 ":         {13, true, nil},
-		"2147483647":   {1<<31 - 1, true, nil},
-		"2147483648":   {err: errNotStream},
-		"-1":           {err: errNotStream},
-		"+1":           {err: errNotStream},
-		"0x10":         {err: errNotStream},
-		"1_000":        {err: errNotStream},
-		"13 or so":     {err: errNotStream},
-		"\u0661\u0662": {err: errNotStream},
-	} {
-		stream, ok, err := parseFilter(s)
-		if stream != want.stream || ok != want.ok || !errors.Is(err, want.err) {
-			t.Errorf("%q: %d, %v, %v", s, stream, ok, err)
-		}
 	}
 }
 

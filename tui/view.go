@@ -32,20 +32,28 @@ func (m *Model) draw() string {
 	if m.lay.status {
 		lines[0] = m.appendStatus(lines[0], w)
 	}
-	body := lines[1:]
-	if m.lay.hints {
-		body = lines[1 : h-1]
-		lines[h-1] = m.appendBottom(lines[h-1], w)
-	} else if m.prompting && h > 1 {
-		body = lines[1 : h-1]
-		lines[h-1] = m.appendPrompt(lines[h-1], w)
+	top, end := 1, h
+	if m.lay.filter && m.filter != nil {
+		lines[1] = m.appendFilter(lines[1], w)
+		top = 2
 	}
-	if m.helping {
-		m.drawHelp(body, w)
+	if m.lay.hints {
+		end--
+		lines[end] = m.appendBottom(lines[end], w)
+	} else if m.typing != nil && h > 1 {
+		end--
+		lines[end] = m.appendPrompt(lines[end], w)
+	}
+	body := lines[top:end]
+	if m.overlay != nil {
+		m.overlay.draw(m, body, w)
 	} else {
 		for _, b := range m.lay.boxes {
-			m.drawBox(lines[b.y:min(b.y+b.h, 1+len(body))], b)
+			m.drawBox(lines[b.y:min(b.y+b.h, end)], b)
 		}
+	}
+	if m.typing != nil {
+		m.drawChoice(body, w)
 	}
 	size := h
 	for _, l := range lines {

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
+)
+
+// finder goes from match to match of a condition, among the rows that are
+// shown.
+type finder struct {
+	kind  workKind
+	name  string // of what is found, for notices
+	match func() store.Predicate
+
+	base store.View
+	sel  *store.Selection
+	far  store.Progress
+	done bool // all rows there were when it was asked last are examined
+	// from and back are of a jump that waits for rows to be examined.
+	waits bool
+	from  uint64
+	back  bool
+}
+
+// find goes to the match next to the cursor.
+func (m *Model) find(f *finder, back bool) {
+	if f.sel == nil || f.base != m.view {
+		f.base, f.sel, f.far, f.done = m.view, m.st.Select(m.view, f.match()), store.Progress{}, false
+		m.end(f.kind)
+	}
+	f.waits, f.back, f.from = true, back, 0
+	if e := m.frames.selected(); e != nil {
+		f.from = e.Seq
+	}
+	if f.sel.Progress().Waiting > 0 {
+		f.done = false
+	}
+	if m.answer(f) {
+		return
+	}
+	w := &work{
+		what: "looking for " + f.name,
+		step: func(ctx context.Context) bool { return f.sel.Advance(ctx, slice) },
+		far:  func() float64 { return part(f.far) },
+		after: func(m *Model, done bool) {
+			f.far = f.sel.Progress()
+			f.done = f.done || done
+			m.answer(f)
+			if f.done {
+				m.end(f.kind)
+			}
+		},
+	}
+	m.begin(f.kind, w)
+}
+
+// answer goes to the match that was asked for, if that is known by now, and
+// reports whether the question is answered.
+func (m *Model) answer(f *finder) bool {
+	if !f.waits {
+		return true
+	}
+	v := store.View{Selection: f.sel}
+	var seq uint64
+	ok, wrapped := false, false
+	if f.back {
+		// What is before the cursor is examined first, in the end all of it.
+		if !f.done {
+			return false
+		}
+		if seq, ok = m.nextOf(v, f.from, true); !ok {
+			seq, ok = m.nextOf(v, 1<<63, true)
+			wrapped = true
+		}
+	} else {
+		seq, ok = m.nextOf(v, f.from, false)
+		if !ok && !f.done {
+			return false
+		}
+		if !ok {
+			seq, ok = m.nextOf(v, 0, false)
+			wrapped = true
+		}
+	}
+	f.waits = false
+	switch {
+	case !ok:
+		m.say("no "+f.name+" among the rows shown", false)
+		return true
+	case seq == f.from:
+		m.say("no other "+f.name+" than this", false)
+		return true
+	}
+	if !m.jump(seq) {
+		return true
+	}
+	text := f.name + " " + m.placeOf(f, seq)
+	if wrapped && f.back {
+		text += ", going on from the newest"
+	} else if wrapped {
+		text += ", going on from the oldest"
+	}
+	m.say(text, false)
+	return true
+}
+
+// placeOf is which of the matches a row is.
+func (m *Model) placeOf(f *finder, seq uint64) string {
+	v := store.View{Selection: f.sel}
+	first, end := m.st.Span(v)
+	text := commas(m.st.Find(v, seq)-first+1) + " of " + commas(end-first)
+	if !f.done {
+		text += " so far"
+	}
+	return text
+}
+
+// newProblems finds malformed frames, gaps, and rows with a warning or an error
+// among their findings.
+func newProblems() *finder {
+	return &finder{kind: workProblems, name: "problem", match: func() store.Predicate {
+		return store.Predicate{Findings: true, Match: func(r *store.Record) bool {
+			if r.Kind() == decode.RowGap {
+				return true
+			}
+			if _, malformed := r.Malformed(); malformed {
+				return true
+			}
+			for _, f := range r.Findings() {
+				if f.Severity >= store.Warning {
+					return true
+				}
+			}
+			return false
+		}}
+	}}
+}
+
+// errNoHex is the answer to what is no hex.
+var errNoHex = errors.New("hex: digits in pairs are needed, as in 0x00ff1a")
+
+// newSearch finds text in names and values of header fields and in what frames
+// carry, without regard to the case of ASCII letters, or, after 0x, octets in
+// payloads. Bodies are searched as they are on the wire.
+func newSearch(text string) (*finder, error) {
+	needle := []byte(strings.ToLower(text))
+	octets := false
+	if digits, ok := strings.CutPrefix(text, "0x"); ok {
+		b, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+		if err != nil || len(b) == 0 {
+			return nil, errNoHex
+		}
+		needle, octets = b, true
+	}
+	if len(needle) == 0 {
+		return nil, errors.New("nothing to search for")
+	}
+	f := &finder{kind: workSearch, name: "match of " + peer(text, 30)}
+	f.match = func() store.Predicate {
+		if octets {
+			return store.Predicate{Match: func(r *store.Record) bool { return bytes.Contains(r.Payload(), needle) }}
+		}
+		field := func(f *store.RawField) bool {
+			return f.NameKnown && containsFold(f.Name, needle) || f.ValueKnown && containsFold(f.Value, needle)
+		}
+		return store.Predicate{Memos: 1, Match: func(r *store.Record) bool {
+			if r.HasFields() && r.AnyField(0, field) {
+				return true
+			}
+			if !r.IsFrame() {
+				return false
+			}
+			switch r.Type() { // their payloads are compressed fields
+			case http2.FrameHeaders, http2.FrameContinuation, http2.FramePushPromise:
+				return false
+			}
+			return containsFold(r.Payload(), needle)
+		}}
+	}
+	return f, nil
+}
+
+// containsFold says whether needle, in lower case, is in b.
+func containsFold(b, needle []byte) bool {
+	first := needle[0]
+	upper := first
+	if first >= 'a' && first <= 'z' {
+		upper -= 'a' - 'A'
+	}
+	for len(b) >= len(needle) {
+		i := bytes.IndexByte(b, first)
+		if upper != first {
+			limit := b
+			if i >= 0 {
+				limit = b[:i]
+			}
+			if j := bytes.IndexByte(limit, upper); j >= 0 {
+				i = j
+			}
+		}
+		if i < 0 || len(b)-i < len(needle) {
+			return false
+		}
+		if equalFold(b[i:i+len(needle)], needle) {
+			return true
+		}
+		b = b[i+1:]
+	}
+	return false
+}
+
+func equalFold(b, lower []byte) bool {
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+)
+
+// unsorted is the order in which the connections were first seen.
+const unsorted = -1
+
+// sortBy orders the connections by a column; unsorted where it is empty.
+func (p *connPane) sortBy(name string) error {
+	by := unsorted
+	if name != "" {
+		if by = slices.Index(labels(p.cols), name); by < 0 {
+			return fmt.Errorf("no column %q: there are %s", name, strings.Join(labels(p.cols), ", "))
+		}
+	}
+	p.turn(by)
+	return nil
+}
+
+func (p *connPane) turn(by int) {
+	p.by, p.order = by, nil
+	p.forget()
+}
+
+// sortNext orders by the next column that is in sight.
+func (p *connPane) sortNext() string {
+	by := p.by
+	for {
+		if by++; by == len(p.cols) {
+			p.turn(unsorted)
+			return "in the order in which they were seen"
+		}
+		if p.cols[by].width > 0 {
+			p.turn(by)
+			return "sorted by " + p.cols[by].label()
+		}
+	}
+}
+
+// compare orders two connections by a column: what there is most of first,
+// names by the alphabet.
+func compareConns(by int, a, b *store.ConnSummary) int {
+	switch by {
+	case connProcess:
+		if c := strings.Compare(a.Info.Comm, b.Info.Comm); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Info.PID, b.Info.PID)
+	case connRole:
+		return cmp.Compare(a.Role, b.Role)
+	case connLocal:
+		return a.Local.Compare(b.Local)
+	case connRemote:
+		return a.Remote.Compare(b.Remote)
+	case connProtocol:
+		return cmp.Compare(b.Protocol, a.Protocol)
+	case connStreams:
+		return cmp.Compare(b.Streams, a.Streams)
+	case connFrames:
+		return cmp.Compare(b.Frames, a.Frames)
+	case connMarks:
+		if c := cmp.Compare(problems(b.Errors, b.Findings), problems(a.Errors, a.Findings)); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.Gaps, a.Gaps)
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+// resort orders the connections anew where any has changed.
+func (p *connPane) resort(m *Model) {
+	n := m.st.NumConns()
+	if p.order != nil && (p.sortedAt == m.shown.Generation || m.paused) {
+		return
+	}
+	conns := m.st.Conns(0, n)
+	if m.paused {
+		conns = slices.DeleteFunc(conns, func(c store.ConnSummary) bool { return c.ID > m.pausedConn })
+	}
+	slices.SortStableFunc(conns, func(a, b store.ConnSummary) int { return compareConns(p.by, &a, &b) })
+	p.order = make([]capture.ConnID, len(conns))
+	for i := range conns {
+		p.order[i] = conns[i].ID
+	}
+	p.sortedAt = m.shown.Generation
+}
+
+// placeOf is where a connection is in the list as it is now.
+func (p *connPane) placeOf(m *Model, n int, id capture.ConnID) int {
+	if p.by == unsorted {
+		return p.find(m, n, id)
+	}
+	return max(0, slices.Index(p.order, id))
+}
+
+// fetch gets the connections of the window.
+func (p *connPane) fetch(m *Model, from, n int) {
+	if p.by == unsorted {
+		p.conns = m.st.Conns(from, n)
+		return
+	}
+	p.conns = p.conns[:0:0]
+	for _, id := range p.order[min(from, len(p.order)):min(from+n, len(p.order))] {
+		c, ok := m.st.Conn(id)
+		if !ok {
+			c.ID = id // left a moment ago
+		}
+		p.conns = append(p.conns, c)
+	}
+}
