@@ -134,7 +134,7 @@ func appendRow(dst []byte, cols []column, cells []cell, tail cell, w int, lit *s
 		used += n
 		ends := 0
 		if tail.text != "" && i == len(cols)-1 {
-			ends = min(width(tail.text)+1, (n+1)/2)
+			ends = min(width(tail.text)+1, max((n+1)/2, n-width(cells[i].text)))
 			n -= ends
 		}
 		style := cells[i].style

@@ -130,7 +130,7 @@ func FuzzConfig(f *testing.F) {
 			if err := checkScreen(m); err != nil {
 				t.Error(err)
 			}
-		case !errors.As(err, &e) || strings.ContainsAny(err.Error(), "\x1b\x9b"):
+		case !errors.As(err, &e) || strings.ContainsAny(err.Error(), "\x1b\u009b"):
 			t.Errorf("%q", err)
 		}
 	})

@@ -54,14 +54,15 @@ func (m *Model) chordKey(msg tea.KeyMsg) {
 	}
 }
 
-// markOf is the mark of a row, or 0.
-func (m *Model) markOf(seq uint64) rune {
+// markOf is the mark of a row; empty where it has none.
+func (m *Model) markOf(seq uint64) string {
+	found := ""
 	for r, marked := range m.marks {
-		if marked == seq && r != lastPlace {
-			return r
+		if marked == seq && r != lastPlace && (found == "" || string(r) < found) {
+			found = string(r)
 		}
 	}
-	return 0
+	return found
 }
 
 // holds says whether a row is in a view.

@@ -36,7 +36,8 @@ type row struct {
 	// of the row; 0: every cell keeps to its column.
 	span  int
 	faded bool
-	mark  bool // is what the other panes are narrowed to
+	mark  bool   // is what the other panes are narrowed to
+	sign  string // in place of that mark; empty: none
 }
 
 // list is the part that the panes which list things have in common.
@@ -136,6 +137,8 @@ func (l *list) appendRow(d []byte, s *styles, r *row, w int, cursor, focused boo
 		lit, mark = &s.selected, markCursor
 	case cursor:
 		lit, mark = &s.unselected, markCursor
+	case r.sign != "":
+		mark = r.sign
 	case r.mark:
 		mark = markChosen
 	}

@@ -201,7 +201,7 @@ func (p *framePane) row(m *Model, e *store.Entry) row {
 	cells[frameConn].text = e.Conn.String()
 	if e.Kind != decode.RowFrame {
 		cells[frameDir] = m.event(e, p.columnWidth(frameInfo)+40)
-		return row{cells: cells, span: frameDir}
+		return row{cells: cells, span: frameDir, sign: m.markOf(e.Seq)}
 	}
 	cells[frameDir] = arrow(s, e.Direction)
 	cells[frameStream].text = strconv.FormatUint(uint64(e.Header.StreamID), 10)
@@ -209,7 +209,7 @@ func (p *framePane) row(m *Model, e *store.Entry) row {
 	cells[frameFlags].text = flagLetters(&e.Header)
 	cells[frameLength].text = strconv.FormatUint(uint64(e.Header.Length), 10)
 	cells[frameInfo] = m.summary(e, p.columnWidth(frameInfo))
-	return row{cells: cells, tail: finding(s, e)}
+	return row{cells: cells, tail: finding(s, e), sign: m.markOf(e.Seq)}
 }
 
 func arrow(s *styles, d capture.Direction) cell {
