@@ -141,6 +141,14 @@ func lists(in map[string]stringList) map[string][]string {
 	return out
 }
 
+// Check finds what is wrong in a Config that was not read from a file.
+func (c *Config) Check() error {
+	if bad := c.check(); bad != nil {
+		return errors.New(bad.text)
+	}
+	return nil
+}
+
 // mistake is what is wrong in a configuration, and where.
 type mistake struct{ table, key, text string }
 

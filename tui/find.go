@@ -74,11 +74,14 @@ func (m *Model) answer(f *finder) bool {
 	var seq uint64
 	ok, wrapped := false, false
 	if f.back {
-		// What is before the cursor is examined first, in the end all of it.
-		if !f.done {
+		// What is before the cursor must have been examined.
+		if !f.done && f.sel.Progress().End <= f.from {
 			return false
 		}
 		if seq, ok = m.nextOf(v, f.from, true); !ok {
+			if !f.done {
+				return false // the newest one is not known yet
+			}
 			seq, ok = m.nextOf(v, 1<<63, true)
 			wrapped = true
 		}

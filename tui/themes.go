@@ -142,6 +142,9 @@ func themes() []theme {
 	}
 }
 
+// Themes are the names of the themes.
+func Themes() []string { return themeNames() }
+
 func themeNames() (names []string) {
 	for _, t := range themes() {
 		names = append(names, t.name)

@@ -65,7 +65,8 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 	f.DurationVar(&how.limit, "for", 0, "end after `TIME`, as in 10s")
 	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
 	o.history = 256 << 20
-	addLineFlags(f, &o)
+	addLineFlags(cmd, &o)
+	o.screen.add(cmd)
 	return cmd
 }
 

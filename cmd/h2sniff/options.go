@@ -13,6 +13,7 @@ import (
 	"h2sniff/capture/recording"
 	"h2sniff/capture/target"
 	"h2sniff/decode/lines"
+	"h2sniff/tui"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -46,6 +47,20 @@ type options struct {
 	verbose bool
 	content contentFlags
 	redact  redactFlags
+	screen  screenFlags
+}
+
+// screenFlags are about the user interface.
+type screenFlags struct {
+	config string // file to read in place of the usual one
+	theme  string
+}
+
+func (s *screenFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.config, "config", "", "configuration `FILE` of the user interface (docs/config.md)")
+	f.StringVar(&s.theme, "theme", "", "colours of the user interface: `NAME` is "+strings.Join(tui.Themes(), ", "))
+	cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(tui.Themes(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // stdio is what run was given.
@@ -94,9 +109,6 @@ prints lines like "h2sniff dump".`,
 				return errWriteMixes
 			}
 			if hasScreen(std.out) {
-				if o.filter.expr != nil {
-					return usageError{errors.New("--filter is about lines: use h2sniff dump, or / in the user interface")}
-				}
 				for _, name := range []string{"format", "body", "verbose", "count"} {
 					if cmd.Flags().Changed(name) {
 						return usageError{fmt.Errorf("--%s is about lines: use h2sniff dump", name)}
@@ -107,7 +119,6 @@ prints lines like "h2sniff dump".`,
 			return show(cmd.Context(), &o, std, output{command: std.stderr}, runDump)
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if what, _, cut := strings.Cut(err.Error(), ": strconv."); cut {
 			err = errors.New(what + ": a number is needed")
@@ -160,7 +171,7 @@ prints lines like "h2sniff dump".`,
 	}
 	for _, cmd := range []*cobra.Command{root, dump} {
 		addReadFlags(cmd.Flags(), &o)
-		addLineFlags(cmd.Flags(), &o)
+		addLineFlags(cmd, &o)
 	}
 	addContentFlags(dump.Flags(), &o.content)
 	root.PersistentFlags().IntVar(&o.socket, socketFlag, 0, "")
@@ -168,6 +179,8 @@ prints lines like "h2sniff dump".`,
 	root.AddCommand(dump, record, newCheck(std))
 	root.AddCommand(newExport(std), newDemo(std, &o))
 	root.AddCommand(newDemoChildren(std)...)
+	root.AddCommand(newMan(std))
+	o.screen.add(root)
 	return root
 }
 
@@ -189,8 +202,10 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 	f.Var(&o.filter, "filter", "show only rows that match `EXPR`, as \"status>=500 && path contains /api\" (docs/filter.md)")
 }
 
-func addLineFlags(f *pflag.FlagSet, o *options) {
+func addLineFlags(cmd *cobra.Command, o *options) {
+	f := cmd.Flags()
 	f.Var((*formatFlag)(&o.format), "format", "lines as `text`, plain or json")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "plain", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVar(&o.body, "body", false, "the octets of DATA frames: a hex dump in text, base64 in json")
 	f.BoolVar(&o.verbose, "verbose", false, "with --format json: how each field was encoded, and the dynamic tables")
 	f.Uint64VarP(&o.count, "count", "n", 0, "stop after `N` frames (lines only)")

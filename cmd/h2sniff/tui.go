@@ -15,6 +15,10 @@ import (
 
 // runTUI shows the user interface until the user quits or ctx ends.
 func runTUI(ctx context.Context, o *options, std stdio) error {
+	var ui tui.Options
+	if err := configure(&ui, &o.screen); err != nil {
+		return err
+	}
 	s, err := openSession(ctx, o, ".", os.TempDir()) // for what is recorded while watching
 	if err != nil {
 		return err
@@ -28,10 +32,9 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	p := &pump{src: src, store: st, diagnose: true}
 	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
-		ui := tui.Options{
-			Stream: o.stream.id, HasStream: o.stream.set,
-			Source: s.name, Live: s.live != nil || s.streams, Start: s.start, Status: s.status(done, recorder),
-		}
+		ui.Stream, ui.HasStream, ui.Filter = o.stream.id, o.stream.set, o.filter.String()
+		ui.Source, ui.Live, ui.Start = s.name, s.live != nil || s.streams, s.start
+		ui.Status = s.status(done, recorder)
 		if ui.Live {
 			ui.Record = recorder.record
 		}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"h2sniff/tui"
+)
+
+// configure gives the user interface what the user wants otherwise, and a place
+// to keep histories and saved filters, by the XDG Base Directory
+// Specification. Where there is no home, there is neither.
+func configure(ui *tui.Options, s *screenFlags) error {
+	file := s.config
+	if file == "" {
+		if dir := baseDir("XDG_CONFIG_HOME", ".config"); dir != "" {
+			file = filepath.Join(dir, "config.toml")
+		}
+	} else if _, err := os.Stat(file); err != nil {
+		return err // one that was named must be there
+	}
+	if file != "" {
+		c, err := tui.ReadConfig(file)
+		if err != nil {
+			return err
+		}
+		ui.Config = c
+	}
+	if s.theme != "" {
+		ui.Config.Theme = s.theme
+	}
+	if err := ui.Config.Check(); err != nil {
+		return usageError{err}
+	}
+	ui.State = baseDir("XDG_STATE_HOME", ".local/state")
+	return nil
+}
+
+// baseDir is our directory in one that the environment names, or else in its
+// usual place; empty where there is none. Relative paths are not valid.
+func baseDir(variable, usual string) string {
+	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "h2sniff")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil || !filepath.IsAbs(home) {
+		return ""
+	}
+	return filepath.Join(home, usual, "h2sniff")
+}
