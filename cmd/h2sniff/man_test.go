@@ -19,7 +19,7 @@ func TestManPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := out.String()
-	plain := strings.NewReplacer(`\-`, "-", `\e`, `\`).Replace(page)
+	plain := strings.NewReplacer(`\-`, "-", `\e`, `\`, "\n.PP\n", "\n\n").Replace(page)
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		if c.Runnable() && !strings.Contains(plain, c.Short) && !strings.Contains(plain, c.Long) {
