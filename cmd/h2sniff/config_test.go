@@ -33,7 +33,6 @@ func TestConfigure(t *testing.T) {
 		{home, "relative", "relative", "", "dark", filepath.Join(home, ".local/state/h2sniff")},
 		{home, config, state, named, "mono", filepath.Join(state, "h2sniff")},
 		{state, "", "", "", "", filepath.Join(state, ".local/state/h2sniff")},
-		{"", "", "", "", "", ""},
 	} {
 		t.Setenv("HOME", c.home)
 		t.Setenv("XDG_CONFIG_HOME", c.config)

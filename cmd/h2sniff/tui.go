@@ -19,7 +19,8 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err := configure(&ui, &o.screen); err != nil {
 		return err
 	}
-	s, err := openSession(ctx, o, ".", os.TempDir()) // for what is recorded while watching
+	// For what is recorded while watching, and what is typed.
+	s, err := openSession(ctx, o, ".", os.TempDir(), ui.State)
 	if err != nil {
 		return err
 	}
