@@ -8,10 +8,11 @@ CLANG = clang-14
 # What the tests run against: servers, clients, an independent decoder.
 TEST_PACKAGES = nginx-light h2o curl nghttp2-client nghttp2-server gnutls-bin \
 	nodejs python3 tshark tmux openssl gcc libc6-dev libssl-dev libgnutls28-dev util-linux \
-	android-libboringssl-dev libwolfssl-dev libmbedtls-dev python3-h2
+	android-libboringssl-dev libwolfssl-dev libmbedtls-dev python3-h2 \
+	strace gdb
 CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 
-.PHONY: build run demo test check bench fuzz kernels generate go-toolchain
+.PHONY: build run demo test check bench fuzz soak kernels generate go-toolchain
 
 build: go-toolchain
 	CGO_ENABLED=0 $(GO) build -o h2sniff ./cmd/h2sniff
@@ -56,6 +57,12 @@ FUZZDIRS ?= $(sort $(patsubst %/,%,$(dir $(shell grep -rl --include='*_test.go' 
 fuzz: go-toolchain
 	@for dir in $(FUZZDIRS); do grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed "s|^func |./$$dir |"; done | \
 		GO=$(GO) xargs -P 2 -L 1 sh -c '.ci/fuzz "$$0" "$$1" $(FUZZTIME)'
+
+# The long form of tests that count what is left over: 10 million frames, 100,000
+# connections, 10,000 processes; 1,000 attaches.
+soak: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	H2SNIFF_SOAK=1 $(GO) test -count=1 -v -timeout 4h -run 'TestSoak|TestAttachAndDetachRepeatedly' ./cmd/h2sniff/e2e
 
 # Under the kernels of Debian suites, in emulated machines. KERNELS names some of
 # them; all if it is empty.

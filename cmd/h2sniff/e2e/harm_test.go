@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -186,7 +187,11 @@ func TestAttachAndDetachRepeatedly(t *testing.T) {
 	nginx := startNginx(t, 2)
 	workers := workersOf(t, nginx, 2)
 	l := startLoad(t, nginx.url("/"))
-	for i := range 21 {
+	times := 21
+	if os.Getenv("H2SNIFF_SOAK") != "" {
+		times = 1001
+	}
+	for i := range times {
 		if i%2 == 0 {
 			s := launchSniff(t, exec.Command(h2sniff, "dump", "--format", "json", "-n", "100", "-p", strconv.Itoa(nginx.pid)))
 			s.wait()
@@ -199,7 +204,7 @@ func TestAttachAndDetachRepeatedly(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(i) * 10 * time.Millisecond) // not a wait for something: any moment will do
+		time.Sleep(time.Duration(i%21) * 10 * time.Millisecond) // not a wait for something: any moment will do
 		cmd.Process.Kill()
 		cmd.Wait()
 	}

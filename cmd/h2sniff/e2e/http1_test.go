@@ -20,11 +20,18 @@ import (
 // kernel to leave alone.
 func ignoredHandles(t testing.TB, s *sniff) int {
 	t.Helper()
-	dir := fmt.Sprintf("/proc/%d/fdinfo", s.cmd.Process.Pid)
+	return mapEntries(t, s.cmd.Process.Pid, "ignored")
+}
+
+// mapEntries counts the entries of a BPF map of a process.
+func mapEntries(t testing.TB, pid int, name string) int {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	seen := make(map[string]bool)
 	n := 0
 	for _, e := range entries {
 		info, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -33,12 +40,16 @@ func ignoredHandles(t testing.TB, s *sniff) int {
 			continue // closed meanwhile, or not a map
 		}
 		id, _, _ := strings.Cut(rest, "\n")
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
 		m, err := ebpf.NewMapFromID(ebpf.MapID(number(t, id, 10)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		if about, err := m.Info(); err != nil || about.Name != "ignored" {
+		if about, err := m.Info(); err != nil || about.Name != name {
 			continue
 		}
 		var key, value []byte

@@ -8,10 +8,12 @@ each answered with a line that begins with "ok".
                         and again; without a length in one call
     read N              receives N octets
     close               ends the connection
+    unload FILE N       loads a library and unloads it, N times
 
 The argument chooses the library's way to the socket: "socket" or "memory"
 (ssl.MemoryBIO, as asyncio has it).
 """
+import _ctypes
 import os
 import socket
 import ssl
@@ -100,6 +102,9 @@ def main():
         elif command == "close":
             conn.close()
             conn = None
+        elif command == "unload":
+            for _ in range(int(args[1])):
+                _ctypes.dlclose(_ctypes.dlopen(args[0], os.RTLD_NOW))
         else:
             sys.exit("unknown command " + command)
         answer()

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// soakLoad is how much passes before what is left over is counted.
+type soakLoad struct {
+	frames      int // about
+	connections int
+	processes   int
+}
+
+// H2SNIFF_SOAK=1 (make soak) is hours of use in one go.
+func soakOf() soakLoad {
+	if os.Getenv("H2SNIFF_SOAK") != "" {
+		return soakLoad{frames: 10_000_000, connections: 100_000, processes: 10_000}
+	}
+	return soakLoad{frames: 100_000, connections: 1_000, processes: 100}
+}
+
+// usage is what the two processes of an h2sniff hold.
+type usage struct {
+	rss         [2]int // KiB, not shared, of the capturing process and the viewer
+	descriptors [2]int
+	entries     map[string]int // of the BPF maps
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("memory %d and %d MiB, descriptors %d and %d, map entries %v",
+		u.rss[0]>>10, u.rss[1]>>10, u.descriptors[0], u.descriptors[1], u.entries)
+}
+
+func usageOf(t testing.TB, pid int) usage {
+	t.Helper()
+	u := usage{entries: make(map[string]int)}
+	for i, p := range []int{pid, viewerOf(t, pid)} {
+		kib, _, _ := strings.Cut(procStatus(t, p, "RssAnon"), " ")
+		u.rss[i] = int(number(t, kib, 10))
+		u.descriptors[i] = len(openFiles(t, p))
+	}
+	for _, name := range []string{"threads", "conns", "processes"} {
+		u.entries[name] = mapEntries(t, pid, name)
+	}
+	return u
+}
+
+// TestSoak: after frames, connections and processes in numbers h2sniff holds
+// what it held before, and has shown all of them.
+func TestSoak(t *testing.T) {
+	needPrograms(t, "h2load", "curl")
+	load := soakOf()
+	nginx := startNginx(t, 1)
+	nginx.file(t, "large", 1<<20)
+	curl := copyFile(t, filepath.Join(sharedDir(t), "h2sniff-soak"), lookPath(t, "curl"))
+	// A name, not a process: nginx by its executable's name would be others too.
+	watch := func(args ...string) (*exec.Cmd, *lockedBuilder) {
+		cmd := exec.Command(h2sniff, append([]string{"dump", "--format", "plain", "--history", "16MiB"}, args...)...)
+		errors := &lockedBuilder{}
+		cmd.Stderr = errors
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+			if t.Failed() {
+				t.Logf("%v said:\n%s", cmd.Args, errors.String())
+			}
+		})
+		for deadline := time.Now().Add(timeout); !strings.Contains(errors.String(), "h2sniff: ready"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("not ready:\n%s", errors.String())
+			}
+		}
+		return cmd, errors
+	}
+	server, serverErrors := watch("-p", strconv.Itoa(nginx.pid))
+	clients, clientErrors := watch("-c", "h2sniff-soak")
+
+	connections, processes := 0, 0
+	connect := func(n int) { // connections of a request each
+		for ; n > 0; n -= 100 {
+			run(t, "h2load", "-n", "100", "-c", "100", nginx.url("/"))
+			connections += 100
+		}
+	}
+	request := func(frames int) { // a response of 1 MiB is about 64 DATA frames
+		n := max(frames/64, 10)
+		run(t, "h2load", "-n", strconv.Itoa(n), "-c", "10", "-m", "10", nginx.url("/large"))
+		connections += 10
+	}
+	execute := func(n int) {
+		script := fmt.Sprintf(`i=0; while [ $i -lt %d ]; do "$0" -sk --http2 -o /dev/null "$1" || exit 1; i=$((i+1)); done`, n)
+		run(t, "sh", "-c", script, curl, nginx.url("/"))
+		connections, processes = connections+n, processes+n
+	}
+	settled := func(cmd *exec.Cmd) usage {
+		// What waits is read, and links that were dropped are gone, within this.
+		time.Sleep(2 * time.Second)
+		return usageOf(t, cmd.Process.Pid)
+	}
+
+	connect(200)
+	request(20_000) // fills the history: memory is to be flat from here on
+	execute(20)
+	before := map[*exec.Cmd]usage{server: settled(server), clients: settled(clients)}
+	connect(load.connections)
+	request(load.frames)
+	execute(load.processes)
+	for cmd, was := range before {
+		is := settled(cmd)
+		t.Logf("%v\nbefore: %v\nafter:  %v", cmd.Args[4:], was, is)
+		for i, who := range []string{"capturing process", "viewer"} {
+			if is.descriptors[i] > was.descriptors[i]+5 {
+				t.Errorf("%v: the %s has %d descriptors, had %d", cmd.Args, who, is.descriptors[i], was.descriptors[i])
+			}
+			if is.rss[i] > was.rss[i]*3/2+32<<10 {
+				t.Errorf("%v: the %s takes %d MiB, took %d", cmd.Args, who, is.rss[i]>>10, was.rss[i]>>10)
+			}
+		}
+		for name, n := range is.entries {
+			if n > was.entries[name]+5 {
+				t.Errorf("%v: %d entries in the map %s, there were %d", cmd.Args, n, name, was.entries[name])
+			}
+		}
+	}
+	for cmd, errors := range map[*exec.Cmd]*lockedBuilder{server: serverErrors, clients: clientErrors} {
+		goroutines := goroutinesOf(t, cmd, errors)
+		t.Logf("%v: %d goroutines in the viewer", cmd.Args[4:], goroutines)
+		if goroutines > 25 {
+			t.Errorf("%v: %d goroutines:\n%s", cmd.Args, goroutines, errors.String())
+		}
+	}
+	t.Logf("%d connections, %d processes", connections, processes)
+}
+
+// goroutinesOf ends h2sniff's viewer with SIGQUIT, by which Go's runtime tells
+// of its goroutines, and counts them.
+func goroutinesOf(t testing.TB, cmd *exec.Cmd, errors *lockedBuilder) int {
+	t.Helper()
+	if err := syscall.Kill(viewerOf(t, cmd.Process.Pid), syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	n := strings.Count(errors.String(), "\ngoroutine ")
+	if n == 0 {
+		t.Fatalf("no goroutine is told of:\n%s", errors.String())
+	}
+	return n
+}
+
+func lookPath(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
