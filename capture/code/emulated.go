@@ -7,12 +7,19 @@ package code
 // takes a second trap: about 10 µs in place of 0.5 µs in a virtual machine.
 //
 // Linux 4.20 and newer, arch/x86/kernel/uprobes.c: push_setup_xol_ops (push of
-// a general register) and branch_setup_xol_ops (nop; relative jumps and calls,
-// which a function does not begin with).
+// a general register) and branch_setup_xol_ops (nop, relative jumps; also calls
+// and conditional jumps, which are of no use here).
 func Emulated(b []byte) bool {
 	if len(b) > 1 && b[0] == 0x41 { // REX.B: r8 to r15
 		b = b[1:]
 		return b[0]&^7 == 0x50
 	}
-	return len(b) > 0 && (b[0]&^7 == 0x50 || b[0] == 0x90)
+	if len(b) == 0 {
+		return false
+	}
+	switch b[0] {
+	case 0x90, 0xe9, 0xeb: // nop, jmp
+		return true
+	}
+	return b[0]&^7 == 0x50
 }

@@ -284,6 +284,9 @@ func (f *finder) open(path string, st *unix.Stat_t, limit uint64) (c contents, l
 	if err != nil {
 		return contents{err: err}, lasts(err)
 	}
+	if err := o.findEntries(symbols); err != nil {
+		return contents{err: err}, lasts(err)
+	}
 	if err := o.findInner(symbols); err != nil {
 		return contents{err: err}, lasts(err)
 	}

@@ -91,6 +91,9 @@ type Function struct {
 	Name   string
 	Offset uint64 // in the file, octets, as a uprobe takes it; not an address
 	Size   uint64 // of its code, octets; 0 where the symbol does not say
+	// Entry, where not 0, is an instruction behind the one at Offset where a
+	// probe sees the same and costs less.
+	Entry uint64
 	// Inner can be probed in place of the function, and of all others of the
 	// library that have the same one.
 	Inner Inner

@@ -13,6 +13,7 @@ import (
 // place where a probe costs less than at theirs. The zero Inner is none.
 type Inner struct {
 	Offset uint64 // in the file, octets
+	Entry  uint64 // where a probe on its beginning costs the least
 	// Count numbers, from 1, the argument that points to where the function
 	// stores how many octets it moved. The others are those of the wrapper:
 	// handle, buffer, length. It returns 1 on success.
@@ -27,6 +28,53 @@ var wrappers = [][]struct {
 }{
 	{{"SSL_write", 3}, {"SSL_write_ex", 4}, {"SSL_write_ex2", 5}},
 	{{"SSL_read", 3}, {"SSL_read_ex", 4}},
+}
+
+// arguments numbers those that probes read, of functions that begin with
+// changing others; of all functions not named it is maxArguments.
+var arguments = map[string]int{
+	"gnutls_record_send": 3, // (session, data, size)
+}
+
+const maxArguments = 5
+
+// maxFunction bounds the code of a function that is read, in octets.
+const maxFunction = 1 << 14
+
+// findEntries fills in Function.Entry.
+func (o *object) findEntries(functions []Function) error {
+	for i := range functions {
+		f := &functions[i]
+		if runtime.GOARCH != "amd64" || f.Size == 0 || f.Size > maxFunction {
+			continue
+		}
+		n, ok := arguments[f.Name]
+		if !ok {
+			n = maxArguments
+		}
+		at, _, err := o.entry(f.Offset, f.Size, n)
+		if err != nil {
+			return err
+		}
+		if at != f.Offset {
+			f.Entry = at
+		}
+	}
+	return nil
+}
+
+// entry finds where a probe on a function costs the least, and whether the
+// kernel emulates the instruction there.
+func (o *object) entry(offset, size uint64, arguments int) (at uint64, emulated bool, err error) {
+	if !o.executable(offset, size) {
+		return offset, false, nil
+	}
+	b, err := o.read(extent{offset, size})
+	if err != nil {
+		return offset, false, err
+	}
+	skip, ok := code.Entry(b, arguments)
+	return offset + skip, ok, nil
 }
 
 // maxWrapper bounds the code of a wrapper, in octets.
@@ -101,13 +149,24 @@ func (o *object) agreed(members []*Function, callees map[uint64]code.Wrapped) (I
 		}
 		inner = found
 	}
-	const first = 2 // octets that tell an emulated instruction
-	if inner == (Inner{}) || !o.executable(inner.Offset, first) ||
-		slices.ContainsFunc(members, func(f *Function) bool { return f.Offset == inner.Offset }) {
+	if inner == (Inner{}) || slices.ContainsFunc(members, func(f *Function) bool { return f.Offset == inner.Offset }) {
 		return Inner{}, false, nil
 	}
-	b, err := o.read(extent{inner.Offset, first})
-	return inner, err == nil && code.Emulated(b), err
+	// Its size is not known: what follows it does no harm.
+	size := min(maxFunction, o.executableFrom(inner.Offset))
+	entry, ok, err := o.entry(inner.Offset, size, inner.Count)
+	inner.Entry = entry
+	return inner, ok, err
+}
+
+// executableFrom is how many octets of code the file has from an offset on.
+func (o *object) executableFrom(offset uint64) uint64 {
+	for _, s := range o.segments {
+		if offset >= s.offset && offset-s.offset < s.size {
+			return s.size - (offset - s.offset)
+		}
+	}
+	return 0
 }
 
 // executable reports whether that extent of the file is code.

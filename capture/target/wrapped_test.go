@@ -70,7 +70,7 @@ func TestInnerMustAgree(t *testing.T) {
 		return functions
 	}
 	const push = "\x41\x56"
-	want := Inner{Offset: inner, Count: 4}
+	want := Inner{Offset: inner, Entry: inner, Count: 4}
 	for _, f := range find(inner, push) {
 		if f.Inner != want {
 			t.Errorf("%s: %+v", f.Name, f.Inner)

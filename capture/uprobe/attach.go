@@ -143,8 +143,11 @@ func (a *Attacher) plan(lib *target.Library, number uint32) []placement {
 			continue
 		}
 		offset := f.Offset
+		if f.Entry != 0 {
+			offset = f.Entry
+		}
 		if f.Inner.Offset != 0 {
-			if offset = f.Inner.Offset; slices.Contains(entries.offsets, offset) {
+			if offset = f.Inner.Entry; slices.Contains(entries.offsets, offset) {
 				continue
 			}
 			op = innerOp(op, f.Inner.Count)

@@ -198,8 +198,11 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 	}
 	t.debug("%s %s: %d functions, process %d (0: all)", lib.Family, lib.Path, len(lib.Functions), pid)
 	for _, f := range lib.Functions {
-		if f.Inner.Offset != 0 {
-			t.debug("  %s is probed at %#x, the function that it wraps", f.Name, f.Inner.Offset)
+		switch {
+		case f.Inner.Offset != 0:
+			t.debug("  %s is probed at %#x, in the function that it wraps", f.Name, f.Inner.Entry)
+		case f.Entry != 0:
+			t.debug("  %s is probed at %#x, %d octets behind its beginning", f.Name, f.Entry, f.Entry-f.Offset)
 		}
 	}
 	t.mu.Lock()
