@@ -12,7 +12,7 @@ TEST_PACKAGES = nginx-light h2o curl nghttp2-client nghttp2-server gnutls-bin \
 	strace gdb
 CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 
-.PHONY: build run demo test check bench fuzz soak kernels generate go-toolchain
+.PHONY: build run demo test test-headers-only check bench bench-live fuzz soak kernels generate go-toolchain
 
 build: go-toolchain
 	CGO_ENABLED=0 $(GO) build -o h2sniff ./cmd/h2sniff
@@ -48,7 +48,26 @@ generate: go-toolchain
 bench: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
 	$(GO) test -run '^$$' -bench . -benchmem ./decode/... ./capture/recording ./tui
-	$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./cmd/h2sniff/e2e
+	$(GO) test -count=1 -timeout 30m -run '^$$' -bench 'Nginx|Oracle' -benchtime 1x ./cmd/h2sniff/e2e
+
+# What capture costs live servers. Words choose servers, body sizes, connections
+# and modes; a short form: make bench-live BENCHTIME=1 ROUNDS=2 CONNS=10.
+BENCHTIME ?= 2
+ROUNDS ?= 3
+SERVERS ?= nginx h2o go grpc
+SIZES ?= 1KB 16KB 1MB
+CONNS ?= 1 10 100
+MODES ?= bpftrace headers-only full
+bench-live: go-toolchain
+	.ci/packages $(TEST_PACKAGES) bpftrace
+	BENCH_SECONDS="$(BENCHTIME)" BENCH_ROUNDS="$(ROUNDS)" BENCH_SERVERS="$(SERVERS)" BENCH_SIZES="$(SIZES)" \
+		BENCH_CONNS="$(CONNS)" BENCH_MODES="$(MODES)" \
+		$(GO) test -count=1 -timeout 60m -run '^$$' -bench BenchmarkLive -benchtime 1x ./cmd/h2sniff/e2e
+
+# The end-to-end tests with --headers-only wherever they capture.
+test-headers-only: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	HEADERS_ONLY=1 $(GO) test -count=1 -timeout 15m ./cmd/h2sniff/e2e
 
 # Each fuzz target for FUZZTIME, two at a time, in all packages or in FUZZDIRS.
 # What they find worth keeping stays in Go's build cache, for the next run.

@@ -15,6 +15,9 @@ const programVariable = "H2SNIFF_E2E_PROGRAM"
 var programs = map[string]func(args []string) error{
 	"grpc server": grpcServer,
 	"grpc client": grpcClient,
+
+	"bench http server": benchHTTPServer,
+	"bench grpc server": benchGRPCServer,
 }
 
 // runProgram makes the process that program, if it is to be one, until it ends.
