@@ -7,7 +7,8 @@
 
 #include "record.h"
 
-const volatile bool sleepable; /* programs may fault pages in; set before loading */
+/* Set before loading. */
+const volatile bool sleepable; /* programs may fault pages in */
 
 #define CHUNK 16384u
 #define MAX_CHUNKS 256 /* 4 MiB of one call are copied; the rest is counted */
@@ -15,7 +16,8 @@ const volatile bool sleepable; /* programs may fault pages in; set before loadin
 struct emission {
 	struct who who;
 	u64 begin, buf, pos;
-	u32 n; /* octets of this piece, at most CHUNK */
+	u64 left_out; /* octets behind this piece that are counted and not copied */
+	u32 n;	      /* octets of this piece, at most CHUNK */
 	u8 kind, dir, flags;
 	u8 may_fault; /* pages that are not there are not given up yet */
 };
@@ -38,7 +40,7 @@ struct emission {
 		} *rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);                    \
 		if (!rec) {                                                                \
 			count(COUNT_DROPPED, 1);                                           \
-			count(COUNT_DROPPED_BYTES, e->n);                                  \
+			count(COUNT_DROPPED_BYTES, e->n + e->left_out);                    \
 			return 0;                                                          \
 		}                                                                          \
 		u32 n = e->n;                                                              \
@@ -49,7 +51,7 @@ struct emission {
 		rec->r.dir = e->dir;                                                       \
 		rec->r.flags = e->flags;                                                   \
 		rec->r.pos = e->pos;                                                       \
-		rec->r.len = e->n;                                                         \
+		rec->r.len = e->n + e->left_out;                                           \
 		if (e->dir == DIR_SEND && e->begin)                                        \
 			rec->r.time = e->begin;                                            \
 		e->begin = rec->r.time;                                                    \
@@ -137,7 +139,7 @@ static __always_inline void fault_in(u64 buf, u64 n)
 	})
 
 /* A whole call of len octets, in pieces. */
-static __always_inline void emit_call(struct emission *e, u64 len)
+static __always_inline void emit_whole(struct emission *e, u64 len)
 {
 	u64 left = len;
 	for (int i = 0; i < MAX_CHUNKS; i++) {

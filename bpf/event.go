@@ -179,4 +179,13 @@ type ConnState struct {
 	Gen             uint64
 	Pos             [2]uint64 // by direction
 	Exact, Inferred uint64    // socket cookies
+	Frames          [2]Frames // by direction
+}
+
+// Frames is struct frames: how far the kernel side has followed the frames of
+// a direction.
+type Frames struct {
+	Left                            uint32
+	State, Have, Data, Begun, Doubt uint8
+	Header                          [19]uint8
 }

@@ -10,7 +10,7 @@
  * move between threads, and their stacks in memory. The distance of the frame
  * from the stack's upper end stays the same.
  */
-#include "emit.h"
+#include "frames.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -209,7 +209,7 @@ int go_entry(struct pt_regs *ctx)
 		.who = who_is(th, id, key.handle, c->gen), .buf = GO_ARG2(ctx), .pos = call->pos,
 		.kind = RECORD_DATA, .dir = DIR_SEND,
 	};
-	emit_call(&e, call->len);
+	emit_call(c, &e, call->len);
 	return 0;
 }
 
@@ -312,7 +312,7 @@ int go_return(struct pt_regs *ctx)
 	if (!n)
 		return 0;
 	e.pos = __sync_fetch_and_add(&c->pos[e.dir & 1], n);
-	emit_call(&e, n);
+	emit_call(c, &e, n);
 	return 0;
 }
 

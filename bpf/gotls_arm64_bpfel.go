@@ -19,6 +19,16 @@ type gotlsConn struct {
 	Pos      [2]uint64
 	Exact    uint64
 	Inferred uint64
+	Frames   [2]struct {
+		_      structs.HostLayout
+		Left   uint32
+		State  uint8
+		Have   uint8
+		Data   uint8
+		Begun  uint8
+		Doubt  uint8
+		Header [19]uint8
+	}
 }
 
 type gotlsConnKey struct {
@@ -99,20 +109,22 @@ type gotlsThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	gotlsMapConns       = "conns"
-	gotlsMapCounters    = "counters"
-	gotlsMapEvents      = "events"
-	gotlsMapGoroutines  = "goroutines"
-	gotlsMapIgnored     = "ignored"
-	gotlsMapProcesses   = "processes"
-	gotlsMapSessions    = "sessions"
-	gotlsMapThreads     = "threads"
-	gotlsProgGoEntry    = "go_entry"
-	gotlsProgGoReceive  = "go_receive"
-	gotlsProgGoReturn   = "go_return"
-	gotlsVarPidnsInum   = "pidns_inum"
-	gotlsVarSleepable   = "sleepable"
-	gotlsVarWakeupBytes = "wakeup_bytes"
+	gotlsMapConns         = "conns"
+	gotlsMapCounters      = "counters"
+	gotlsMapEvents        = "events"
+	gotlsMapGoroutines    = "goroutines"
+	gotlsMapIgnored       = "ignored"
+	gotlsMapProcesses     = "processes"
+	gotlsMapSessions      = "sessions"
+	gotlsMapThreads       = "threads"
+	gotlsProgGoEntry      = "go_entry"
+	gotlsProgGoReceive    = "go_receive"
+	gotlsProgGoReturn     = "go_return"
+	gotlsVarClientPreface = "client_preface"
+	gotlsVarHeadersOnly   = "headers_only"
+	gotlsVarPidnsInum     = "pidns_inum"
+	gotlsVarSleepable     = "sleepable"
+	gotlsVarWakeupBytes   = "wakeup_bytes"
 )
 
 // loadGotls returns the embedded CollectionSpec for gotls.
@@ -180,9 +192,11 @@ type gotlsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gotlsVariableSpecs struct {
-	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.VariableSpec `ebpf:"sleepable"`
-	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
+	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // gotlsObjects contains all objects after they have been loaded into the kernel.
@@ -232,9 +246,11 @@ func (m *gotlsMaps) Close() error {
 //
 // It can be passed to loadGotlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gotlsVariables struct {
-	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.Variable `ebpf:"sleepable"`
-	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
+	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.Variable `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // gotlsPrograms contains all programs after they have been loaded into the kernel.

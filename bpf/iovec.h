@@ -5,7 +5,7 @@
 #ifndef H2SNIFF_IOVEC_H
 #define H2SNIFF_IOVEC_H
 
-#include "emit.h"
+#include "frames.h"
 
 /* How a system call names its buffers. */
 enum shape {
@@ -37,7 +37,7 @@ struct messages {
 
 /* A walk over the buffers. */
 struct walk {
-	struct emission e;
+	struct frame_walk frames; /* its emission is what both ways of copying use */
 	u64 total;   /* octets that are still to be told of */
 	u64 left;    /* of them in this message */
 	u64 skip;    /* octets at the beginning that are not HTTP/2 */
@@ -45,6 +45,7 @@ struct walk {
 	u64 iov, buffers;
 	u64 messages, more; /* those that follow */
 	u64 copied;
+	u64 followed; /* octets of this buffer through which frames are followed now */
 };
 
 /* One step: the next message, the next buffer or the next piece. Not 0 at the
@@ -90,18 +91,38 @@ __noinline int walk_step(struct walk *w)
 		if (n > w->skip)
 			n = w->skip;
 		w->skip -= n;
+	} else if (headers_only) {
+		if (!w->followed && !w->frames.told) {
+			w->followed = n;
+			w->frames.e.buf = w->cur;
+			w->frames.avail = n;
+			w->frames.rest = w->total - n;
+			find_frames(&w->frames);
+			return 0;
+		}
+		if (w->followed) {
+			if (walk_frames(&w->frames) != WALK_END)
+				return 0;
+			n = w->followed;
+			w->followed = 0;
+		} else {
+			if (n > w->frames.told)
+				n = w->frames.told;
+			w->frames.told -= n;
+		}
 	} else {
+		struct emission *e = &w->frames.e;
 		if (n > CHUNK)
 			n = CHUNK;
-		w->e.n = n;
-		w->e.buf = w->cur;
-		w->e.flags = n == w->total ? RECORD_LAST : 0;
-		w->e.may_fault = 0;
+		e->n = n;
+		e->buf = w->cur;
+		e->flags = n == w->total ? RECORD_LAST : 0;
+		e->may_fault = 0;
 		if (n == CHUNK)
-			emit_full(&w->e);
+			emit_full(e);
 		else
-			emit_tail(&w->e);
-		w->e.pos += n;
+			emit_tail(e);
+		e->pos += n;
 		w->copied += n;
 	}
 	w->cur += n;

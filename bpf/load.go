@@ -44,6 +44,9 @@ type Options struct {
 	RingBytes int
 	// LogVerifier collects the verifier's statistics in Objects.VerifierLog.
 	LogVerifier bool
+	// HeadersOnly leaves the content of DATA frames out: its length is told,
+	// and all other frames come whole.
+	HeadersOnly bool
 }
 
 // Mode says which features of newer kernels the programs use.
@@ -184,6 +187,7 @@ func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more m
 	}
 	values := map[string]any{
 		"sleepable":    o.Sleepable,
+		"headers_only": o.options.HeadersOnly,
 		"pidns_inum":   o.pidns,
 		"wakeup_bytes": uint64(o.options.RingBytes / 8),
 	}

@@ -30,26 +30,32 @@ func needRoot(t *testing.T) {
 func TestEveryModeLoads(t *testing.T) {
 	needRoot(t)
 	for _, mode := range []Mode{{true, true}, {true, false}, {false, true}, {false, false}} {
-		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) {
-			objs, err := LoadMode(Options{RingBytes: 1 << 20, LogVerifier: true}, mode)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer objs.Close()
-			if err := objs.LoadSyscalls(false, 0); err != nil {
-				t.Fatalf("%+v", err)
-			}
-			if err := objs.LoadGo(); err != nil {
-				t.Fatalf("%+v", err)
-			}
-			if !strings.Contains(objs.VerifierLog, "processed") {
-				t.Errorf("no verifier statistics: %q", objs.VerifierLog)
-			}
-			if n, err := objs.Queue().Count(Dropped); n != 0 || err != nil {
-				t.Errorf("a fresh counter is %d, %v", n, err)
-			}
-		})
+		everyMode(t, Options{RingBytes: 1 << 20, LogVerifier: true}, mode)
+		everyMode(t, Options{RingBytes: 1 << 20, LogVerifier: true, HeadersOnly: true}, mode)
 	}
+}
+
+func everyMode(t *testing.T, o Options, mode Mode) {
+	t.Run(fmt.Sprintf("%+v headers only %v", mode, o.HeadersOnly), func(t *testing.T) {
+		objs, err := LoadMode(o, mode)
+		if err != nil {
+			t.Fatalf("%+v", err)
+		}
+		defer objs.Close()
+		if err := objs.LoadSyscalls(false, 0); err != nil {
+			t.Fatalf("%+v", err)
+		}
+		if err := objs.LoadGo(); err != nil {
+			t.Fatalf("%+v", err)
+		}
+		if !strings.Contains(objs.VerifierLog, "processed") {
+			t.Errorf("no verifier statistics: %q", objs.VerifierLog)
+		}
+		t.Log(objs.VerifierLog)
+		if n, err := objs.Queue().Count(Dropped); n != 0 || err != nil {
+			t.Errorf("a fresh counter is %d, %v", n, err)
+		}
+	})
 }
 
 // TestMapLayouts compares the structs that Go reads from maps with the BTF of

@@ -19,6 +19,16 @@ type processConn struct {
 	Pos      [2]uint64
 	Exact    uint64
 	Inferred uint64
+	Frames   [2]struct {
+		_      structs.HostLayout
+		Left   uint32
+		State  uint8
+		Have   uint8
+		Data   uint8
+		Begun  uint8
+		Doubt  uint8
+		Header [19]uint8
+	}
 }
 
 type processConnKey struct {

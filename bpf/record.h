@@ -91,11 +91,14 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 {
 	struct conn_key key = {.tgid = thread >> 32, .handle = handle};
 	u32 tgid = thread >> 32;
-	u8 one = 1;
+	u8 one = 1, op = cookie;
 	struct conn fresh = {.gen = bpf_ktime_get_boot_ns()};
+	bool begins = op >= OP_HANDSHAKE && op <= OP_ZERO_HANDSHAKE;
 
 	if (!th)
 		return 0;
+	if (begins)
+		fresh.frames[0].state = fresh.frames[1].state = FRAMES_START;
 	bpf_map_update_elem(&processes, &tgid, &one, BPF_ANY);
 	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_NOEXIST)) {
 		count(COUNT_NO_STATE, 1);
@@ -105,12 +108,11 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 	struct open_record *o = bpf_ringbuf_reserve(&events, sizeof(*o), 0);
 	if (o) {
 		struct task_struct *task = (void *)bpf_get_current_task();
-		u8 op = cookie;
 		fill(&o->r, RECORD_OPEN, &w);
 		BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 		o->library = cookie >> COOKIE_LIBRARY;
 		o->role = op == OP_CONNECT ? 1 : op == OP_ACCEPT ? 2 : 0;
-		o->fresh = op >= OP_HANDSHAKE && op <= OP_ZERO_HANDSHAKE;
+		o->fresh = begins;
 		o->pad = 0;
 		submit(o);
 	} else {

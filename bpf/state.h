@@ -47,11 +47,29 @@ struct conn_key {
 	u64 handle;
 };
 
+enum {
+	FRAMES_UNKNOWN,	 /* where frames begin is not known */
+	FRAMES_START,	 /* nothing but a beginning of the client's preface was seen */
+	FRAMES_FOLLOWED, /* header by header */
+};
+
+/* How far one direction's frames have been followed, at the end of a call. */
+struct frames {
+	u32 left;  /* octets of the payload in progress that are still to come */
+	u8 state;
+	u8 have;   /* octets of the frame header in progress, or of the preface */
+	u8 data;   /* the payload in progress is left out */
+	u8 begun;  /* the frame in progress began in an earlier record */
+	u8 doubt;  /* frames until their boundaries, found by their looks, are believed */
+	u8 header[2 * 9 + 1]; /* twice the size, for the verifier: see walk_frames */
+};
+
 struct conn {
 	u64 gen;
 	u64 pos[2];
 	u64 exact;    /* cookie of the socket last bound */
 	u64 inferred;
+	struct frames frames[2];
 };
 
 struct {
@@ -101,7 +119,7 @@ struct {
 _Static_assert(sizeof(struct record) == 64, "record");
 _Static_assert(sizeof(struct open_record) == 88, "open_record");
 _Static_assert(sizeof(struct address_record) == 120, "address_record");
-_Static_assert(sizeof(struct conn) == 40, "conn");
+_Static_assert(sizeof(struct conn) == 96, "conn");
 
 static __always_inline void count(u32 which, u64 n)
 {

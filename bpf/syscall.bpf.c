@@ -210,8 +210,12 @@ static __always_inline void tcp_bind(struct conn *c, u64 sk, u64 id)
 static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir)
 {
 	u32 now = tcp_position((struct sock *)sk, dir);
-	if (s->positioned[dir & 1] && !s->busy[dir & 1])
-		c->pos[dir & 1] += (u32)(now - s->seq[dir & 1]);
+	u32 missed = now - s->seq[dir & 1];
+	if (s->positioned[dir & 1] && !s->busy[dir & 1] && missed) {
+		c->pos[dir & 1] += missed;
+		if (headers_only)
+			frames_pass(&c->frames[dir & 1], missed);
+	}
 	s->seq[dir & 1] = now;
 	s->positioned[dir & 1] = 1;
 }
@@ -392,31 +396,40 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 	s->positioned[dir] = 1;
 	n -= skip;
 
-	struct walk w = {.e = {
+	struct walk w = {.frames = {.e = {
 		.who = who_is(th, id, t->sk, c->gen), .begin = t->begin, .pos = c->pos[dir],
 		.kind = RECORD_DATA, .dir = dir, .flags = RECORD_LAST,
-	}};
-	w.e.who.depth = t->depth;
+	}}};
+	struct emission *e = &w.frames.e;
+	e->who.depth = t->depth;
 	if (!n) {
 		if (dir == DIR_SEND && t->followed) {
-			w.e.kind = RECORD_NOTHING;
-			emit_bare(&w.e, 0);
+			e->kind = RECORD_NOTHING;
+			emit_bare(e, 0);
 		}
 		return;
 	}
-	c->pos[dir] += n;
+	u64 end = c->pos[dir] + n;
+	c->pos[dir] = end;
 	w.skip = skip;
 	if (t->shape == SHAPE_NONE) {
-		emit_bare(&w.e, n);
+		emit_unseen(c, e, n);
 		return;
 	}
+	if (headers_only)
+		w.frames.f = c->frames[dir];
 	begin_walk(&w, t->shape, t->buf, count, n + skip);
 	for (u32 i = 0; i < MAX_STEPS; i++)
 		if (walk_step(&w))
 			break;
-	if (w.total) {
-		w.e.flags = RECORD_LAST;
-		emit_bare(&w.e, w.total);
+	if (headers_only) {
+		if (w.total)
+			frames_lost(&w.frames.f);
+		c->frames[dir] = w.frames.f;
+	}
+	if (e->pos < end) {
+		e->flags = RECORD_LAST;
+		emit_bare(e, end - e->pos);
 	}
 }
 

@@ -19,6 +19,16 @@ type syscallConn struct {
 	Pos      [2]uint64
 	Exact    uint64
 	Inferred uint64
+	Frames   [2]struct {
+		_      structs.HostLayout
+		Left   uint32
+		State  uint8
+		Have   uint8
+		Data   uint8
+		Begun  uint8
+		Doubt  uint8
+		Header [19]uint8
+	}
 }
 
 type syscallConnKey struct {
@@ -94,26 +104,28 @@ type syscallTransfer struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	syscallMapConns       = "conns"
-	syscallMapCounters    = "counters"
-	syscallMapEvents      = "events"
-	syscallMapFollowed    = "followed"
-	syscallMapIgnored     = "ignored"
-	syscallMapProcesses   = "processes"
-	syscallMapSockets     = "sockets"
-	syscallMapThreads     = "threads"
-	syscallMapTransfers   = "transfers"
-	syscallProgDestroy    = "destroy"
-	syscallProgEnter      = "enter"
-	syscallProgExec       = "exec"
-	syscallProgFork       = "fork"
-	syscallProgKilled     = "killed"
-	syscallProgLeave      = "leave"
-	syscallVarEveryone    = "everyone"
-	syscallVarLibrary     = "library"
-	syscallVarPidnsInum   = "pidns_inum"
-	syscallVarSleepable   = "sleepable"
-	syscallVarWakeupBytes = "wakeup_bytes"
+	syscallMapConns         = "conns"
+	syscallMapCounters      = "counters"
+	syscallMapEvents        = "events"
+	syscallMapFollowed      = "followed"
+	syscallMapIgnored       = "ignored"
+	syscallMapProcesses     = "processes"
+	syscallMapSockets       = "sockets"
+	syscallMapThreads       = "threads"
+	syscallMapTransfers     = "transfers"
+	syscallProgDestroy      = "destroy"
+	syscallProgEnter        = "enter"
+	syscallProgExec         = "exec"
+	syscallProgFork         = "fork"
+	syscallProgKilled       = "killed"
+	syscallProgLeave        = "leave"
+	syscallVarClientPreface = "client_preface"
+	syscallVarEveryone      = "everyone"
+	syscallVarHeadersOnly   = "headers_only"
+	syscallVarLibrary       = "library"
+	syscallVarPidnsInum     = "pidns_inum"
+	syscallVarSleepable     = "sleepable"
+	syscallVarWakeupBytes   = "wakeup_bytes"
 )
 
 // loadSyscall returns the embedded CollectionSpec for syscall.
@@ -185,11 +197,13 @@ type syscallMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallVariableSpecs struct {
-	Everyone    *ebpf.VariableSpec `ebpf:"everyone"`
-	Library     *ebpf.VariableSpec `ebpf:"library"`
-	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.VariableSpec `ebpf:"sleepable"`
-	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	Everyone      *ebpf.VariableSpec `ebpf:"everyone"`
+	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
+	Library       *ebpf.VariableSpec `ebpf:"library"`
+	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // syscallObjects contains all objects after they have been loaded into the kernel.
@@ -241,11 +255,13 @@ func (m *syscallMaps) Close() error {
 //
 // It can be passed to loadSyscallObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallVariables struct {
-	Everyone    *ebpf.Variable `ebpf:"everyone"`
-	Library     *ebpf.Variable `ebpf:"library"`
-	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.Variable `ebpf:"sleepable"`
-	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	Everyone      *ebpf.Variable `ebpf:"everyone"`
+	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
+	Library       *ebpf.Variable `ebpf:"library"`
+	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.Variable `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // syscallPrograms contains all programs after they have been loaded into the kernel.

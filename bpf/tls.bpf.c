@@ -6,7 +6,7 @@
  * functions. The attach cookie of a probe says which shape its function has
  * (enum op), so one entry and one return program serve all of them.
  */
-#include "emit.h"
+#include "frames.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -270,24 +270,21 @@ static __always_inline int on_return(struct pt_regs *ctx)
 	c->pos[dir & 1] = e.pos + n;
 	if ((op == OP_GNUTLS_SEND || op == OP_GNUTLS_SEND2) && !call->buf) {
 		e.kind = RECORD_COMMIT;
-		e.flags = RECORD_LAST;
-		emit_bare(&e, n);
+		emit_unseen(c, &e, n);
 		return 0;
 	}
 	if (op == OP_SENDFILE) {
-		e.flags = RECORD_LAST;
-		emit_bare(&e, n);
+		emit_unseen(c, &e, n);
 		return 0;
 	}
 	if (op == OP_GNUTLS_RECV_PACKET) {
 		e.buf = packet_data(call->buf, n);
 		if (!e.buf) {
-			e.flags = RECORD_LAST;
-			emit_bare(&e, n);
+			emit_unseen(c, &e, n);
 			return 0;
 		}
 	}
-	emit_call(&e, n);
+	emit_call(c, &e, n);
 	return 0;
 }
 

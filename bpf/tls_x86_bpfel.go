@@ -19,6 +19,16 @@ type tlsConn struct {
 	Pos      [2]uint64
 	Exact    uint64
 	Inferred uint64
+	Frames   [2]struct {
+		_      structs.HostLayout
+		Left   uint32
+		State  uint8
+		Have   uint8
+		Data   uint8
+		Begun  uint8
+		Doubt  uint8
+		Header [19]uint8
+	}
 }
 
 type tlsConnKey struct {
@@ -66,17 +76,19 @@ type tlsThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	tlsMapConns       = "conns"
-	tlsMapCounters    = "counters"
-	tlsMapEvents      = "events"
-	tlsMapIgnored     = "ignored"
-	tlsMapProcesses   = "processes"
-	tlsMapThreads     = "threads"
-	tlsProgEntry      = "entry"
-	tlsProgRet        = "ret"
-	tlsVarPidnsInum   = "pidns_inum"
-	tlsVarSleepable   = "sleepable"
-	tlsVarWakeupBytes = "wakeup_bytes"
+	tlsMapConns         = "conns"
+	tlsMapCounters      = "counters"
+	tlsMapEvents        = "events"
+	tlsMapIgnored       = "ignored"
+	tlsMapProcesses     = "processes"
+	tlsMapThreads       = "threads"
+	tlsProgEntry        = "entry"
+	tlsProgRet          = "ret"
+	tlsVarClientPreface = "client_preface"
+	tlsVarHeadersOnly   = "headers_only"
+	tlsVarPidnsInum     = "pidns_inum"
+	tlsVarSleepable     = "sleepable"
+	tlsVarWakeupBytes   = "wakeup_bytes"
 )
 
 // loadTls returns the embedded CollectionSpec for tls.
@@ -141,9 +153,11 @@ type tlsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tlsVariableSpecs struct {
-	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.VariableSpec `ebpf:"sleepable"`
-	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
+	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // tlsObjects contains all objects after they have been loaded into the kernel.
@@ -189,9 +203,11 @@ func (m *tlsMaps) Close() error {
 //
 // It can be passed to loadTlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tlsVariables struct {
-	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
-	Sleepable   *ebpf.Variable `ebpf:"sleepable"`
-	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
+	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
+	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
+	Sleepable     *ebpf.Variable `ebpf:"sleepable"`
+	WakeupBytes   *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // tlsPrograms contains all programs after they have been loaded into the kernel.

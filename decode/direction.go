@@ -63,6 +63,7 @@ type direction struct {
 	h       FrameHeader
 	got     uint32 // octets of payload that have come or are missing
 	missing uint32
+	cut     bool   // content of DATA was left out: the payload is kept up to there
 	buf     []byte // the payload so far, at most kept()
 	begun   mark
 	at      uint64 // position of its first octet
@@ -140,7 +141,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 				}
 				d.h = parseHeader(d.header[:])
 			}
-			d.got, d.missing = 0, 0
+			d.got, d.missing, d.cut = 0, 0, false
 			if d.guard > 0 && !credible(d.h) {
 				d.outOfStep()
 				return p
@@ -180,6 +181,9 @@ func (d *direction) kept() int {
 
 // keep appends payload to the buffer, as far as the limit allows.
 func (d *direction) keep(p []byte) {
+	if d.cut {
+		return
+	}
 	if room := d.kept() - len(d.buf); len(p) > room {
 		p = p[:room]
 	}
@@ -191,6 +195,9 @@ func (d *direction) keep(p []byte) {
 
 // keepZeroes stands in for n octets that are missing.
 func (d *direction) keepZeroes(n uint64) {
+	if d.cut {
+		return
+	}
 	n = min(n, uint64(d.kept()-len(d.buf)))
 	for n > 0 {
 		var zeroes [4096]byte
@@ -210,10 +217,17 @@ func (d *direction) hole(n uint64, why GapReason, t int64) {
 	}
 	if d.headerN == frameHeaderSize {
 		// Inside a payload, whose end is known.
-		d.gap(n, why, t, t)
 		k := min(n, uint64(d.h.Length-d.got))
-		d.keepZeroes(k)
-		d.missing += uint32(k)
+		if why == GapNotCopied && d.h.Type == http2.FrameData {
+			// Nothing is unknown of the frame but its content, which was
+			// left out. What more there is has a frame's header in it.
+			d.cut = true
+			d.gap(n-k, why, t, t)
+		} else {
+			d.gap(n, why, t, t)
+			d.keepZeroes(k)
+			d.missing += uint32(k)
+		}
 		d.got += uint32(k)
 		if d.got == d.h.Length {
 			d.frame(d.buf, t)

@@ -152,8 +152,8 @@ type Row struct {
 
 	// Frames only. Payload may be shorter than Header.Length: Missing of its
 	// octets were lost or not copied (zeroes stand in their places), and what
-	// is then still lacking at the end was never sent or exceeds the limit on
-	// kept payload.
+	// is then still lacking at the end was never sent, is content of DATA that
+	// was left out on purpose or exceeds the limit on kept payload.
 	Header  FrameHeader
 	Payload []byte
 	Missing uint32

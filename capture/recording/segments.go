@@ -113,7 +113,8 @@ func (c *outConn) thread(d capture.Direction, tid uint32) []byte {
 }
 
 // data appends the packets of a data event: those with what was copied, then
-// those that stand for what was not. The last one has PSH.
+// those that stand for what was not. One packet may have both. The last one has
+// PSH.
 func (w *Writer) data(c *outConn, ev *capture.Event) {
 	d := ev.Direction
 	most := c.path.maxPayload()
@@ -133,15 +134,15 @@ func (w *Writer) data(c *outConn, ev *capture.Event) {
 	data := ev.Data
 	for {
 		s := segment{direction: d, flags: flagACK, seq: c.seq(d)}
-		if len(data) > 0 {
-			s.payload = data[:min(len(data), most)]
-			data = data[len(s.payload):]
-			c.next[d] += uint64(len(s.payload))
-		} else {
-			s.missing = int(min(tail, uint64(most)))
+		s.payload = data[:min(len(data), most)]
+		data = data[len(s.payload):]
+		if len(data) == 0 {
+			// In one packet with what was copied: Wireshark shows a frame
+			// that was cut where a part of it is behind its header.
+			s.missing = int(min(tail, uint64(most-len(s.payload))))
 			tail -= uint64(s.missing)
-			c.next[d] += uint64(s.missing)
 		}
+		c.next[d] += uint64(len(s.payload) + s.missing)
 		last := len(data) == 0 && tail == 0
 		if last {
 			s.flags |= flagPSH

@@ -5,15 +5,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
 	"h2sniff/bpf"
 	"h2sniff/capture/target"
 	"h2sniff/capture/uprobe"
-
-	"golang.org/x/sys/unix"
 )
 
 // capturer is the privileged half of a capture of running programs: a watcher
@@ -42,14 +39,14 @@ func startCapturer(ctx context.Context, o *options, std stdio, named func(uint32
 	if o.debug {
 		debug = func(format string, args ...any) { say(report, format, args...) }
 	}
-	ring, err := ringBytes()
+	ring, err := o.ring.bytes()
 	if err != nil {
 		return nil, err
 	}
-	if c.objs, err = bpf.Load(bpf.Options{RingBytes: ring, LogVerifier: o.debug}); err != nil {
+	if c.objs, err = bpf.Load(bpf.Options{RingBytes: ring, LogVerifier: o.debug, HeadersOnly: o.headersOnly}); err != nil {
 		return nil, err
 	}
-	debug("ring buffer %d MiB, sleepable programs: %v, uprobe.multi links: %v", ring>>20, c.objs.Sleepable, c.objs.Multi)
+	debug("ring buffer %s, sleepable programs: %v, uprobe.multi links: %v", sizeText(ring), c.objs.Sleepable, c.objs.Multi)
 	if o.debug {
 		sayLines(report, c.objs.VerifierLog)
 	}
@@ -160,25 +157,4 @@ func (c *capturer) free() error {
 		err = errors.Join(err, c.objs.Close())
 	}
 	return err
-}
-
-// Bounds of the ring buffer: a power of two, as the kernel demands.
-const (
-	minRing = 8 << 20
-	maxRing = 128 << 20
-)
-
-// ringBytes is the size of the ring buffer: the power of two next below 1/128
-// of the machine's memory, within bounds.
-func ringBytes() (int, error) {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0, fmt.Errorf("asking for the size of memory: %w", err)
-	}
-	want := uint64(info.Totalram) * uint64(info.Unit) / 128
-	size := minRing
-	for size < maxRing && uint64(size)*2 <= want {
-		size *= 2
-	}
-	return size, nil
 }

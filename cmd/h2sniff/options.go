@@ -26,7 +26,10 @@ type options struct {
 	families  familyFlags
 	cleartext bool // of the machine where nothing is chosen
 	assumeH2  bool
-	command   []string // after --
+	// headersOnly leaves the content of DATA frames out of the capture.
+	headersOnly bool
+	ring        ringFlag
+	command     []string // after --
 	// onReady, where set, is called once, when everything that was running is
 	// attached to.
 	onReady func() error
@@ -191,6 +194,8 @@ func addSelectionFlags(f *pflag.FlagSet, o *options) {
 	f.StringVarP(&o.selection.Binary, "bin", "b", "", "trace the executable at `PATH`: its own TLS functions or, if it has none, its libraries'")
 	o.families.add(f)
 	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
+	f.BoolVar(&o.headersOnly, "headers-only", false, "capture all but the content of DATA frames, of which the length is told; costs the programs less")
+	f.Var(&o.ring, "ring", "size of the ring buffer, a power of two (default 1/128 of memory, 8MiB to 128MiB)")
 	f.BoolVar(&o.assumeH2, "assume-h2", false, "take every connection for HTTP/2, whatever its octets look like")
 }
 
@@ -294,6 +299,20 @@ func (v *sizeFlag) String() string {
 	return strconv.FormatInt(int64(*v)>>20, 10) + "MiB"
 }
 func (v *sizeFlag) Set(s string) error {
+	size, err := parseSize(s)
+	switch {
+	case err != nil:
+		return err
+	case size < minHistory:
+		return errors.New("the smallest size is 1MiB")
+	}
+	*v = sizeFlag(size)
+	return nil
+}
+
+var errSize = errors.New("a size is a number with KiB, MiB, GiB or TiB behind it, as in 512MiB")
+
+func parseSize(s string) (int64, error) {
 	number, unit := strings.TrimSuffix(strings.TrimSuffix(s, "B"), "i"), 1.0
 	for i, suffix := range []string{"K", "M", "G", "T"} {
 		if rest, ok := strings.CutSuffix(number, suffix); ok {
@@ -302,15 +321,10 @@ func (v *sizeFlag) Set(s string) error {
 		}
 	}
 	n, err := strconv.ParseFloat(number, 64)
-	switch size := n * unit; {
-	case err != nil || size > 1<<60 || size != size:
-		return errors.New("a size is a number with KiB, MiB, GiB or TiB behind it, as in 512MiB")
-	case size < minHistory:
-		return errors.New("the smallest size is 1MiB")
-	default:
-		*v = sizeFlag(size)
+	if size := n * unit; err == nil && size >= 0 && size <= 1<<60 {
+		return int64(size), nil
 	}
-	return nil
+	return 0, errSize
 }
 
 // formatFlag is a format of lines.

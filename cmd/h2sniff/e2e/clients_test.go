@@ -135,11 +135,9 @@ func TestCurl(t *testing.T) {
 					if got := fieldLines(rows, recv, request.stream); !slices.Equal(got, request.response) {
 						t.Errorf("stream %d: response %q, curl says %q", request.stream, got, request.response)
 					}
-					if got := body(rows, recv, request.stream); !bytes.Equal(got, contents[i]) {
-						t.Errorf("stream %d: %d octets of response are not the %d octets of the file", request.stream, len(got), len(contents[i]))
-					}
-					if got := body(rows, send, request.stream); test.args != nil && !bytes.Equal(got, contents[i]) {
-						t.Errorf("stream %d: %d octets of request are not the %d octets of the file", request.stream, len(got), len(contents[i]))
+					wantBody(t, fmt.Sprintf("response on stream %d", request.stream), body(rows, recv, request.stream), contents[i])
+					if test.args != nil {
+						wantBody(t, fmt.Sprintf("request on stream %d", request.stream), body(rows, send, request.stream), contents[i])
 					}
 				}
 			}

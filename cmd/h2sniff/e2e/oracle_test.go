@@ -336,7 +336,7 @@ func wantOracle(t testing.TB, got, want map[string]*[2][]oracleFrame) (frames, f
 func recordPID(t testing.TB, pid int, traffic func()) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "recorded.pcapng")
-	s := startSniffCommand(t, exec.Command(h2sniff, "record", "-w", path, "-p", strconv.Itoa(pid)))
+	s := startSniffCommand(t, exec.Command(h2sniff, "record", "--headers-only=false", "-w", path, "-p", strconv.Itoa(pid)))
 	traffic()
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -95,6 +95,7 @@ func startSniffCommand(t testing.TB, cmd *exec.Cmd) *sniff {
 // it says that it is ready.
 func launchSniff(t testing.TB, cmd *exec.Cmd) *sniff {
 	t.Helper()
+	chooseMode(cmd)
 	s := &sniff{t: t, cmd: cmd, done: make(chan struct{}), ready: make(chan struct{})}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
