@@ -173,6 +173,47 @@ func TestGoFunctions(t *testing.T) {
 			}
 			t.Logf("%s: %s: body at %d, %d returns, emulated %v", goarch, name, body, len(returns), Emulated(f.code[body:]))
 		}
+		if homes := GoHomes(machine, functions["crypto/tls.(*Conn).Read"].code, 3); homes != (goarch == "amd64") {
+			t.Errorf("%s: arguments of Read in their homes: %v", goarch, homes)
+		}
+	}
+}
+
+func TestGoHomes(t *testing.T) {
+	const (
+		check  = "\x49\x3b\x66\x10\x76\x30"         // cmp 0x10(%r14),%rsp; jbe
+		frame  = "\x55\x48\x89\xe5\x48\x83\xec\x10" // push %rbp; mov %rsp,%rbp; sub $0x10,%rsp
+		a      = "\x48\x89\x44\x24\x20"             // mov %rax,0x20(%rsp)
+		b      = "\x48\x89\x5c\x24\x28"             // mov %rbx,0x28(%rsp)
+		zero   = "\x31\xdb"                         // xor %ebx,%ebx
+		branch = "\x85\xc0\x74\x00"                 // test %eax,%eax; je
+		clear  = "\x48\xc7\x44\x24\x28\x00\x00\x00\x00"
+		local  = "\x48\x89\x5c\x24\x08" // mov %rbx,0x8(%rsp)
+		load   = "\x48\x8b\x5c\x24\x28" // mov 0x28(%rsp),%rbx
+		lea    = "\x48\x8d\x44\x24\x20" // lea 0x20(%rsp),%rax
+		end    = "\x48\x83\xc4\x10\x5d\xc3"
+	)
+	for _, tt := range []struct {
+		name, code string
+		want       bool
+	}{
+		{"both", frame + a + b + end, true},
+		{"in another order, with a local", frame + b + local + a + branch + load + end, true},
+		{"one", frame + a + end, false},
+		{"changed before", frame + a + zero + b + end, false},
+		{"behind a branch", frame + a + branch + b + end, false},
+		{"overwritten", frame + a + b + branch + clear + end, false},
+		{"address taken", frame + a + b + branch + lea + end, false},
+		{"without a frame", a + b + end, false},
+	} {
+		code := check + tt.code
+		for len(code) < 6+0x30 {
+			code += "\xcc"
+		}
+		code += "\xeb\xc8" // jmp to the beginning
+		if got := GoHomes(elf.EM_X86_64, []byte(code), 2); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
 
@@ -194,5 +235,6 @@ func FuzzReturns(f *testing.F) {
 		if body, ok := GoBody(machine, b); ok && body >= uint64(len(b)) {
 			t.Errorf("body at %d of %d", body, len(b))
 		}
+		GoHomes(machine, b, 3)
 	})
 }

@@ -119,7 +119,7 @@ func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
 	}
 	c := f.read(open, st, limit)
 	if c.err != nil {
-		if executable && lasts(c.err) {
+		if executable && lasts(c.err) && !errors.Is(c.err, ErrGo) {
 			return nil, nil // nothing says that it uses TLS
 		}
 		return nil, c.err
@@ -294,16 +294,22 @@ func (f *finder) open(path string, st *unix.Stat_t, limit uint64) (c contents, l
 	c.overlay = unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 	c.dynamic = o.dynamic
 	c.functions = make(map[Family][]Function)
+	var unfound error // which does not keep other families from being found
 	for _, r := range f.rules {
 		found := symbols
 		if r.find != nil {
+			var err error
 			if found, err = r.find(o, f.wanted[r.family]); err != nil {
-				return contents{err: err}, lasts(err)
+				unfound = errors.Join(unfound, err)
+				continue
 			}
 		}
 		if functions := r.choose(found, f.wanted[r.family]); functions != nil {
 			c.functions[r.family] = functions
 		}
+	}
+	if len(c.functions) == 0 && unfound != nil {
+		return contents{err: unfound}, lasts(unfound)
 	}
 	if len(c.functions) == 0 && mayBeProgram([]byte(path)) {
 		if c.hidden, err = o.findHidden(f.rules); err != nil {
@@ -331,5 +337,5 @@ func (r *rule) choose(found []Function, wanted []string) []Function {
 
 // lasts tells errors of the file's content from those of reading it.
 func lasts(err error) bool {
-	return errors.Is(err, ErrNotELF) || errors.Is(err, ErrMachine) || errors.Is(err, ErrMalformed)
+	return errors.Is(err, ErrNotELF) || errors.Is(err, ErrGo) || errors.Is(err, ErrMachine) || errors.Is(err, ErrMalformed)
 }

@@ -30,6 +30,9 @@ const (
 	pclntabHeader = 72
 	// maxGoFunctions is some 10 times what the largest programs have.
 	maxGoFunctions = 1 << 24
+	// maxPclntab bounds the section that the table is in, in octets: it has 60
+	// MiB in Kubernetes' largest.
+	maxPclntab = 1 << 28
 	// goWindow is how much is read at a time where data are looked up.
 	goWindow = 1 << 16
 )
@@ -52,6 +55,9 @@ func (o *object) readPclntab() (p *pclntab, isGo, ok bool, err error) {
 	}
 	if s, ok, err = o.section(".data.rel.ro"); err != nil || !ok {
 		return nil, true, false, err
+	}
+	if s.size > maxPclntab {
+		return nil, true, false, malformed("%d octets of data", s.size)
 	}
 	candidates, err := o.findPclntab(s)
 	if err != nil {
@@ -90,6 +96,9 @@ func (o *object) findPclntab(s section) ([]uint64, error) {
 func (o *object) pclntabAt(s section) (p *pclntab, ok bool, err error) {
 	if s.size < pclntabHeader {
 		return nil, false, nil
+	}
+	if s.size > maxPclntab {
+		return nil, false, malformed("%d octets of Go's tables", s.size)
 	}
 	h, err := o.read(extent{s.offset, pclntabHeader})
 	if err != nil {

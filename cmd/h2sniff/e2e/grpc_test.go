@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -23,13 +24,22 @@ import (
 )
 
 // grpcServer is a program: a server of gRPC's health service, until its
-// standard input ends. It says its pid and its port.
-func grpcServer([]string) error {
+// standard input ends. It says its pid and its port. With two arguments, the
+// files of a certificate and its key, it speaks TLS.
+func grpcServer(args []string) error {
+	var options []grpc.ServerOption
+	if len(args) == 2 {
+		transport, err := credentials.NewServerTLSFromFile(args[0], args[1])
+		if err != nil {
+			return err
+		}
+		options = append(options, grpc.Creds(transport))
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	s := grpc.NewServer()
+	s := grpc.NewServer(options...)
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	go func() {
 		fmt.Println("ok", os.Getpid())
@@ -42,9 +52,17 @@ func grpcServer([]string) error {
 
 // grpcClient is a program: a client of grpcServer, with one connection. On each
 // line of its standard input it makes calls: one that succeeds, one with a large
-// message that fails, one whose answer is a stream that it cancels.
+// message that fails, one whose answer is a stream that it cancels. A second
+// argument is the file of the certificate that is to be trusted, for TLS.
 func grpcClient(args []string) error {
-	conn, err := grpc.NewClient("127.0.0.1:"+args[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	transport := insecure.NewCredentials()
+	if len(args) == 2 {
+		var err error
+		if transport, err = credentials.NewClientTLSFromFile(args[1], ""); err != nil {
+			return err
+		}
+	}
+	conn, err := grpc.NewClient("127.0.0.1:"+args[0], grpc.WithTransportCredentials(transport))
 	if err != nil {
 		return err
 	}
@@ -140,17 +158,23 @@ func startLogging(t testing.TB, name string, args ...string) (*peer, *lockedBuil
 	return startPeerCommand(t, cmd), log
 }
 
-// TestGRPCWithoutTLS: what grpc-go sends and receives is what it logs, whether
-// h2sniff comes before the connection or later.
-func TestGRPCWithoutTLS(t *testing.T) {
+// TestGRPC: what grpc-go sends and receives is what it logs, whether h2sniff
+// comes before the connection or later, over TLS and without.
+func TestGRPC(t *testing.T) {
 	needPrograms(t)
 	t.Parallel()
-	for _, late := range []bool{false, true} {
-		t.Run(fmt.Sprintf("late %v", late), func(t *testing.T) {
+	for i := range 4 {
+		late, overTLS := i%2 == 1, i >= 2
+		t.Run(fmt.Sprintf("late %v TLS %v", late, overTLS), func(t *testing.T) {
 			t.Parallel()
-			server, serverLog := startLogging(t, "grpc server")
+			var serverArgs, clientArgs []string
+			if overTLS {
+				cert, key := certificate(t, t.TempDir())
+				serverArgs, clientArgs = []string{cert, key}, []string{cert}
+			}
+			server, serverLog := startLogging(t, "grpc server", serverArgs...)
 			port := server.answer()
-			client, clientLog := startLogging(t, "grpc client", port)
+			client, clientLog := startLogging(t, "grpc client", append([]string{port}, clientArgs...)...)
 			if late {
 				client.do("calls")
 			}
