@@ -4,6 +4,8 @@
 //
 //	gopeer             obeys commands on standard input as peer.c does: open,
 //	                   calls, read, close, exec
+//	                   and bench N, which sends and receives N times a PING frame over a
+//	                   connection without a socket and tells ns a Write and a Read
 //	gopeer serve       is a net/http server until its standard input ends; tells
 //	                   its port. /N gives N octets, POST / gives the body back.
 //	gopeer fetch PORT  is a net/http client with one connection: on each line with
@@ -26,6 +28,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -64,6 +67,10 @@ func peer() error {
 			}
 		case "close":
 			err = conn.Close()
+		case "bench":
+			if err = bench(f[1]); err == nil {
+				continue // it has answered
+			}
 		case "exec":
 			err = syscall.Exec("/proc/self/exe", []string{"gopeer"}, os.Environ())
 		}
@@ -101,15 +108,100 @@ func calls(conn *tls.Conn, path string, lengths []string) error {
 	return nil
 }
 
-func serve() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// memory is one direction of a connection within the process.
+type memory struct {
+	mu     sync.Mutex
+	more   *sync.Cond
+	octets bytes.Buffer
+}
+
+// memoryConn is an end of such a connection.
+type memoryConn struct {
+	net.Conn // nil: deadlines and addresses are not asked for
+	in, out  *memory
+}
+
+func (c memoryConn) Read(b []byte) (int, error) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for c.in.octets.Len() == 0 {
+		c.in.more.Wait()
+	}
+	return c.in.octets.Read(b)
+}
+
+func (c memoryConn) Write(b []byte) (int, error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.out.more.Signal()
+	return c.out.octets.Write(b)
+}
+
+func bench(times string) error {
+	n, err := strconv.Atoi(times)
 	if err != nil {
 		return err
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return err
+	}
+	var up, down memory
+	up.more, down.more = sync.NewCond(&up.mu), sync.NewCond(&down.mu)
+	client := tls.Client(memoryConn{in: &down, out: &up}, &tls.Config{InsecureSkipVerify: true})
+	server := tls.Server(memoryConn{in: &up, out: &down}, &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true})
+	done := make(chan error)
+	go func() { done <- server.Handshake() }()
+	if err := client.Handshake(); err != nil {
+		return err
+	}
+	if err := <-done; err != nil {
+		return err
+	}
+	ping := append([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0}, make([]byte, 8)...)
+	got := make([]byte, 4096)
+	exchange := func(n int, first []byte) (write, read time.Duration, err error) {
+		began := time.Now()
+		for i := 0; i < n; i++ {
+			if _, err := client.Write(append(first, ping...)); err != nil {
+				return 0, 0, err
+			}
+			first = nil
+		}
+		write = time.Since(began)
+		began = time.Now()
+		for i := 0; i < n; i++ { // each record is a Read of its own
+			if _, err := server.Read(got); err != nil {
+				return 0, 0, err
+			}
+		}
+		return write, time.Since(began), nil
+	}
+	const settings = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	if _, _, err := exchange(100, []byte(settings)); err != nil {
+		return err
+	}
+	write, read, err := exchange(n, nil)
+	if err == nil {
+		fmt.Println("ok", write.Nanoseconds()/int64(n), read.Nanoseconds()/int64(n))
+	}
+	return err
+}
+
+func selfSigned() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+func serve() error {
+	certificate, err := selfSigned()
 	if err != nil {
 		return err
 	}
@@ -118,7 +210,7 @@ func serve() error {
 		return err
 	}
 	server := &http.Server{
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if n, err := strconv.Atoi(r.URL.Path[1:]); err == nil {
 				w.Write(make([]byte, n))
