@@ -6,7 +6,7 @@ ARGS ?=
 CLANG = clang-14
 
 # What the tests run against: servers, clients, an independent decoder.
-TEST_PACKAGES = nginx-light h2o curl nghttp2-client nghttp2-server gnutls-bin \
+TEST_PACKAGES = nginx-light h2o caddy curl nghttp2-client nghttp2-server gnutls-bin \
 	nodejs python3 tshark tmux openssl gcc libc6-dev libssl-dev libgnutls28-dev util-linux \
 	android-libboringssl-dev libwolfssl-dev libmbedtls-dev python3-h2 \
 	strace gdb

@@ -66,6 +66,14 @@ func newChooser(s Selection, o Options) (*chooser, error) {
 	return c, nil
 }
 
+// isHalf reports whether a process is the other half of h2sniff: a child of
+// ours that runs the program that we run.
+func (c *chooser) isHalf(p *Process) bool {
+	var own, other unix.Stat_t
+	return p.PPID == c.self && unix.Stat("/proc/self/exe", &own) == nil && unix.Stat(procPath(p.PID, "exe"), &other) == nil &&
+		own.Dev == other.Dev && own.Ino == other.Ino
+}
+
 // checkPID makes sure that a selected pid is that of a process.
 func (c *chooser) checkPID(pid int) error {
 	if pid == c.self {

@@ -121,8 +121,8 @@ type Process struct {
 // A process meets PIDs or Comm if it or an ancestor does, once it has met one
 // it does so until it ends, whatever it executes. It meets Binary as long as
 // that is what it runs (or maps, where the file holds the functions itself).
-// The process that calls this package is never chosen, and its children only
-// if PIDs or Comm name them.
+// The process that calls this package is never chosen, its children only if PIDs
+// or Comm name them, and those that run the same program only if PIDs do.
 type Selection struct {
 	PIDs   []int  // alternatives
 	Comm   string // of the leader, exact, cut at 15 octets

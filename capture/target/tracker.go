@@ -138,6 +138,9 @@ func (t *tracker) add(pid int, m met) *proc {
 	if p.Process, st, err = t.identify(pid); err != nil {
 		return nil
 	}
+	if !m.pids && t.isHalf(&p.Process) {
+		return nil
+	}
 	p.image = st.image
 	if t.inTree(m) {
 		p.Libraries = t.look(pid, func(m *mapping, err error) { t.problem(&p.Process, m, err) })

@@ -207,6 +207,18 @@ func (a *Attacher) DetachProcess(pid int) {
 	}
 }
 
+// DetachLibrary removes the probes that a library has in every process, and
+// does not wait either.
+func (a *Attacher) DetachLibrary(library target.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := probeKey{library: library}
+	if links := a.probes[key]; links != nil {
+		delete(a.probes, key)
+		a.remove(links)
+	}
+}
+
 // remove closes links in the background. The kernel's grace periods, which
 // each of them waits for, are shared by those that wait at one time.
 func (a *Attacher) remove(links []link.Link) {

@@ -39,6 +39,7 @@ type targets struct {
 	processes map[int]*process
 	attached  map[target.Key]*target.Library
 	told      map[target.Key]bool // libraries that were reported
+	unused    unused
 	failures  []string
 	ready     bool
 	ended     bool // every process of -p has gone
@@ -175,6 +176,9 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 		}
 		if t.attach(lib, at) {
 			t.mu.Lock()
+			if at == 0 && lib.Executable && !p.libraries[lib.Key()] {
+				t.unused.add(lib.Key())
+			}
 			p.libraries[lib.Key()] = true
 			if t.ready && !t.told[lib.Key()] {
 				t.told[lib.Key()] = true
@@ -220,6 +224,15 @@ func (t *targets) exited(pid int) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if p := t.processes[pid]; p != nil {
+		for key := range p.libraries {
+			for _, unused := range t.unused.remove(key) {
+				t.attacher.DetachLibrary(unused)
+				delete(t.attached, unused)
+				delete(t.told, unused)
+			}
+		}
+	}
 	delete(t.processes, pid)
 	t.checkEnded()
 }

@@ -57,7 +57,7 @@ func BenchmarkGoAttach(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer objs.Close()
-	attacher, err := uprobe.NewAttacher(objs)
+	attacher, err := uprobe.NewAttacher(objs, func(uint32, string) {})
 	if err != nil {
 		b.Fatal(err)
 	}
