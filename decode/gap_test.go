@@ -112,6 +112,27 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestUnsent: octets that were told of and not sent after all change nothing
+// about the frames before and behind them.
+func TestUnsent(t *testing.T) {
+	const send = capture.Send
+	preface, settings, ping := http2.ClientPreface, octets(settingsHex), octets(pingHex)
+	events := laidOut(call(send, preface+settings+ping))
+	at := events[0].Length
+	unsent := capture.Event{Kind: capture.Unsent, Direction: send, Offset: at - 5, Length: 5, Time: 2}
+	next := call(send, ping)
+	next.Offset = at
+	col, _ := decodeAll(true, append(events, unsent, next))
+	if got, want := outline(col, send), "SETTINGS 0; PING 8; gap 5 not sent; PING 8"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	// Of a connection that has no rows there is nothing to correct.
+	col, _ = decodeAll(true, []capture.Event{{Kind: capture.Unsent, Direction: send, Length: 5}})
+	if got := outline(col, send); got != "" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestGapZeroes puts zeroes where octets are missing.
 func TestGapZeroes(t *testing.T) {
 	events := laidOut(call(capture.Recv, octets(settingsHex+"000006 00 00 00000001")+"ab"), hole(capture.Recv, 2), call(capture.Recv, "ef"))

@@ -47,6 +47,8 @@ func describe(ev *capture.Event) string {
 		return fmt.Sprintf("%v close", ev.Conn)
 	case capture.Lost:
 		return fmt.Sprintf("%v %v lost %d+%d", ev.Conn, ev.Direction, ev.Offset, ev.Length)
+	case capture.Unsent:
+		return fmt.Sprintf("%v %v unsent %d+%d", ev.Conn, ev.Direction, ev.Offset, ev.Length)
 	case capture.Data:
 		return fmt.Sprintf("%v %v %d+%d %q", ev.Conn, ev.Direction, ev.Offset, ev.Length, ev.Data)
 	}
@@ -100,6 +102,22 @@ func TestLostTail(t *testing.T) {
 		`c1 send lost 0+10`, `c1 recv lost 5+20`, `c1 close`)
 	if got := r.stats.snapshot().LostBytes; got != 30 {
 		t.Errorf("%d lost octets counted, want 30", got)
+	}
+}
+
+// TestUnsent: what a call of Go's that failed has not sent is told behind its
+// octets, and loses nothing.
+func TestUnsent(t *testing.T) {
+	r := newRig()
+	r.record(opened(1))
+	r.record(moved(1, bpf.DirSend, 0, "hello"))
+	unsent := moved(1, bpf.DirSend, 3, "lo")
+	unsent.Kind, unsent.Data = bpf.RecordUnsent, nil
+	r.record(unsent)
+	r.record(&bpf.Record{Kind: bpf.RecordClose, Thread: thread, Handle: handle, Gen: 1, Pos: 5})
+	r.want(t, `c1 open nginx lib3 fresh=true role=server`, `c1 send 0+5 "hello"`, `c1 send unsent 3+2`, `c1 close`)
+	if got := r.stats.snapshot().LostBytes; got != 0 {
+		t.Errorf("%d lost octets counted", got)
 	}
 }
 
