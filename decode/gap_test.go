@@ -121,7 +121,7 @@ func TestUnsent(t *testing.T) {
 	at := events[0].Length
 	unsent := capture.Event{Kind: capture.Unsent, Direction: send, Offset: at - 5, Length: 5, Time: 2}
 	next := call(send, ping)
-	next.Offset = at
+	next.Offset, next.Length = at, uint64(len(ping))
 	col, _ := decodeAll(true, append(events, unsent, next))
 	if got, want := outline(col, send), "SETTINGS 0; PING 8; gap 5 not sent; PING 8"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
