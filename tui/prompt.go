@@ -36,6 +36,8 @@ type prompt struct {
 	// or -1.
 	err   error
 	errAt int
+	// refused says that it was handed in as it is.
+	refused bool
 	// preview is the filter as it is typed, nil where it is none.
 	preview *query
 	choice  completion
@@ -117,7 +119,7 @@ func (m *Model) accept() tea.Cmd {
 		}
 	}
 	if err != nil {
-		p.err, p.errAt = err, placeOf(err)
+		p.err, p.errAt, p.refused = err, placeOf(err), true
 		return nil
 	}
 	if text != "" {
@@ -141,7 +143,7 @@ func placeOf(err error) int {
 // promptChanged looks at the line as it is now.
 func (m *Model) promptChanged() {
 	p := m.typing
-	p.err, p.errAt, p.preview = nil, -1, nil
+	p.err, p.errAt, p.preview, p.refused = nil, -1, nil, false
 	m.end(workPreview)
 	text := strings.TrimSpace(p.input.Value())
 	if text == "" {
@@ -337,8 +339,9 @@ func (m *Model) recall(by int) {
 func (m *Model) appendPrompt(dst []byte, w int) []byte {
 	s, p := m.sty, m.typing
 	text, style := m.promptResult()
-	n := min(width(text)+2, w/2)
 	value := p.input.Value()
+	typedWidth := width(visible.String(value)) + len(p.kind.sign()) + 3
+	n := min(width(text)+2, max(w/2, w-typedWidth))
 	at := octetsOf(value, p.input.Position())
 	bad := len(value)
 	if p.errAt >= 0 {
@@ -378,10 +381,15 @@ func (m *Model) promptResult() (string, sgr) {
 	s, p := m.sty, m.typing
 	empty := strings.TrimSpace(p.input.Value()) == ""
 	switch {
+	case p.err != nil && !p.refused && p.errAt >= len(strings.TrimRight(p.input.Value(), " ")):
+		// What is not finished is not wrong yet.
+		return ellipsis + " " + peer(p.err.Error(), 100), s.dim
 	case p.err != nil && p.errAt >= 0:
 		return "✗ at " + commas(uint64(utf8.RuneCountInString(p.input.Value()[:min(p.errAt, len(p.input.Value()))])+1)) + ": " + peer(p.err.Error(), 100), s.bad
 	case p.err != nil:
 		return "✗ " + peer(p.err.Error(), 100), s.bad
+	case p.preview != nil && !p.preview.done:
+		return "✓ " + p.preview.count(), s.warn
 	case p.preview != nil:
 		return "✓ " + p.preview.count() + " · tab completes", s.good
 	case p.kind == promptFilter && empty && m.filter != nil:
