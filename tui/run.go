@@ -21,7 +21,7 @@ import (
 )
 
 // framesPerSecond is how often the terminal is written to at most.
-const framesPerSecond = 60
+const framesPerSecond = 120
 
 // PanicError is returned by Run after a panic in the UI.
 type PanicError struct {

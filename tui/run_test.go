@@ -27,7 +27,7 @@ type terminal struct {
 	screen bytes.Buffer
 }
 
-func newTerminal(t *testing.T, w, h uint16) *terminal {
+func newTerminal(t testing.TB, w, h uint16) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -66,7 +66,7 @@ func newTerminal(t *testing.T, w, h uint16) *terminal {
 }
 
 // skip skips, but not where everything must be there.
-func skip(t *testing.T, format string, args ...any) {
+func skip(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, args...)
@@ -74,7 +74,7 @@ func skip(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-func (p *terminal) termios(t *testing.T) unix.Termios {
+func (p *terminal) termios(t testing.TB) unix.Termios {
 	t.Helper()
 	s, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *terminal) text() string {
 }
 
 // await waits until the terminal was sent s.
-func (p *terminal) await(t *testing.T, s string) {
+func (p *terminal) await(t testing.TB, s string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.text(), s); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

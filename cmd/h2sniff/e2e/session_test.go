@@ -40,7 +40,7 @@ func (s *screen) modes() string {
 	s.keys("clear; stty -a", "Enter")
 	s.waitFor("echoke")
 	s.waitForShell()
-	_, modes, _ := strings.Cut(s.content(), "\n") // below the command, wherever that stands
+	_, modes, _ := strings.Cut(s.content(), "\n")   // below the command, wherever that stands
 	return strings.Join(strings.Fields(modes), " ") // stty breaks lines by COLUMNS
 }
 
