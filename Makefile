@@ -78,9 +78,11 @@ fuzz: go-toolchain
 		GO=$(GO) xargs -P 2 -L 1 sh -c '.ci/fuzz "$$0" "$$1" $(FUZZTIME)'
 
 # The long form of tests that count what is left over: 10 million frames, 100,000
-# connections, 10,000 processes; 1,000 attaches.
+# connections, 10,000 processes; 1,000 attaches; 100,000 frames/s into the user
+# interface for 10 minutes.
 soak: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
+	SOAK=10m $(GO) test -count=1 -v -timeout 20m -run TestSoak ./tui
 	H2SNIFF_SOAK=1 $(GO) test -count=1 -v -timeout 4h -run 'TestSoak|TestAttachAndDetachRepeatedly' ./cmd/h2sniff/e2e
 
 # Under the kernels of Debian suites, in emulated machines. KERNELS names some of
