@@ -48,7 +48,7 @@ generate: go-toolchain
 bench: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
 	$(GO) test -run '^$$' -bench . -benchmem ./decode/... ./capture/recording ./tui
-	$(GO) test -count=1 -timeout 30m -run '^$$' -bench 'Nginx|Oracle' -benchtime 1x ./cmd/h2sniff/e2e
+	$(GO) test -count=1 -timeout 30m -run '^$$' -bench 'Oracle|Go' -benchtime 1x ./cmd/h2sniff/e2e
 
 # What capture costs live servers. Words choose servers, body sizes, connections
 # and modes; a short form: make bench-live BENCHTIME=1 ROUNDS=2 CONNS=10.

@@ -97,11 +97,15 @@ __noinline int walk_step(struct walk *w)
 			w->frames.e.buf = w->cur;
 			w->frames.avail = n;
 			w->frames.rest = w->total - n;
+			w->frames.e.may_fault = 0;
 			find_frames(&w->frames);
 			return 0;
 		}
 		if (w->followed) {
-			if (walk_frames(&w->frames) != WALK_END)
+			int at = walk_frames(&w->frames);
+			if (at == WALK_FAULT)
+				w->frames.e.may_fault = 0; /* nothing can be faulted in here */
+			if (at != WALK_END)
 				return 0;
 			n = w->followed;
 			w->followed = 0;

@@ -18,7 +18,7 @@ var headersOnly = os.Getenv("HEADERS_ONLY") != ""
 // chooseMode adds --headers-only to a command that captures.
 func chooseMode(cmd *exec.Cmd) {
 	says := func(arg string) bool { return arg == "-r" || strings.HasPrefix(arg, "--headers-only") }
-	if headersOnly && cmd.Args[0] == h2sniff && !slices.ContainsFunc(cmd.Args, says) {
+	if headersOnly && cmd.Args[0] == h2sniff && (cmd.Args[1] == "dump" || cmd.Args[1] == "record") && !slices.ContainsFunc(cmd.Args, says) {
 		cmd.Args = slices.Insert(cmd.Args, 2, "--headers-only")
 	}
 }

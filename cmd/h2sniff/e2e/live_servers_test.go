@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,8 @@ func liveGRPC(t testing.TB, size int) *liveServer {
 
 // streamsAtOnce is how many requests a connection has under way.
 const streamsAtOnce = 10
+
+var requestRate = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
 
 // timedH2load loads a URL with h2load for some seconds.
 func timedH2load(t testing.TB, url string, conns int, seconds float64) loadResult {

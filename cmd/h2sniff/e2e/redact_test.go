@@ -88,10 +88,10 @@ func TestRedact(t *testing.T) {
 		t.Helper()
 		return startSniffCommand(t, exec.Command(h2sniff, slices.Concat(args, []string{"-p", pid})...))
 	}
-	whole := with("record", "-w", file("whole.pcapng"))
+	whole := with("record", "--headers-only=false", "-w", file("whole.pcapng"))
 	live := with(append([]string{"record", "-w", file("live.pcapng")}, redact...)...)
 	shown := startSniff(t, append(slices.Clone(redact), "--body", "--verbose", "-w", file("teed.pcapng"), "-p", pid)...)
-	headers := startSniff(t, "--redact=headers", "--redact-field", "x-api-key", "--body", "-p", pid)
+	headers := startSniff(t, "--headers-only=false", "--redact=headers", "--redact-field", "x-api-key", "--body", "-p", pid)
 	screen := startScreen(t, 160, 50)
 	screen.keys(h2sniff+" "+strings.Join(redact, " ")+" -p "+pid, "Enter")
 	screen.waitFor("LIVE", "FOLLOW", "OpenSSL")
