@@ -25,7 +25,7 @@ const (
 	benchServers = "BENCH_SERVERS" // nginx h2o go grpc
 	benchSizes   = "BENCH_SIZES"   // 1KB 16KB 1MB
 	benchConns   = "BENCH_CONNS"   // 1 10 100
-	benchModes   = "BENCH_MODES"   // bpftrace headers-only full record
+	benchModes   = "BENCH_MODES"   // bpftrace headers-only-tls headers-only full record
 	benchRounds  = "BENCH_ROUNDS"  // how often each mode has its turn, 3 if empty
 	benchSeconds = "BENCH_SECONDS" // of load in each turn, 2 if empty
 )
@@ -87,7 +87,7 @@ func BenchmarkLive(b *testing.B) {
 	needPrograms(b, "h2load", "nginx", "h2o")
 	rounds, seconds := int(benchNumber(b, benchRounds, 3)), benchNumber(b, benchSeconds, 2)
 	fmt.Printf("%d processors, Linux %s, load %s\n", runtime.NumCPU(), kernelRelease(b), loadAverage(b))
-	fmt.Printf("%-22s %-13s %9s %17s %8s %17s %8s %8s %7s %10s\n",
+	fmt.Printf("%-22s %-16s %9s %17s %8s %17s %8s %8s %7s %10s\n",
 		"server size conns", "mode", "req/s", "ratio (spread)", "µs/req", "ratio (spread)", "p50 ms", "p99 ms", "cores", "lost")
 	for _, server := range []struct {
 		name  string
@@ -121,7 +121,7 @@ func BenchmarkLive(b *testing.B) {
 
 func measureLive(b *testing.B, s *liveServer, name string, conns, rounds int, seconds float64) {
 	modes := []string{"none"}
-	for _, mode := range []string{"bpftrace", "headers-only", "full", "record"} {
+	for _, mode := range []string{"bpftrace", "headers-only-tls", "headers-only", "full", "record"} {
 		if chosen(benchModes, mode) && (mode != "bpftrace" || s.library != "") {
 			modes = append(modes, mode)
 		}
@@ -169,7 +169,7 @@ func measureLive(b *testing.B, s *liveServer, name string, conns, rounds int, se
 		for _, t := range t {
 			lost += t.lost
 		}
-		fmt.Printf("%-22s %-13s %9.0f %17s %8.1f %17s %8.2f %8.2f %7.2f %10d\n", name, mode,
+		fmt.Printf("%-22s %-16s %9.0f %17s %8.1f %17s %8.2f %8.2f %7.2f %10d\n", name, mode,
 			of(func(t turn) float64 { return t.rate }), spread(func(t turn) float64 { return t.ratio }),
 			of(func(t turn) float64 { return t.work }), spread(func(t turn) float64 { return t.share }),
 			of(func(t turn) float64 { return t.p50 }), of(func(t turn) float64 { return t.p99 }), of(func(t turn) float64 { return t.cpu }), lost)
@@ -193,6 +193,8 @@ func startCapture(b *testing.B, s *liveServer, mode string) (stop func() (cpu fl
 		cmd = exec.Command(h2sniff, "dump", "-p", pid)
 	case "headers-only":
 		cmd = exec.Command(h2sniff, "dump", "--headers-only", "-p", pid)
+	case "headers-only-tls": // what a server without cleartext HTTP/2 needs
+		cmd = exec.Command(h2sniff, "dump", "--headers-only", "--h2c=false", "-p", pid)
 	case "record":
 		cmd = exec.Command(h2sniff, "record", "-w", filepath.Join(b.TempDir(), "x.pcapng"), "-p", pid)
 	}
