@@ -138,7 +138,7 @@ func measureLive(b *testing.B, s *liveServer, name string, conns, rounds int, se
 			stop := startCapture(b, s, mode)
 			used := processorTime(b, s.pid)
 			r := turn{loadResult: s.load(conns, seconds)}
-			r.work = float64((processorTime(b, s.pid) - used).Microseconds()) / float64(r.requests)
+			r.work = float64((processorTime(b, s.pid) - used).Microseconds()) / float64(max(1, r.requests))
 			r.cpu, r.lost = stop()
 			if mode == "none" {
 				without = r
