@@ -11,6 +11,8 @@ TEST_PACKAGES = nginx-light h2o caddy curl nghttp2-client nghttp2-server gnutls-
 	android-libboringssl-dev libwolfssl-dev libmbedtls-dev python3-h2 \
 	strace gdb
 CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
+# For the containers that tests make.
+TEST_PACKAGES += iproute2
 
 .PHONY: build run demo test test-headers-only check bench bench-live fuzz soak kernels generate go-toolchain
 

@@ -135,7 +135,10 @@ type ConnInfo struct {
 	TID     uint32 // thread that first used the handle
 	Comm    string // the thread-group leader's name, at most 15 bytes, unsanitised
 	Library string // path or name of the TLS library, as the process maps it
-	Role    Role   // RoleUnknown where only the plaintext can tell
+	// Container is the id of the container that the process runs in, as its
+	// runtime gave it; "" where it is in none, or that is not known.
+	Container string
+	Role      Role // RoleUnknown where only the plaintext can tell
 	// Fresh is set when the handle was seen before its first plaintext octet
 	// (its handshake was observed), so that Offset 0 is the start of the
 	// connection. Otherwise the connection may have been open for long.

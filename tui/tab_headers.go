@@ -91,6 +91,9 @@ func (d *details) connection() {
 	if i := d.e.Info; i != nil {
 		d.property("process", process(i, 40)+"   thread "+itoa(i.TID), s.plain)
 		d.property("library", d.value(i.Library), s.plain)
+		if i.Container != "" {
+			d.property("container", d.value(i.Container), s.plain)
+		}
 		if !i.Fresh {
 			d.property("attached", "in mid-connection: what came before is unknown", s.warn)
 		}

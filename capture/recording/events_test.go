@@ -144,7 +144,7 @@ func anyEvents() *rapid.Generator[[]capture.Event] {
 				ev.Kind, ev.Conn = capture.Open, last
 				ev.Info = &capture.ConnInfo{
 					PID: rapid.Uint32().Draw(t, "pid"), TID: tid.Draw(t, "first tid"),
-					Comm: anyText().Draw(t, "comm"), Library: anyText().Draw(t, "library"),
+					Comm: anyText().Draw(t, "comm"), Library: anyText().Draw(t, "library"), Container: anyText().Draw(t, "container"),
 					Role:  capture.Role(rapid.IntRange(0, 2).Draw(t, "role")),
 					Fresh: rapid.Bool().Draw(t, "fresh"),
 				}

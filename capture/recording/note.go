@@ -47,6 +47,8 @@ type note struct {
 	CommB64    string `json:"comm_base64,omitempty"` // instead, where it is not UTF-8
 	Library    string `json:"library,omitempty"`
 	LibraryB64 string `json:"library_base64,omitempty"`
+	Container  string `json:"container,omitempty"`
+	ContainerB string `json:"container_base64,omitempty"`
 	Role       string `json:"role,omitempty"`
 	Fresh      bool   `json:"fresh,omitempty"`
 
@@ -136,6 +138,7 @@ func (n *note) setProcess(info *capture.ConnInfo) {
 	n.PID = info.PID
 	n.Comm, n.CommB64 = textOrBase64(info.Comm)
 	n.Library, n.LibraryB64 = textOrBase64(info.Library)
+	n.Container, n.ContainerB = textOrBase64(info.Container)
 	if info.Role != capture.RoleUnknown {
 		n.Role = info.Role.String()
 	}
@@ -148,6 +151,9 @@ func (n *note) info() (*capture.ConnInfo, error) {
 		return nil, err
 	}
 	if info.Library, err = fromTextOrBase64(n.Library, n.LibraryB64); err != nil {
+		return nil, err
+	}
+	if info.Container, err = fromTextOrBase64(n.Container, n.ContainerB); err != nil {
 		return nil, err
 	}
 	for _, r := range []capture.Role{capture.Client, capture.Server} {

@@ -157,7 +157,7 @@ func check(ev *capture.Event) error {
 		return fmt.Errorf("%w: direction %d", ErrInvalidEvent, ev.Direction)
 	case ev.Kind == capture.Open && ev.Info == nil:
 		return fmt.Errorf("%w: a connection opens without its facts", ErrInvalidEvent)
-	case ev.Kind == capture.Open && len(ev.Info.Comm)+len(ev.Info.Library) > maxFacts:
+	case ev.Kind == capture.Open && len(ev.Info.Comm)+len(ev.Info.Library)+len(ev.Info.Container) > maxFacts:
 		return fmt.Errorf("%w: a connection's facts of more than %d octets", ErrInvalidEvent, maxFacts)
 	case ev.Kind == capture.Bind && (ev.Binding == nil || !plainZone(ev.Binding.Local) || !plainZone(ev.Binding.Remote)):
 		return fmt.Errorf("%w: a connection is bound to nothing, or to a zone with an impossible name", ErrInvalidEvent)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"h2sniff/capture/container"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,6 +23,7 @@ type chooser struct {
 	// starts tells, of the selected pids, which process each meant at the
 	// beginning: another may have the pid later.
 	starts map[int]uint64
+	names  container.Names
 	bin    *program // nil without Selection.Binary
 }
 
@@ -101,16 +104,36 @@ func (c *chooser) meetsPIDs(pid int, st stat) bool {
 
 func (c *chooser) meetsComm(comm string) bool { return c.sel.Comm != "" && comm == c.sel.Comm }
 
+// meetsContainer reads where the process runs: it can be moved.
+func (c *chooser) meetsContainer(pid int) bool {
+	if c.sel.Container == "" {
+		return false
+	}
+	in, err := container.Of(pid)
+	return err == nil && c.names.Match(in, c.sel.Container)
+}
+
+// readContainer gives "" for a process that has ended.
+func readContainer(pid int) string {
+	in, err := container.Of(pid)
+	if err != nil {
+		return ""
+	}
+	return in.ID
+}
+
 // inTree reports whether having met those is enough for descent.
 func (c *chooser) inTree(m met) bool {
-	return (m.pids || len(c.sel.PIDs) == 0) && (m.comm || c.sel.Comm == "")
+	return (m.pids || len(c.sel.PIDs) == 0) && (m.comm || c.sel.Comm == "") && (m.container || c.sel.Container == "")
 }
 
 // met says which of a Selection's conditions on descent hold.
-type met struct{ pids, comm bool }
+type met struct{ pids, comm, container bool }
 
-func (m met) or(n met) met { return met{m.pids || n.pids, m.comm || n.comm} }
-func (m met) any() bool    { return m.pids || m.comm }
+func (m met) or(n met) met {
+	return met{m.pids || n.pids, m.comm || n.comm, m.container || n.container}
+}
+func (m met) any() bool { return m.pids || m.comm || m.container }
 
 // selfContained reports whether the probes are to be in the selected program itself.
 func (c *chooser) selfContained() bool { return c.bin != nil && len(c.bin.libraries) > 0 }
@@ -203,5 +226,5 @@ func (c *chooser) identify(pid int) (Process, stat, error) {
 	if err != nil {
 		return Process{}, stat{}, err
 	}
-	return Process{PID: pid, PPID: st.ppid, Comm: comm, StartTime: st.start, Exe: readExe(pid)}, st, nil
+	return Process{PID: pid, PPID: st.ppid, Comm: comm, StartTime: st.start, Exe: readExe(pid), Container: readContainer(pid)}, st, nil
 }

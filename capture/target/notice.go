@@ -3,6 +3,7 @@
 package target
 
 import (
+	"cmp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -92,18 +93,24 @@ func (t *tracker) inherit(n *notice, parent *proc) {
 	if comm, err := readComm(n.pid); err == nil {
 		p.Comm = comm
 	}
-	p.met.comm = p.met.comm || t.meetsComm(p.Comm)
+	p.Container = readContainer(n.pid)
+	p.met = p.met.or(met{comm: t.meetsComm(p.Comm), container: t.meetsContainer(n.pid)})
 	t.choose(p, true)
 }
 
 // bornNamed takes up a child of a process that is not chosen, which has the
-// selected name from the start: that of the thread that forked it.
+// selected name from the start, that of the thread that forked it, or begins
+// in the selected container.
 func (t *tracker) bornNamed(n *notice) {
-	if t.sel.Comm == "" || n.ppid == t.self {
+	if t.sel.Comm == "" && t.sel.Container == "" || n.ppid == t.self {
 		return
 	}
-	if comm, err := readComm(n.pid); err == nil && t.meetsComm(comm) {
-		t.add(n.pid, met{comm: true})
+	m := met{container: t.meetsContainer(n.pid)}
+	if comm, err := readComm(n.pid); err == nil {
+		m.comm = t.meetsComm(comm)
+	}
+	if m.any() {
+		t.add(n.pid, m)
 	}
 }
 
@@ -138,15 +145,17 @@ func (t *tracker) renamed(n *notice) {
 			t.emit(Renamed{PID: p.PID, StartTime: p.StartTime, Comm: n.comm})
 		}
 	}
-	if !t.meetsComm(n.comm) {
+	// Runtimes move a process into its container before it executes.
+	m := met{comm: t.meetsComm(n.comm), container: n.exec && t.meetsContainer(n.pid)}
+	if !m.any() {
 		return
 	}
 	if p == nil {
-		if p = t.add(n.pid, met{comm: true}); p == nil {
+		if p = t.add(n.pid, m); p == nil {
 			return
 		}
 	} else {
-		t.meet(p, met{comm: true})
+		t.meet(p, m)
 	}
 	t.adopt(n.pid)
 }
@@ -156,6 +165,7 @@ func (t *tracker) executed(p *proc, n *notice) {
 	p.since = n.time
 	p.Libraries = nil
 	p.Exe = readExe(p.PID)
+	p.Container = cmp.Or(readContainer(p.PID), p.Container)
 	if st, err := readStat(p.PID); err == nil {
 		p.image = st.image
 		if p.StartTime == 0 {
@@ -245,17 +255,21 @@ func (t *tracker) mapping(n *notice) {
 	}
 }
 
-// orphan takes up a process whose parent is known by what /proc says.
+// orphan takes up a process whose parent is known by what /proc says, or that
+// was moved into the selected container.
 func (t *tracker) orphan(pid int) *proc {
 	st, err := readStat(pid)
 	if err != nil {
 		return nil
 	}
-	parent := t.procs[st.ppid]
-	if parent == nil || !parent.met.any() {
+	m := met{container: t.meetsContainer(pid)}
+	if parent := t.procs[st.ppid]; parent != nil {
+		m = m.or(parent.met)
+	}
+	if !m.any() {
 		return nil
 	}
-	return t.add(pid, parent.met)
+	return t.add(pid, m)
 }
 
 // sharesMemory reports whether two processes run in one memory, false where

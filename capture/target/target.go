@@ -112,6 +112,8 @@ type Process struct {
 	// With PID it names a process for ever, although pids are reused.
 	StartTime uint64
 	Exe       string // as the kernel names it; "" where it may not be read
+	// Container is the id of the container that it runs in, "" for none.
+	Container string
 	Libraries []Library
 }
 
@@ -127,6 +129,9 @@ type Selection struct {
 	PIDs   []int  // alternatives
 	Comm   string // of the leader, exact, cut at 15 octets
 	Binary string // path of an executable; compared by device and inode
+	// Container is a name of a container or the beginning of its id, as
+	// container.Names understands it. It restricts as Comm does.
+	Container string
 
 	// Families are those that are looked for; nil: all. An empty slice that is
 	// not nil stands for none.
@@ -140,7 +145,7 @@ func (s Selection) has(f Family) bool { return s.Families == nil || slices.Conta
 func (s Selection) Machine() bool { return !s.tree() && s.Binary == "" }
 
 // tree reports whether processes are chosen by descent.
-func (s Selection) tree() bool { return len(s.PIDs) > 0 || s.Comm != "" }
+func (s Selection) tree() bool { return len(s.PIDs) > 0 || s.Comm != "" || s.Container != "" }
 
 // Options parametrise [Watch] and [Scan].
 type Options struct {

@@ -111,7 +111,7 @@ func (t *tracker) descent(stats map[int]stat) map[int]met {
 		if m, ok := all[pid]; ok {
 			return m
 		}
-		m := met{pids: t.meetsPIDs(pid, st)}
+		m := met{pids: t.meetsPIDs(pid, st), container: t.meetsContainer(pid)}
 		if t.sel.Comm != "" {
 			comm, err := readComm(pid)
 			m.comm = err == nil && t.meetsComm(comm)

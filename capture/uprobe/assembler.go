@@ -43,6 +43,7 @@ type assembler struct {
 	epoch     int64                      // Unix ns at CLOCK_BOOTTIME 0
 	library   func(number uint32) string // names the library of an attach cookie
 	comm      func(pid uint32) string    // where the open record was lost
+	container func(pid uint32) string
 	positions positions
 	stats     *stats
 }
@@ -114,7 +115,7 @@ func (a *assembler) conn(r *bpf.Record) *conn {
 	if c := a.conns[key]; c != nil && c.gen == r.Gen {
 		return c
 	}
-	return a.newConn(r, &capture.ConnInfo{PID: r.PID, TID: r.TID, Comm: a.comm(r.PID)})
+	return a.newConn(r, &capture.ConnInfo{PID: r.PID, TID: r.TID, Comm: a.comm(r.PID), Container: a.container(r.PID)})
 }
 
 func (a *assembler) open(r *bpf.Record) {
@@ -122,6 +123,7 @@ func (a *assembler) open(r *bpf.Record) {
 	info := &capture.ConnInfo{
 		PID: r.PID, TID: r.TID, Comm: string(comm),
 		Library: a.library(r.Open.Library), Fresh: r.Open.Fresh,
+		Container: a.container(r.PID),
 	}
 	switch r.Open.Role {
 	case 1:

@@ -26,6 +26,7 @@ func newRig() *rig {
 		addresses: newAddresses(),
 		library:   func(n uint32) string { return fmt.Sprintf("lib%d", n) },
 		comm:      func(pid uint32) string { return fmt.Sprintf("comm%d", pid) },
+		container: func(uint32) string { return "" },
 		positions: func(key bpf.ConnKey, forget bool) (bpf.ConnState, bool) {
 			s, ok := r.state[key]
 			if forget {

@@ -147,7 +147,7 @@ func captureWhile(t *testing.T, mode bpf.Mode, pid int, f func()) []capture.Even
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := NewReader(objs.Queue(), func(number uint32) string { return names[number] })
+	reader, err := NewReader(objs.Queue(), func(number uint32) string { return names[number] }, new(Containers).Of)
 	if err != nil {
 		t.Fatal(err)
 	}

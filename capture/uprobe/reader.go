@@ -49,9 +49,10 @@ type Reader struct {
 }
 
 // NewReader reads the ring buffer of queue, which must stay open until Close.
-// library names the library that an attach cookie numbers; it is called from
-// the goroutine that calls Read.
-func NewReader(queue *bpf.Queue, library func(uint32) string) (*Reader, error) {
+// library names the library that an attach cookie numbers, container gives the
+// id of the container that a process runs in; they are called from the goroutine
+// that calls Read.
+func NewReader(queue *bpf.Queue, library, container func(uint32) string) (*Reader, error) {
 	ring, err := ringbuf.NewReader(queue.Events)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ring buffer: %w", err)
@@ -69,6 +70,7 @@ func NewReader(queue *bpf.Queue, library func(uint32) string) (*Reader, error) {
 		epoch:     epoch,
 		library:   library,
 		comm:      commOf,
+		container: container,
 		positions: r.positions,
 		stats:     &r.stats,
 		order:     sequencer{emit: r.emit},

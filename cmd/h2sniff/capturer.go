@@ -26,9 +26,9 @@ type capturer struct {
 }
 
 // startCapturer loads the BPF programs and begins to look for targets, which it
-// does until ctx ends. named is told the libraries by number, report gets the
-// lines on what was attached to.
-func startCapturer(ctx context.Context, o *options, std stdio, named func(uint32, string), report, commandOut io.Writer) (_ *capturer, err error) {
+// does until ctx ends. named is told the libraries by number, inside the
+// containers of processes, report gets the lines on what was attached to.
+func startCapturer(ctx context.Context, o *options, std stdio, named func(uint32, string), inside func(int, string), report, commandOut io.Writer) (_ *capturer, err error) {
 	c := &capturer{onReady: o.onReady, cancel: func() {}}
 	defer func() {
 		if err != nil {
@@ -67,6 +67,7 @@ func startCapturer(ctx context.Context, o *options, std stdio, named func(uint32
 	if c.targets, err = newTargets(selection, o.cleartext, opts, c.attacher, report, debug); err != nil {
 		return nil, err
 	}
+	c.targets.contained = inside
 	ctx, c.cancel = context.WithCancel(ctx)
 	if c.watcher, err = target.Watch(ctx, selection, opts); err != nil {
 		return nil, err

@@ -23,11 +23,12 @@ import (
 
 // message is one packet of the privileged process; one field is set.
 type message struct {
-	Started *started `json:",omitempty"`
-	Library *library `json:",omitempty"`
-	Status  *string  `json:",omitempty"` // what is attached, in a few words
-	Quit    bool     `json:",omitempty"` // a signal asks for the end
-	End     *ending  `json:",omitempty"`
+	Started *started   `json:",omitempty"`
+	Library *library   `json:",omitempty"`
+	Process *contained `json:",omitempty"`
+	Status  *string    `json:",omitempty"` // what is attached, in a few words
+	Quit    bool       `json:",omitempty"` // a signal asks for the end
+	End     *ending    `json:",omitempty"`
 }
 
 // started comes first, with the descriptors of the bpf.Queue.
@@ -39,6 +40,12 @@ type started struct {
 type library struct {
 	Number uint32
 	Name   string
+}
+
+// contained says in which container a process runs.
+type contained struct {
+	PID       uint32
+	Container string
 }
 
 // ending comes last: all probes are gone.

@@ -23,6 +23,8 @@ type live struct {
 	ended    chan struct{} // closed when all probes are gone
 	silent   chan struct{} // closed when nothing is listened to any more
 	finished sync.Once
+	// containers are those of processes that may have ended.
+	containers uprobe.Containers
 
 	mu        sync.Mutex
 	changed   sync.Cond // libraries, or the end
@@ -78,7 +80,7 @@ func (l *live) start() error {
 		if l.queue, err = bpf.OpenQueue(fds); err != nil {
 			return fmt.Errorf("taking over the capture: %w", err)
 		}
-		l.reader, err = uprobe.NewReader(l.queue, l.library)
+		l.reader, err = uprobe.NewReader(l.queue, l.library, l.containers.Of)
 		return err
 	}
 }
@@ -119,6 +121,8 @@ func (l *live) take(m *message) {
 	switch {
 	case m.Library != nil:
 		l.libraries[m.Library.Number] = m.Library.Name
+	case m.Process != nil:
+		l.containers.Set(m.Process.PID, m.Process.Container)
 	case m.Status != nil:
 		l.status = *m.Status
 	case m.Quit:

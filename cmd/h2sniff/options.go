@@ -191,6 +191,7 @@ func addSelectionFlags(f *pflag.FlagSet, o *options) {
 	f.SortFlags = false
 	f.IntSliceVarP(&o.selection.PIDs, "pid", "p", nil, "trace process `PID` and its children (repeatable)")
 	f.StringVarP(&o.selection.Comm, "comm", "c", "", "trace processes named `NAME` (exact, cut at 15 bytes) and their children; wait for one")
+	f.StringVar(&o.selection.Container, "container", "", "trace processes in the container with that `NAME` or beginning of its id; wait for one")
 	f.StringVarP(&o.selection.Binary, "bin", "b", "", "trace the executable at `PATH`: its own TLS functions or, if it has none, its libraries'")
 	o.families.add(f)
 	f.BoolVarP(&o.debug, "debug", "d", false, "tell about the verifier and about each attach decision on standard error")
@@ -248,9 +249,11 @@ func (o *options) check(f *pflag.FlagSet) error {
 	chosen := !s.Machine()
 	switch {
 	case o.read != "" && (chosen || len(o.command) > 0):
-		return usageError{errors.New("-r reads a recording: it cannot be combined with -p, -c, -b or a command")}
+		return usageError{errors.New("-r reads a recording: it cannot be combined with -p, -c, --container, -b or a command")}
 	case len(o.command) > 0 && chosen:
-		return usageError{errors.New("a command after -- is what is traced: it cannot be combined with -p, -c or -b")}
+		return usageError{errors.New("a command after -- is what is traced: it cannot be combined with -p, -c, --container or -b")}
+	case f.Changed("container") && s.Container == "":
+		return usageError{errors.New("--container needs a name or an id")}
 	case f.Changed("comm") && s.Comm == "":
 		return usageError{errors.New("-c needs a name")}
 	case f.Changed("bin") && s.Binary == "":

@@ -83,7 +83,8 @@ func captureFor(ctx context.Context, v *viewer, o *options, std stdio, out outpu
 	// Where the viewer is gone its end of the socket tells so too.
 	send := func(m *message, fds ...int) { _ = v.send(m, fds...) }
 	named := func(number uint32, name string) { send(&message{Library: &library{number, name}}) }
-	c, err := startCapturer(ctx, o, command, named, report, out.command)
+	inside := func(pid int, id string) { send(&message{Process: &contained{uint32(pid), id}}) }
+	c, err := startCapturer(ctx, o, command, named, inside, report, out.command)
 	if err != nil {
 		send(&message{End: endingOf(err)})
 		<-left

@@ -27,6 +27,8 @@ type targets struct {
 	attacher  *uprobe.Attacher
 	report    io.Writer
 	debug     func(string, ...any)
+	// contained, where set, is told the containers of chosen processes.
+	contained func(pid int, container string)
 
 	// known are libraries that exist whether or not a process maps them yet.
 	// They are attached to in each chosen process at once: the kernel places
@@ -91,7 +93,7 @@ func (t *targets) perProcess(lib *target.Library) bool {
 	if t.selection.Machine() {
 		return false
 	}
-	restricted := len(t.selection.PIDs) > 0 || t.selection.Comm != ""
+	restricted := len(t.selection.PIDs) > 0 || t.selection.Comm != "" || t.selection.Container != ""
 	return restricted || !t.own[lib.Key()]
 }
 
@@ -103,12 +105,14 @@ func (t *targets) handle(ev target.Event) {
 		p := &process{comm: ev.Process.Comm, libraries: make(map[target.Key]bool)}
 		t.processes[ev.Process.PID] = p
 		t.mu.Unlock()
+		t.tellContainer(&ev.Process)
 		t.follow(ev.Process.PID)
 		if !ev.SharesMemory { // else its parent's probes serve, until it executes
 			t.attachProcess(p, &ev.Process)
 		}
 	case target.Executed:
 		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
+			t.tellContainer(&ev.Process)
 			t.follow(ev.Process.PID)
 			t.attachProcess(p, &ev.Process)
 		}
@@ -126,6 +130,13 @@ func (t *targets) handle(ev target.Event) {
 		t.fail(fmt.Sprintf("%d notices of new processes were lost: short-lived ones may have been missed", ev.Lost))
 	case target.Ready:
 		t.setReady()
+	}
+}
+
+// tellContainer says where a process runs as long as that is known.
+func (t *targets) tellContainer(p *target.Process) {
+	if t.contained != nil && p.Container != "" {
+		t.contained(p.PID, p.Container)
 	}
 }
 
@@ -161,10 +172,10 @@ func (t *targets) process(pid int, comm string) *process {
 }
 
 func (t *targets) attachProcess(p *process, proc *target.Process) {
+	t.attachLibraries(p, proc.PID, proc.Libraries) // in use: they come first
 	for i := range t.known {
 		t.attach(&t.known[i], proc.PID)
 	}
-	t.attachLibraries(p, proc.PID, proc.Libraries)
 }
 
 func (t *targets) attachLibraries(p *process, pid int, libraries []target.Library) {
@@ -241,7 +252,7 @@ func (t *targets) exited(pid int) {
 // back; a name or a binary can. The caller holds mu.
 func (t *targets) checkEnded() {
 	s := t.selection
-	t.ended = t.ready && len(t.processes) == 0 && len(s.PIDs) > 0 && s.Comm == "" && s.Binary == ""
+	t.ended = t.ready && len(t.processes) == 0 && len(s.PIDs) > 0 && s.Comm == "" && s.Binary == "" && s.Container == ""
 }
 
 // gone says that every process of -p has ended, so that nothing can come.
@@ -310,10 +321,12 @@ func (t *targets) enabled() []string {
 
 func (t *targets) waitsFor() string {
 	switch s := t.selection; {
-	case s.Comm != "" && (len(s.PIDs) > 0 || s.Binary != ""):
+	case s.Comm != "" && (len(s.PIDs) > 0 || s.Binary != "" || s.Container != ""):
 		return fmt.Sprintf("a process named %s that the other options choose too", s.Comm)
 	case s.Comm != "":
 		return fmt.Sprintf("a process named %s", s.Comm)
+	case s.Container != "":
+		return fmt.Sprintf("a process in container %s", s.Container)
 	case s.Binary != "" && len(t.own) == 0:
 		return fmt.Sprintf("a process that runs %s", s.Binary)
 	}
@@ -326,6 +339,8 @@ func (t *targets) name() string {
 	switch {
 	case s.Comm != "":
 		return s.Comm
+	case s.Container != "":
+		return "container " + s.Container
 	case s.Binary != "":
 		return s.Binary
 	case len(s.PIDs) > 0:

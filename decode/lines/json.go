@@ -98,6 +98,9 @@ func (j *encoder) process(e *store.Entry, c *store.ConnSummary) {
 	if info.Library != "" {
 		j.lossy("library", info.Library)
 	}
+	if info.Container != "" {
+		j.lossy("container", info.Container)
+	}
 	if r := role(e, c); r != capture.RoleUnknown {
 		j.string("role", r.String())
 	}

@@ -190,7 +190,7 @@ func everything(t *testing.T) []written {
 	p.octets(send, []byte("\x00\x00\x08\x06\x00\x00\x00\x00\x00\x01\x02"))
 	p.event(capture.Event{Kind: capture.Close, TID: 4712})
 
-	late := tr.open(&capture.ConnInfo{PID: 99, TID: 99, Comm: "curl", Library: "libssl.so.3", Role: capture.Client})
+	late := tr.open(&capture.ConnInfo{PID: 99, TID: 99, Comm: "curl", Library: "libssl.so.3", Container: "client-1", Role: capture.Client})
 	late.event(capture.Event{Kind: capture.Bind, Binding: &capture.Binding{
 		Local: netip.MustParseAddrPort("127.0.0.1:40000"), Remote: netip.MustParseAddrPort("127.0.0.1:8443"), Evidence: capture.Inferred}})
 	get := fields(":method", "GET", ":path", "/again", ":scheme", "https", ":authority", "localhost:8443", "user-agent", "curl/8", "accept", "*/*")

@@ -28,7 +28,7 @@ const (
 	hasErr                   // code, length of reason, reason
 	hasBlock                 // Seq - BlockSeq
 	hasGap                   // GapBytes, GapReason
-	hasInfo                  // PID, TID, Role, Fresh, Comm, Library
+	hasInfo                  // PID, TID, Role, Fresh, Comm, Library, Container
 	hasBinding               // Local, Remote, Evidence
 	hasProtocol              // Protocol
 
@@ -59,7 +59,7 @@ func bound(row *decode.Row) int {
 		n += len(row.Err.Reason)
 	}
 	if row.Info != nil {
-		n += len(row.Info.Comm) + len(row.Info.Library)
+		n += len(row.Info.Comm) + len(row.Info.Library) + len(row.Info.Container)
 	}
 	if row.Binding != nil {
 		n += len(row.Binding.Local.Addr().Zone()) + len(row.Binding.Remote.Addr().Zone())
@@ -150,6 +150,7 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 		b = append(b, byte(i.Role), boolByte(i.Fresh))
 		b = appendString(b, i.Comm)
 		b = appendString(b, i.Library)
+		b = appendString(b, i.Container)
 	}
 	if bd := row.Binding; bd != nil {
 		mask |= hasBinding
@@ -219,7 +220,7 @@ func readRow(block []byte, first uint64, local int) Entry {
 			TID:   uint32(r.uvarint()),
 			Role:  capture.Role(r.byte()),
 			Fresh: r.byte() != 0,
-			Comm:  r.string(), Library: r.string(),
+			Comm:  r.string(), Library: r.string(), Container: r.string(),
 		}
 	}
 	if mask&hasBinding != 0 {

@@ -32,7 +32,7 @@ type connState struct {
 const connCost = int64(unsafe.Sizeof(connState{})) + 2*16 + 2*8
 
 func (c *connState) bytes() int64 {
-	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)) + int64(cap(c.streams))*4 + int64(cap(c.stalls))*stallCost
+	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)+len(c.Info.Container)) + int64(cap(c.streams))*4 + int64(cap(c.stalls))*stallCost
 }
 
 // addRow takes a row into the summary. The frame's part of a stream is not

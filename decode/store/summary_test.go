@@ -16,7 +16,7 @@ import (
 
 func TestConnSummary(t *testing.T) {
 	local, remote := netip.MustParseAddrPort("10.0.0.1:443"), netip.MustParseAddrPort("10.0.0.2:5000")
-	info := capture.ConnInfo{PID: 10, TID: 11, Comm: "nginx", Library: "libssl.so.3", Fresh: true}
+	info := capture.ConnInfo{PID: 10, TID: 11, Comm: "nginx", Library: "libssl.so.3", Container: "0123", Fresh: true}
 	s := New(Options{})
 	at := func(time int64, row *decode.Row) {
 		row.Conn, row.Time, row.TimeEnd = 1, time, time

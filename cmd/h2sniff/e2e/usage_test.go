@@ -113,6 +113,7 @@ func TestMistakes(t *testing.T) {
 		{"pid zero", []string{"dump", "-p", "0"}, 2, `0 is not a process`},
 		{"no flag value", []string{"dump", "-c"}, 2, `-c`},
 		{"empty name", []string{"dump", "-c", ""}, 2, `-c needs a name`},
+		{"no container", []string{"dump", "--container", ""}, 2, `--container needs`},
 		{"nothing left", []string{"dump", "-o", "--lib", "openssl"}, 2, `no family`},
 		{"no family", []string{"dump", "--lib", ""}, 2, `--lib needs .*openssl, gnutls`},
 		{"unknown family", []string{"dump", "--lib", "openssl,schannel"}, 2, `"schannel", only openssl, gnutls, .*h2c`},
