@@ -32,12 +32,7 @@ func newDemo(std stdio, root *options) *cobra.Command {
 loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 		Example: `  sudo h2sniff demo
   sudo h2sniff demo --lines --for 10s`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
-			}
-			return nil
-		},
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if how.limit < 0 {
 				return usageError{errors.New("--for needs a time that is not negative, as in 10s")}

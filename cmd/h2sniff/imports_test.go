@@ -18,6 +18,7 @@ func TestImportDirections(t *testing.T) {
 		"h2sniff/capture":           {},
 		"h2sniff/capture/code":      {},
 		"h2sniff/capture/container": {},
+		"h2sniff/capture/inventory": {"h2sniff/capture/container", "h2sniff/capture/target"},
 		"h2sniff/capture/target":    {"h2sniff/capture/container", "h2sniff/capture/code"},
 		"h2sniff/capture/recording": {"h2sniff/capture"},
 		"h2sniff/capture/pcap":      {"h2sniff/capture"},

@@ -180,7 +180,7 @@ prints lines like "h2sniff dump".`,
 	root.PersistentFlags().IntVar(&o.socket, socketFlag, 0, "")
 	_ = root.PersistentFlags().MarkHidden(socketFlag) // it is there
 	root.AddCommand(dump, record, newCheck(std))
-	root.AddCommand(newExport(std), newDemo(std, &o))
+	root.AddCommand(newExport(std), newInventory(std), newDoctor(std), newDemo(std, &o))
 	root.AddCommand(newDemoChildren(std)...)
 	root.AddCommand(newMan(std))
 	o.screen.add(root)
