@@ -76,6 +76,7 @@ type printer struct {
 	// conns is what the rows printed so far have said of each connection, so
 	// that a line depends on nothing but the lines before it.
 	conns  map[capture.ConnID]*store.ConnSummary
+	ends   *store.Ends
 	limit  uint64 // frames; 0 for no limit
 	frames uint64
 	// content, where set, prints bodies.
@@ -89,6 +90,11 @@ func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printe
 			Format: o.format, Body: o.body, Verbose: o.verbose, Stream: o.stream.id, HasStream: o.stream.set, Start: start,
 		}),
 	}
+	p.ends = store.NewEnds(func(id, peer capture.ConnID) {
+		if c := p.conns[id]; c != nil {
+			c.Peer = peer
+		}
+	})
 	if o.content.show {
 		p.content = newContentPrinter(out, o)
 	}
@@ -175,7 +181,9 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 		c.Info = *e.Info
 	case decode.RowBind:
 		c.Local, c.Remote, c.Evidence = e.Binding.Local, e.Binding.Remote, e.Binding.Evidence
+		p.ends.Bind(e.Conn, e.Binding.Local, e.Binding.Remote, c.Info.Container)
 	case decode.RowClose:
+		p.ends.Close(e.Conn)
 		delete(p.conns, e.Conn)
 	}
 	return *c

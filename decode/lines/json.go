@@ -117,6 +117,9 @@ func (j *encoder) addresses(e *store.Entry, c *store.ConnSummary) {
 	if evidence != capture.Withdrawn {
 		j.address("local", local)
 		j.address("remote", remote)
+		if c.Peer != 0 {
+			j.string("peer", c.Peer.String())
+		}
 	}
 	if e.Binding != nil {
 		j.string("address", evidence.String())

@@ -38,7 +38,7 @@ func (w *Writer) text(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 		return textOpen(b, e, c)
 	case decode.RowBind:
 		b = w.clock(b, e)
-		return textBind(b, e)
+		return textBind(b, e, c)
 	case decode.RowProtocol:
 		b = w.clock(b, e)
 		b = append(b, "protocol "...)
@@ -77,7 +77,7 @@ func textOpen(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	return b
 }
 
-func textBind(b []byte, e *store.Entry) []byte {
+func textBind(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	b = append(b, "bind <"...)
 	var bd capture.Binding
 	if e.Binding != nil {
@@ -97,6 +97,10 @@ func textBind(b []byte, e *store.Entry) []byte {
 	}
 	b = append(b, "address="...)
 	b = append(b, bd.Evidence.String()...)
+	if c.Peer != 0 {
+		b = append(b, ", peer="...)
+		b = append(b, c.Peer.String()...)
+	}
 	return append(b, ">\n"...)
 }
 

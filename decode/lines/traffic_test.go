@@ -212,6 +212,18 @@ func everything(t *testing.T) []written {
 	http1.octets(send, []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	http1.event(capture.Event{Kind: capture.Close})
 
+	// Both ends of one connection.
+	var ends [2]*peer
+	for i, a := range []string{"192.0.2.1:443", "192.0.2.2:50124"} {
+		ends[i] = tr.open(&capture.ConnInfo{PID: 201 + uint32(i), Comm: "both", Library: "libssl.so.3", Fresh: true})
+		b := []string{"192.0.2.2:50124", "192.0.2.1:443"}[i]
+		ends[i].event(capture.Event{Kind: capture.Bind, Binding: &capture.Binding{
+			Local: netip.MustParseAddrPort(a), Remote: netip.MustParseAddrPort(b), Evidence: capture.Exact}})
+	}
+	for _, end := range ends {
+		end.event(capture.Event{Kind: capture.Close})
+	}
+
 	seen := make(map[decode.RowKind]bool)
 	types := make(map[http2.FrameType]bool)
 	trust := make(map[decode.Trust]bool)

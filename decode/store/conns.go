@@ -28,8 +28,8 @@ type connState struct {
 }
 
 // connCost is what a connection costs beside its strings and its stream list:
-// the state, its places in the map (at most 7/8 full) and in the list.
-const connCost = int64(unsafe.Sizeof(connState{})) + 2*16 + 2*8
+// the state, its places in the map (at most 7/8 full), in the list and in Ends.
+const connCost = int64(unsafe.Sizeof(connState{})) + 2*16 + 2*8 + endCost
 
 func (c *connState) bytes() int64 {
 	return connCost + int64(len(c.Info.Comm)+len(c.Info.Library)+len(c.Info.Container)) + int64(cap(c.streams))*4 + int64(cap(c.stalls))*stallCost

@@ -130,6 +130,7 @@ func (s *Store) dropConns() {
 		}
 		s.connBytes -= c.bytes()
 		delete(s.conns, c.ID)
+		s.ends.Close(c.ID)
 		s.goneConn = max(s.goneConn, c.ID)
 		if s.lastConn == c {
 			s.lastConn = nil

@@ -61,6 +61,7 @@ type Store struct {
 	fields   fieldIndex // of the open segment
 	places   []uint32   // scratch
 	conns    map[capture.ConnID]*connState
+	ends     *Ends
 	connList []*connState // by id
 	lastConn *connState
 	goneConn capture.ConnID // the highest that has left
@@ -94,6 +95,11 @@ func New(o Options) *Store {
 		h:       newHasher(),
 		conns:   make(map[capture.ConnID]*connState),
 	}
+	s.ends = NewEnds(func(id, peer capture.ConnID) {
+		if c := s.conns[id]; c != nil {
+			c.Peer = peer
+		}
+	})
 	// Small enough that evicting one, which takes about 0.3 µs a stream in it,
 	// does not hold up the writer for long.
 	s.segBytes = int(min(max(s.limit/256, 32<<10), 4<<20))
@@ -210,6 +216,10 @@ func (s *Store) count(c *connState, row *decode.Row, seq uint64) {
 	switch row.Kind {
 	case decode.RowOpen:
 		s.connBytes += c.bytes()
+	case decode.RowBind:
+		s.ends.Bind(c.ID, c.Local, c.Remote, c.Info.Container)
+	case decode.RowClose:
+		s.ends.Close(c.ID)
 	case decode.RowFrame:
 		s.frames++
 		s.octets += frameOctets(row)

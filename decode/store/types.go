@@ -48,6 +48,7 @@ type ConnSummary struct {
 	Protocol                decode.Protocol
 	Local, Remote           netip.AddrPort   // the zero AddrPort while unknown
 	Evidence                capture.Evidence // 0 while unknown
+	Peer                    capture.ConnID   // the other end of the TCP connection, see Ends; 0 while unknown
 	Opened                  int64            // Unix nanoseconds
 	Closed                  int64            // 0 while open
 	Last                    int64            // time of the last row

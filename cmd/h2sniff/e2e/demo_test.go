@@ -49,6 +49,28 @@ func wantDemo(t testing.TB, rows []row, comm string) {
 	}
 }
 
+// wantPeers fails unless the last frame of each connection names its other end.
+func wantPeers(t testing.TB, rows []row) {
+	t.Helper()
+	last := make(map[string]row)
+	for _, r := range frames(rows, "", "") {
+		last[r.Conn] = r
+	}
+	n := 0
+	for conn, r := range last {
+		other, ok := last[r.Peer]
+		switch {
+		case !ok && r.Peer == "": // the other end of the newest may not have said anything
+			n++
+		case !ok, other.Comm == r.Comm, r.Local != other.Remote, other.Peer != "" && other.Peer != conn:
+			t.Errorf("%s of %s has the peer %q, %+v", conn, r.Comm, r.Peer, other)
+		}
+	}
+	if n > 2 || len(last) < 4 {
+		t.Errorf("%d of %d connections without a peer", n, len(last))
+	}
+}
+
 // wasReplaced says that the server of a demo has closed one connection with
 // GOAWAY, and that each process has got another.
 func wasReplaced(rows []row) bool {
@@ -95,6 +117,9 @@ func TestDemo(t *testing.T) {
 			slices.Sort(seen)
 			if want := slices.Sorted(slices.Values(test.comms)); !slices.Equal(seen, want) {
 				t.Errorf("processes %q, want %q", seen, want)
+			}
+			if len(test.comms) > 1 {
+				wantPeers(t, rows)
 			}
 			for _, comm := range test.comms {
 				wantDemo(t, rows, comm)

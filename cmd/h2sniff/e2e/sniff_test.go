@@ -36,6 +36,7 @@ type row struct {
 	Local     string    `json:"local"`
 	Remote    string    `json:"remote"`
 	Address   string    `json:"address"`
+	Peer      string    `json:"peer"`
 	Dir       string    `json:"dir"`
 	Type      string    `json:"type"`
 	TypeCode  uint8     `json:"type_code"`
