@@ -28,6 +28,8 @@ var (
 	ErrTooLarge = errors.New("its symbol tables are too large to be searched in passing: choose it with -b")
 	// ErrGo: the code of a Go program is not of the form that is known.
 	ErrGo = errors.New("its crypto/tls functions are not understood: Go 1.17 or newer is supported (on arm64 1.18)")
+	// ErrReplaced: the path leads to another file, or content, than was read.
+	ErrReplaced = errors.New("the file has been replaced or changed")
 	// ErrMoved: no path leads to the inode that the process maps.
 	ErrMoved = errors.New("the mapped file cannot be reached")
 )

@@ -126,7 +126,7 @@ func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
 	}
 	found := f.holds(c, candidates, Library{
 		Path: m.path, Open: open, Deleted: m.deleted, Executable: executable,
-		Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(st, c),
+		Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(st, c), content: contentOf(st),
 	})
 	if len(found) == 0 && executable && c.hidden != nil {
 		return nil, c.hidden
@@ -193,7 +193,7 @@ func (f *finder) libraries(path string) ([]Library, contents, error) {
 	if c.err != nil {
 		return nil, c, c.err
 	}
-	l := Library{Path: path, Open: path, Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(&st, c)}
+	l := Library{Path: path, Open: path, Dev: uint64(st.Dev), Inode: st.Ino, layer: f.layer(&st, c), content: contentOf(&st)}
 	return f.holds(c, f.rules, l), c, nil
 }
 

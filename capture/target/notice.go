@@ -94,6 +94,9 @@ func (t *tracker) inherit(n *notice, parent *proc) {
 		p.Comm = comm
 	}
 	p.Container = readContainer(n.pid)
+	if !allReachable(p.Libraries) { // replaced or deleted since the parent mapped them
+		p.Libraries = t.look(n.pid, func(m *mapping, err error) { t.problem(&p.Process, m, err) })
+	}
 	p.met = p.met.or(met{comm: t.meetsComm(p.Comm), container: t.meetsContainer(n.pid)})
 	t.choose(p, true)
 }
@@ -130,6 +133,15 @@ func reopened(parent *proc, pid int) []Library {
 		libraries[i].Open = "/proc/" + itoa(pid) + "/" + rest
 	}
 	return libraries
+}
+
+func allReachable(libraries []Library) bool {
+	for i := range libraries {
+		if !libraries[i].reachable() {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *tracker) renamed(n *notice) {

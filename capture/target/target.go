@@ -71,6 +71,8 @@ type Library struct {
 	Executable bool       // it is the executable of the process that maps it
 	// layer is the device of the first overlay by which the file was seen.
 	layer uint64
+	// content is what the file had when it was read.
+	content content
 }
 
 // Key identifies a Library: two with equal keys are one inode to the kernel, so

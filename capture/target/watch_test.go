@@ -4,6 +4,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -344,4 +345,57 @@ func TestWatchProblemOnce(t *testing.T) {
 	}
 	b.load(path)
 	x.quiet(50 * time.Millisecond)
+}
+
+// A child inherits libraries whose file was replaced since its parent mapped
+// it: it is told by a path to the mapped file, not to the one that has the name.
+func TestForkAfterUpgrade(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	path := privateCopy(t, "libssl.so.3", dir, "libssl.so.3")
+	s := start(t)
+	s.load(path)
+	x := begin(t, Selection{PIDs: []int{s.pid}})
+	before := x.seen[0].(Chosen).Process.Libraries
+	if err := os.Rename(privateCopy(t, "libssl.so.3", dir, "new"), path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before[0].OpenFile(); !errors.Is(err, ErrReplaced) {
+		t.Errorf("opening the library that was replaced: %v", err)
+	}
+	pid := atoi(t, s.do("pid = os.fork() or time.sleep(60); print(pid)"))
+	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
+	c := next[Chosen](x)
+	if c.Process.PID != pid || len(c.Process.Libraries) != 1 {
+		t.Fatalf("chosen %+v", c)
+	}
+	l := c.Process.Libraries[0]
+	if l.Key() != before[0].Key() || !l.Deleted {
+		t.Errorf("library %+v, want the inode %d", l, before[0].Inode)
+	}
+	f, err := l.OpenFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// A file that was written to is not the one whose functions were found.
+func TestOpenChangedFile(t *testing.T) {
+	path := privateCopy(t, "libssl.so.3", t.TempDir(), "libssl.so.3")
+	found, err := Inspect(path, testOptions)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d libraries, %v", len(found), err)
+	}
+	f, err := found[0].OpenFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := os.Truncate(path, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := found[0].OpenFile(); !errors.Is(err, ErrReplaced) {
+		t.Errorf("error %v", err)
+	}
 }

@@ -73,7 +73,7 @@ func NewAttacher(objs *bpf.Objects, named func(number uint32, name string)) (*At
 // Attach probes a library's functions in the process pid, or with pid 0 in
 // every process that maps it now or later. It does nothing where that was done
 // before. Return probes come first: an entry without its return would be taken
-// for a call that never ended.
+// for a call that never ended. It fails as target.Library.OpenFile does.
 func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,7 +81,14 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	if a.probes[key] != nil {
 		return nil
 	}
-	ex, err := link.OpenExecutable(lib.Open)
+	file, err := lib.OpenFile()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	// The kernel takes a path. This one leads to the open file, whatever has
+	// the library's name meanwhile.
+	ex, err := link.OpenExecutable(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", lib.Path, err)
 	}

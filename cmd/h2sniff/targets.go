@@ -34,6 +34,8 @@ type targets struct {
 	// They are attached to in each chosen process at once: the kernel places
 	// the breakpoints when the process maps the file.
 	known []target.Library
+	// replaced are those whose file has another successor by now.
+	replaced map[target.Key]bool
 	// own is the binary of -b where it holds the functions itself.
 	own map[target.Key]bool
 
@@ -56,7 +58,8 @@ type process struct {
 func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
 	t := &targets{
 		selection: s, cleartext: cleartext, attacher: a, report: report, debug: debug,
-		own: make(map[target.Key]bool), processes: make(map[int]*process),
+		replaced: make(map[target.Key]bool),
+		own:      make(map[target.Key]bool), processes: make(map[int]*process),
 		attached: make(map[target.Key]*target.Library), told: make(map[target.Key]bool),
 	}
 	if cleartext && s.Machine() {
@@ -176,6 +179,7 @@ func (t *targets) attachProcess(p *process, proc *target.Process) {
 	for i := range t.known {
 		t.attach(&t.known[i], proc.PID)
 	}
+	t.known = slices.DeleteFunc(t.known, func(l target.Library) bool { return t.replaced[l.Key()] })
 }
 
 func (t *targets) attachLibraries(p *process, pid int, libraries []target.Library) {
@@ -204,6 +208,11 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 func (t *targets) attach(lib *target.Library, pid int) bool {
 	err := t.attacher.Attach(lib, pid)
 	switch {
+	case errors.Is(err, target.ErrReplaced):
+		// Who maps what has the name now is attached to then.
+		t.debug("%v", err)
+		t.replaced[lib.Key()] = true
+		return false
 	case errors.Is(err, fs.ErrNotExist):
 		t.debug("process %d ended before %s was attached", pid, lib.Path)
 		return false
