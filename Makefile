@@ -71,6 +71,12 @@ test-headers-only: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
 	HEADERS_ONLY=1 $(GO) test -count=1 -timeout 15m ./cmd/h2sniff/e2e
 
+# How fast programs are found, and what h2sniff costs where nothing happens.
+bench: bench-finding
+bench-finding: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	$(GO) test -count=1 -timeout 10m -run '^$$' -bench 'Discovery|Idle|Addresses' -benchtime 1x ./cmd/h2sniff/e2e
+
 # Each fuzz target for FUZZTIME, two at a time, in all packages or in FUZZDIRS.
 # What they find worth keeping stays in Go's build cache, for the next run.
 FUZZTIME ?= 30s

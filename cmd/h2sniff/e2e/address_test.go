@@ -190,42 +190,62 @@ func startAsyncioServer(t testing.TB) *server {
 	return s
 }
 
+// addressServers are the programs whose evidence of addresses is known.
+var addressServers = []struct {
+	name     string
+	start    func(testing.TB) *server
+	inferred bool
+}{
+	{"nginx", func(t testing.TB) *server { return startNginx(t, 2) }, false},
+	{"nghttpd", func(t testing.TB) *server { return startNghttpd(t, 2) }, false},
+	{"h2o", func(t testing.TB) *server { return startH2O(t, 2) }, true},
+	{"asyncio", startAsyncioServer, true},
+}
+
+// serverEvidence makes connections to a server.
+func serverEvidence(t testing.TB, start func(testing.TB) *server, connections int) evidence {
+	t.Helper()
+	server := start(t)
+	s := startSniff(t, "-p", strconv.Itoa(server.pid))
+	visitServer(t, server.port, connections)
+	s.waitFor("all connections to close", closed(connections))
+	rows := s.stop()
+	wantClean(t, rows)
+	return checkAddresses(t, rows)
+}
+
 // TestServerAddresses: the addresses that servers' connections are given are
 // those of the clients' sockets.
 func TestServerAddresses(t *testing.T) {
 	t.Parallel()
 	const connections = 96
-	for _, test := range []struct {
-		name  string
-		start func(testing.TB) *server
-		want  evidence
-	}{
-		{"nginx", func(t testing.TB) *server { return startNginx(t, 2) }, evidence{exact: connections}},
-		{"nghttpd", func(t testing.TB) *server { return startNghttpd(t, 2) }, evidence{exact: connections}},
-		{"h2o", func(t testing.TB) *server { return startH2O(t, 2) }, evidence{inferred: connections}},
-		{"asyncio", startAsyncioServer, evidence{inferred: connections}},
-	} {
+	for _, test := range addressServers {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			server := test.start(t)
-			s := startSniff(t, "-p", strconv.Itoa(server.pid))
-			visitServer(t, server.port, connections)
-			s.waitFor("all connections to close", closed(connections))
-			rows := s.stop()
-			wantClean(t, rows)
-			got := checkAddresses(t, rows)
+			want := evidence{exact: connections}
+			if test.inferred {
+				want = evidence{inferred: connections}
+			}
+			got := serverEvidence(t, test.start, connections)
 			t.Logf("%s: %+v", test.name, got)
-			if got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
 	}
 }
 
-// TestClientAddresses: the addresses that clients' connections are given are
-// those that the server saw.
-func TestClientAddresses(t *testing.T) {
-	t.Parallel()
+// addressClient is a program that makes connections to a host of the test.
+type addressClient struct {
+	name     string
+	commands [][]string
+	atLeast  int // connections
+	inferred bool
+}
+
+// addressClients gives them with a file of octets that they may send.
+func addressClients(t testing.TB) (clients []addressClient, request string) {
+	t.Helper()
 	needPrograms(t, "curl", "nghttp", "h2load", "gnutls-cli", debianPython)
 	port := startHost(t)
 	var urls []string
@@ -235,51 +255,60 @@ func TestClientAddresses(t *testing.T) {
 	up := newWire()
 	up.preface()
 	up.headers(1, true, get("/")...)
-	request := filepath.Join(t.TempDir(), "request")
+	request = filepath.Join(t.TempDir(), "request")
 	if err := os.WriteFile(request, up.take(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct {
-		name     string
-		commands [][]string
-		atLeast  int // connections
-		inferred bool
-	}{
+	return []addressClient{
 		{"curl", [][]string{append([]string{"curl", "-ksZ", "--parallel-immediate", "--parallel-max", "40"}, curlURLs(urls, 40)...)}, 40, false},
 		{"nghttp", [][]string{{"nghttp", "-n", urls[0]}, {"nghttp", "-n", urls[1]}, {"nghttp", "-n", urls[0], urls[1]}}, 4, false},
 		{"h2load", [][]string{{"h2load", "-n120", "-c40", "-m2", "-t2", urls[0]}, {"h2load", "-n120", "-c40", "-m2", "-t2", urls[1]}}, 80, false},
 		{"asyncio", [][]string{{debianPython, "testdata/asyncio_peer.py", "visit", strconv.Itoa(port), request, "40"}}, 80, true},
 		{"gnutls-cli", [][]string{gnutlsCli(port, "127.0.0.1"), gnutlsCli(port, "::1"), gnutlsCli(port, "127.0.0.1")}, 3, false},
-	} {
+	}, request
+}
+
+// evidence runs the program's commands.
+func (c *addressClient) evidence(t testing.TB, request string) (total evidence) {
+	t.Helper()
+	for _, command := range c.commands {
+		s, stdin := sniffConsole(t, command...)
+		if c.name == "gnutls-cli" {
+			octets, err := os.ReadFile(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stdin.Write(octets); err != nil {
+				t.Fatal(err)
+			}
+			s.waitFor("the response", func(rows []row) bool {
+				return count(rows, func(r row) bool { return r.Dir == "recv" && r.Type == "HEADERS" }) > 0
+			})
+		}
+		stdin.Close()
+		s.wait()
+		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("%s: exit status %d", strings.Join(command, " "), code)
+		}
+		rows := s.snapshot()
+		wantClean(t, rows)
+		got := checkAddresses(t, rows)
+		total.exact += got.exact
+		total.inferred += got.inferred
+		total.unknown += got.unknown
+	}
+	return total
+}
+
+// TestClientAddresses: the addresses that clients' connections are given are
+// those that the server saw.
+func TestClientAddresses(t *testing.T) {
+	t.Parallel()
+	clients, request := addressClients(t)
+	for _, test := range clients {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var total evidence
-			for _, command := range test.commands {
-				s, stdin := sniffConsole(t, command...)
-				if test.name == "gnutls-cli" {
-					octets, err := os.ReadFile(request)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, err := stdin.Write(octets); err != nil {
-						t.Fatal(err)
-					}
-					s.waitFor("the response", func(rows []row) bool {
-						return count(rows, func(r row) bool { return r.Dir == "recv" && r.Type == "HEADERS" }) > 0
-					})
-				}
-				stdin.Close()
-				s.wait()
-				if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-					t.Errorf("%s: exit status %d", strings.Join(command, " "), code)
-				}
-				rows := s.snapshot()
-				wantClean(t, rows)
-				got := checkAddresses(t, rows)
-				total.exact += got.exact
-				total.inferred += got.inferred
-				total.unknown += got.unknown
-			}
+			total := test.evidence(t, request)
 			t.Logf("%s: %+v", test.name, total)
 			known := total.exact
 			if test.inferred {
