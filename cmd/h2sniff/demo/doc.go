@@ -33,7 +33,7 @@ type address struct {
 }
 
 // withTLS says what the two speak.
-const withTLS = false
+const withTLS = true
 
 // protocols are those of both ends: HTTP/2 alone.
 func protocols() *http.Protocols {
