@@ -17,6 +17,7 @@ type keyMap struct {
 
 	Search, NextMatch, PrevMatch, NextProblem, PrevProblem key.Binding
 	NextOfStream, PrevOfStream, Partner, Mark, ToMark      key.Binding
+	OtherEnd                                               key.Binding
 
 	Pause, Follow, Command, Help, Quit key.Binding
 
@@ -67,6 +68,7 @@ func newKeyMap() keyMap {
 		NextOfStream: bind("o", "next frame of this stream", "o"),
 		PrevOfStream: bind("O", "previous frame of it", "O"),
 		Partner:      bind("r", "answer, or what it answers", "r"),
+		OtherEnd:     bind("x", "other end of the connection", "x"),
 		Mark:         bind("m a", "mark the row as a", "m"),
 		ToMark:       bind("' a", "to mark a; '' back again", "'"),
 
@@ -113,7 +115,7 @@ func (k *keyMap) groups() []group {
 		{"Find", []action{{"search", &k.Search}, {"next-match", &k.NextMatch}, {"previous-match", &k.PrevMatch},
 			{"next-problem", &k.NextProblem}, {"previous-problem", &k.PrevProblem},
 			{"next-of-stream", &k.NextOfStream}, {"previous-of-stream", &k.PrevOfStream},
-			{"partner", &k.Partner}, {"mark", &k.Mark}, {"to-mark", &k.ToMark}}, nil},
+			{"partner", &k.Partner}, {"other-end", &k.OtherEnd}, {"mark", &k.Mark}, {"to-mark", &k.ToMark}}, nil},
 		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"command", &k.Command}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
 	}
 }

@@ -112,6 +112,9 @@ func (d *details) connection() {
 		d.property("local", local, s.plain)
 		d.property("remote", remote, s.plain)
 	}
+	if c.Peer != 0 {
+		d.property("other end", c.Peer.String(), s.plain)
+	}
 	d.property("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
 		commas(uint64(c.Streams)), commas(c.Frames), commas(c.SentB), commas(c.RecvB)), s.plain)
 	if c.Errors+c.Gaps > 0 {

@@ -160,6 +160,8 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.ofStream(key.Matches(msg, k.PrevOfStream))
 	case key.Matches(msg, k.Partner):
 		m.partner()
+	case key.Matches(msg, k.OtherEnd):
+		m.otherEnd()
 	case key.Matches(msg, k.Mark):
 		m.chord = chordMark
 		m.say("mark this row as: a letter", false)

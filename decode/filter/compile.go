@@ -5,6 +5,7 @@ package filter
 import (
 	"slices"
 
+	"h2sniff/capture"
 	"h2sniff/decode/store"
 )
 
@@ -103,6 +104,9 @@ func (t *test) positive(c *compiler) compiled {
 	case fieldDir:
 		in := t.table()
 		return compiled{func(r *store.Record) bool { return r.HasDirection() && in[r.Direction()] }, costRecord}
+	case fieldRole:
+		in := t.table()
+		return compiled{func(r *store.Record) bool { role := r.Role(); return role != capture.RoleUnknown && in[role] }, costRecord}
 	case fieldType:
 		in := t.table()
 		return compiled{func(r *store.Record) bool { return r.IsFrame() && in[r.Type()] }, costRecord}

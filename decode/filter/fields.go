@@ -5,6 +5,7 @@ package filter
 import (
 	"strings"
 
+	"h2sniff/capture"
 	"h2sniff/decode"
 
 	"golang.org/x/net/http2"
@@ -17,6 +18,7 @@ const (
 	fieldConn
 	fieldPID
 	fieldComm
+	fieldRole
 	fieldKind
 	fieldDir
 	fieldType
@@ -79,6 +81,8 @@ var fields = []Field{
 	{Name: "conn", About: "connection, as c3 or 3", id: fieldConn, kind: number, max: 1<<32 - 1},
 	{Name: "pid", About: "process id of the traced program", id: fieldPID, kind: number, max: 1<<32 - 1},
 	{Name: "comm", About: "name of the traced program", id: fieldComm, kind: text},
+	{Name: "role", About: "part that the traced program plays: client or server", id: fieldRole, kind: name, max: 2,
+		names: []named{{"client", uint64(capture.Client)}, {"server", uint64(capture.Server)}}},
 	{Name: "kind", About: "kind of row: frame, gap, open and others", id: fieldKind, kind: name, max: 7, names: kindNames()},
 	{Name: "dir", About: "send or recv, seen from the traced program", id: fieldDir, kind: name, max: 1,
 		names: []named{{"send", 0}, {"recv", 1}}},

@@ -70,6 +70,10 @@ func (x *naive) values(t *test, e *store.Entry) (out []string) {
 		if comm := x.infos[e.Conn].Comm; comm != "" {
 			out = append(out, comm)
 		}
+	case "role":
+		if e.Role != capture.RoleUnknown {
+			add(uint64(e.Role))
+		}
 	case "dir":
 		if frame || e.Kind == decode.RowPreface || e.Kind == decode.RowGap {
 			add(uint64(e.Direction))

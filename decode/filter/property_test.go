@@ -18,7 +18,7 @@ import (
 
 var tests = []string{
 	"1", "stream in (1..3, 7)", "stream > 2", "conn == c1", "conn != 2", "conn in (2..3)", "pid == 100", "pid > 100", "comm == nginx",
-	"comm contains o", "pid", "dir == send", "dir", "type == DATA", "type in (HEADERS, RST_STREAM, GOAWAY)", "type != PING", "type",
+	"comm contains o", "pid", "dir == send", "dir", "role == client", "role != server", "role", "type == DATA", "type in (HEADERS, RST_STREAM, GOAWAY)", "type != PING", "type",
 	"flag == END_STREAM", "flag != ACK", "flag", "flag in (PADDED, ACK)", "flag == PRIORITY", "length == 0", "length >= 4", "length in (1..100)",
 	"time > 5ns", "time <= 20ns", "time == 0", "error", "error == CANCEL", "error != NO_ERROR", "error in (1, 2, CANCEL)", "status == 200",
 	"status in (500..599)", "status < 300", "status", "method == GET", "method != GET", "path contains /a", `path matches "^/a+$"`, "path",

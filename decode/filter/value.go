@@ -61,7 +61,7 @@ func (f *Field) number(s string) (n uint64, err error) {
 	case duration:
 		n, err = parseTime(s)
 	case name:
-		if f.id == fieldDir || f.id == fieldTrust || f.id == fieldKind {
+		if f.id == fieldDir || f.id == fieldRole || f.id == fieldTrust || f.id == fieldKind {
 			return 0, strconv.ErrSyntax
 		}
 		n, err = strconv.ParseUint(s, 0, 64)
@@ -93,7 +93,7 @@ func (f *Field) expected(t token) string {
 		return s + "seconds from the start, or as 18ms, 1.5s, 2m"
 	case fieldFlag:
 		return s + strings.Join(f.Values(), ", ") + ", or bits from 0x1 to 0xff"
-	case fieldDir, fieldTrust, fieldKind:
+	case fieldDir, fieldRole, fieldTrust, fieldKind:
 		return s + strings.Join(f.Values(), ", ")
 	}
 	return s + "a name such as " + f.names[0].name + " or " + f.names[1].name + ", or a number up to " + strconv.FormatUint(f.max, 10)

@@ -76,6 +76,13 @@ func (r *Record) Conn() capture.ConnID {
 	return capture.ConnID(binary.LittleEndian.Uint32(r.rec[12:]))
 }
 
+// Role is the part that the traced process plays in the connection, as far as
+// known with this row.
+func (r *Record) Role() capture.Role {
+	place := binary.LittleEndian.Uint32(r.rec[8:])
+	return capture.Role(binary.LittleEndian.Uint16(r.block[place:]) >> roleShift)
+}
+
 // StreamID is the frame's stream, without the reserved bit.
 func (r *Record) StreamID() uint32 { return binary.LittleEndian.Uint32(r.rec[16:]) &^ (1 << 31) }
 
