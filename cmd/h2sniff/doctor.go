@@ -61,7 +61,7 @@ func writeSection(w io.Writer, s doctor.Section) {
 }
 
 // captureLimit is how long a frame of the demo may take.
-const captureLimit = 10 * time.Second
+const captureLimit = time.Minute
 
 // tryCapture runs the demo until a frame of it is printed.
 func tryCapture(ctx context.Context) doctor.Check {

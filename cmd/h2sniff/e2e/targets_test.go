@@ -151,6 +151,8 @@ func TestTargets(t *testing.T) {
 		listening(t, debianPython, "-c", pythonListener, jvm): `^JVM: TLS in Java$`,
 		listening(t, debianPython, "-c", pythonListener):      `^no TLS library that is known here`,
 	}
+	goServer := listening(t, h2sniff, "demo-server")
+	static := startPeer(t, peerProgram(t, staticPeer))
 	all := listTargets(t)
 	for pid, why := range whys {
 		l, ok := all[pid]
@@ -164,11 +166,14 @@ func TestTargets(t *testing.T) {
 		family, version string
 		function        string
 		path            string
+		found           string
 		deleted         bool
 	}{
-		{nginx.pid, "OpenSSL", "^" + regexp.QuoteMeta(openssl) + "$", "SSL_read", "/libssl.so.3", false},
-		{gnutls, "GnuTLS", `^3\.\d+\.\d+$`, "gnutls_record_recv", "/libgnutls.so.30", false},
-		{replaced, "OpenSSL", "^" + regexp.QuoteMeta(openssl) + "$", "SSL_read", private, true},
+		{nginx.pid, "OpenSSL", "^" + regexp.QuoteMeta(openssl) + "$", "SSL_read", "/libssl.so.3", "library", false},
+		{gnutls, "GnuTLS", `^3\.\d+\.\d+$`, "gnutls_record_recv", "/libgnutls.so.30", "library", false},
+		{replaced, "OpenSSL", "^" + regexp.QuoteMeta(openssl) + "$", "SSL_read", private, "library", true},
+		{goServer, "Go", `^go1\.\d+`, "crypto/tls.(*Conn).Read", h2sniff, "go", false},
+		{static.pid, "OpenSSL", `^(3\.\d+\.\d+)?$`, "SSL_read", staticPeer, "executable", false}, // the version is not always linked
 	} {
 		l := all[want.pid]
 		if len(l.Libraries) != 1 {
@@ -176,7 +181,7 @@ func TestTargets(t *testing.T) {
 			continue
 		}
 		got := l.Libraries[0]
-		if got.Family != want.family || !regexp.MustCompile(want.version).MatchString(got.Version) || got.Found != "library" ||
+		if got.Family != want.family || !regexp.MustCompile(want.version).MatchString(got.Version) || got.Found != want.found ||
 			!slices.Contains(got.Functions, want.function) || !strings.Contains(got.Path, want.path) || got.Deleted != want.deleted {
 			t.Errorf("process %d: %+v, want %+v", want.pid, got, want)
 		}

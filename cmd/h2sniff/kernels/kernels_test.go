@@ -48,6 +48,7 @@ func TestKernels(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			image := strings.TrimSpace(string(output(t, "../../../.ci/kernel", s.name, t.TempDir())))
 			m := run(t, image, ramdisk(t))
+			m.wantDoctor(s.name)
 			t.Logf("Linux %s", m.section("kernel"))
 			if !strings.HasPrefix(m.section("kernel"), s.kernel) {
 				t.Errorf("the kernel is %s, want %s", m.section("kernel"), s.kernel)
