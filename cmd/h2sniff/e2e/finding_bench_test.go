@@ -109,8 +109,8 @@ func ownProcesses(t testing.TB) (pids []int) {
 	return pids
 }
 
-// processorTime is what processes have used.
-func processorTime(t testing.TB, pids []int) time.Duration {
+// usedBy is what processes have used.
+func usedBy(t testing.TB, pids []int) time.Duration {
 	t.Helper()
 	var total time.Duration
 	for _, pid := range pids {
@@ -164,10 +164,10 @@ func idle(b *testing.B, processes int, args []string, rest time.Duration) []any 
 	ready := time.Since(before).Round(time.Millisecond)
 	time.Sleep(4 * time.Second) // until the reader has seen that nothing comes
 	own := ownProcesses(b)
-	used := processorTime(b, own)
+	used := usedBy(b, own)
 	began := time.Now()
 	time.Sleep(rest)
-	used = processorTime(b, own) - used
+	used = usedBy(b, own) - used
 	share := time.Duration(float64(used) / time.Since(began).Seconds())
 	memory := 0
 	for _, pid := range own {

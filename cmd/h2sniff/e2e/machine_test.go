@@ -81,3 +81,15 @@ func TestWholeMachine(t *testing.T) {
 		t.Errorf("%d connections of nghttp and nginx, want 2; %d of peers are missing", seen, len(want))
 	}
 }
+
+// TestMachineLeavesItselfOut: h2sniff, which is a Go program of two processes,
+// does not find itself.
+func TestMachineLeavesItselfOut(t *testing.T) {
+	t.Parallel()
+	enterNamespace(t, privateLibraries)
+	s := startSniff(t)
+	s.stop()
+	if strings.Contains(s.errors(), filepath.Base(h2sniff)+",") {
+		t.Errorf("h2sniff has attached to itself:\n%s", s.errors())
+	}
+}
