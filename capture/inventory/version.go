@@ -35,7 +35,12 @@ var boring = regexp.MustCompile(`ssl/ssl_lib\.cc\x00`)
 func (l *lister) version(pid int, of *target.Library) string {
 	family := of.Family.String()
 	if family == "Go" {
-		info, err := buildinfo.ReadFile(of.Open)
+		file, err := of.OpenFile()
+		if err != nil {
+			return ""
+		}
+		defer file.Close()
+		info, err := buildinfo.Read(file)
 		if err != nil {
 			return ""
 		}

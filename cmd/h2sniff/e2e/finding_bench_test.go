@@ -109,27 +109,6 @@ func ownProcesses(t testing.TB) (pids []int) {
 	return pids
 }
 
-// usedBy is what processes have used.
-func usedBy(t testing.TB, pids []int) time.Duration {
-	t.Helper()
-	var total time.Duration
-	for _, pid := range pids {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		for _, field := range f[11:13] { // utime and stime, in ticks of 10 ms
-			ticks, err := strconv.Atoi(field)
-			if err != nil {
-				t.Fatal(err)
-			}
-			total += time.Duration(ticks) * 10 * time.Millisecond
-		}
-	}
-	return total
-}
-
 // BenchmarkIdle gives what h2sniff costs where 1,000 processes sleep and nothing
 // happens, and how long it takes until it is ready there. The processes, and
 // the libraries, are in namespaces of their own.
@@ -164,10 +143,10 @@ func idle(b *testing.B, processes int, args []string, rest time.Duration) []any 
 	ready := time.Since(before).Round(time.Millisecond)
 	time.Sleep(4 * time.Second) // until the reader has seen that nothing comes
 	own := ownProcesses(b)
-	used := usedBy(b, own)
+	used := processorTime(b, slices.Min(own)) // and of its child
 	began := time.Now()
 	time.Sleep(rest)
-	used = usedBy(b, own) - used
+	used = processorTime(b, slices.Min(own)) - used
 	share := time.Duration(float64(used) / time.Since(began).Seconds())
 	memory := 0
 	for _, pid := range own {
