@@ -117,6 +117,7 @@ func TestSessionOnRecording(t *testing.T) {
 			s.wait("no help", func(content string) bool { return !strings.Contains(content, "freeze view") })
 			s.keys("/")
 			s.keys("13", "Enter")
+			s.waitFor(" match ") // there is no first row to go to before
 			s.keys("g")
 			s.wait("only stream 13", func(content string) bool {
 				return strings.Contains(content, "GET /") && strings.Contains(content, ":method") && !strings.Contains(content, "depends on 0")
