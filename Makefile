@@ -72,6 +72,7 @@ test-headers-only: go-toolchain
 	HEADERS_ONLY=1 $(GO) test -count=1 -timeout 15m ./cmd/h2sniff/e2e
 
 # How fast programs are found, and what h2sniff costs where nothing happens.
+.PHONY: bench-finding
 bench: bench-finding
 bench-finding: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
