@@ -56,6 +56,7 @@ const (
 	GapNotCopied                      // known of, but not copied
 	GapSkipped                        // seen, but no frame boundary could be found in them
 	GapNotSent                        // of octets before: the program's call failed, and they were not sent
+	GapNotKept                        // a row that was decoded and is lost: never of a decoder, see decode/store
 )
 
 func (g GapReason) String() string {
@@ -68,6 +69,8 @@ func (g GapReason) String() string {
 		return "skipped"
 	case GapNotSent:
 		return "not sent"
+	case GapNotKept:
+		return "not kept in the history"
 	}
 	return "none"
 }

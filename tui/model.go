@@ -66,6 +66,7 @@ type Status struct {
 	LostEvents uint64
 	Err        error  // what ended the source early; shown until the end
 	Done       bool   // nothing more will come
+	Read, Size int64  // octets of a file that were read, and that it has; 0 where that is not known
 	Recording  string // path of the file that is recorded into; "" where none is
 }
 

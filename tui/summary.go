@@ -214,6 +214,9 @@ func (m *Model) event(e *store.Entry, w int) cell {
 		if e.GapReason == decode.GapLost || e.GapReason == decode.GapNotSent {
 			style = s.bad
 		}
+		if e.GapReason == decode.GapNotKept {
+			return cell{"⋯ this row could not be kept in the file of the history", s.bad}
+		}
 		return cell{arrow(s, e.Direction).text + " ⋯ " + commas(e.GapBytes) + " octets " + e.GapReason.String(), style}
 	case decode.RowProtocol:
 		return cell{"● " + e.Protocol.String() + ": no HTTP/2 frames will come", s.warn}

@@ -68,6 +68,8 @@ func gapText(r decode.GapReason) string {
 		return "lost: dropped between the program and h2sniff"
 	case decode.GapNotCopied:
 		return "not copied: beyond what is captured of one call"
+	case decode.GapNotKept:
+		return "the file of the history was too slow for the row, or could not be read"
 	case decode.GapSkipped:
 		return "skipped: no frame boundary could be found in them"
 	case decode.GapNotSent:

@@ -24,13 +24,19 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err := o.content.load(o.format); err != nil {
 		return err
 	}
-	s, err := openSession(ctx, o)
+	spill, err := o.spill.open(o.history)
 	if err != nil {
 		return err
 	}
+	st := store.New(store.Options{History: o.history, Spill: spill})
+	stopSpill := runSpill(ctx, st, spill)
+	s, err := openSession(ctx, o)
+	if err != nil {
+		return errors.Join(err, stopSpill())
+	}
 	src, err := o.tee(s)
 	if err != nil {
-		return err
+		return errors.Join(err, stopSpill())
 	}
 	// Lines of what is going on are written one by one, those of a file that is
 	// complete may wait for each other.
@@ -40,9 +46,8 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		out, flush = b, b.Flush
 	}
 	if s.live == nil && o.eachRowAlone() {
-		return errors.Join(dumpDirect(ctx, o, s, src, out, flush, std), src.Close())
+		return errors.Join(dumpDirect(ctx, o, s, src, out, flush, std), stopSpill(), src.Close())
 	}
-	st := store.New(store.Options{History: o.history})
 	printer := newPrinter(out, o, s.start, st)
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
@@ -58,7 +63,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if printer.missed > 0 && err == nil {
 		err = &missedError{printer.missed}
 	}
-	return errors.Join(err, src.Close())
+	return errors.Join(err, stopSpill(), src.Close())
 }
 
 // missedError says that the lines have holes.

@@ -2,7 +2,10 @@
 
 package main
 
-import "h2sniff/decode/store"
+import (
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+)
 
 // follower reads the rows of a store once each, in order. It belongs to one
 // goroutine.
@@ -10,7 +13,9 @@ type follower struct {
 	store  *store.Store
 	filter *rowFilter // which examines rows before they are read
 	next   uint64     // ordinal of the first row not yet read
-	missed uint64     // rows evicted before they could be read
+	missed uint64     // rows that went before they could be read
+
+	notKept uint64 // of the last rows: they are there, but could not be kept
 }
 
 const followBatch = 256
@@ -30,7 +35,7 @@ func (f *follower) read(row func(*store.Entry) error, missed func(rows uint64) e
 			}
 		}
 		if f.next >= end {
-			return nil
+			return f.tellNotKept(missed)
 		}
 		entries := f.store.Rows(store.View{}, f.next, int(min(followBatch, end-f.next)))
 		for i := range entries {
@@ -45,9 +50,26 @@ func (f *follower) read(row func(*store.Entry) error, missed func(rows uint64) e
 				}
 			}
 			f.next = entries[i].Seq // ordinals begin at 0, Seq at 1
+			if entries[i].GapReason == decode.GapNotKept {
+				f.notKept++
+				continue
+			}
+			if err := f.tellNotKept(missed); err != nil {
+				return err
+			}
 			if err := row(&entries[i]); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+func (f *follower) tellNotKept(missed func(rows uint64) error) error {
+	n := f.notKept
+	if n == 0 {
+		return nil
+	}
+	f.notKept = 0
+	f.missed += n
+	return missed(n)
 }

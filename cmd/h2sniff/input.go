@@ -43,15 +43,16 @@ func streams(path string) bool {
 // openFile opens what -r names: a recording, or a capture of packets, either
 // also compressed with gzip. Where the head of the file has to be waited for,
 // the end of ctx ends that.
-func openFile(ctx context.Context, path string) (src capture.Source, start int64, err error) {
+func openFile(ctx context.Context, path string) (src capture.Source, start int64, far *progress, err error) {
 	file, name := io.ReadCloser(nil), path
 	if path == "-" {
 		file, name = interruptible(os.Stdin), stdinName
 	} else if file, err = os.Open(path); err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { file.Close() })
-	src, start, err = openStream(file)
+	far = newProgress(file)
+	src, start, err = openStream(far)
 	if !stop() && err == nil {
 		<-ctx.Done()
 		src.Close()
@@ -59,14 +60,14 @@ func openFile(ctx context.Context, path string) (src capture.Source, start int64
 	}
 	switch {
 	case err == nil:
-		return src, start, nil
+		return src, start, far, nil
 	case ctx.Err() != nil:
 		err = errInterrupted
 	default:
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	file.Close()
-	return nil, 0, err
+	return nil, 0, nil, err
 }
 
 // openStream finds out what a file is by its first octets.

@@ -41,6 +41,7 @@ type options struct {
 	write    string // recording to write
 	rotation recording.RotationOptions
 	history  int64 // bytes
+	spill    spillFlags
 	stream   streamFlag
 	filter   filterFlag
 
@@ -203,7 +204,8 @@ func addSelectionFlags(f *pflag.FlagSet, o *options) {
 func addReadFlags(f *pflag.FlagSet, o *options) {
 	o.history = 256 << 20
 	f.StringVarP(&o.read, "read", "r", "", "read the recording `FILE` (- for standard input) in place of live programs")
-	f.Var((*sizeFlag)(&o.history), "history", "memory for frames; the oldest are evicted beyond it")
+	f.Var((*sizeFlag)(&o.history), "history", "memory for frames; the oldest are evicted beyond it, or go to the file of --spill")
+	addSpillFlags(f, &o.spill)
 	f.Var(&o.stream, "stream", "show only stream `ID`")
 	f.Var(&o.filter, "filter", "show only rows that match `EXPR`, as \"status>=500 && path contains /api\" (docs/filter.md)")
 }
@@ -266,6 +268,11 @@ func (o *options) check(f *pflag.FlagSet) error {
 	}
 	if err := o.redact.check(); err != nil {
 		return err
+	}
+	if f.Lookup("spill") != nil {
+		if err := o.spill.check(f, o.history); err != nil {
+			return err
+		}
 	}
 	return o.checkWrite(f)
 }

@@ -112,6 +112,6 @@ func (p *pump) finish() {
 func (p *pump) found(d *diagnose.Diagnosis) {
 	p.store.Diagnose(d.Seq, store.Finding{
 		Code: d.Code, Severity: store.Severity(d.Severity), Message: d.Text, Section: d.Section, Stream: d.Stream,
-		Since: d.Since, Till: d.Till,
+		Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till,
 	})
 }

@@ -22,6 +22,7 @@ type session struct {
 	live  *live  // nil for a file
 	// streams is set for a file that may still be written while it is read.
 	streams bool
+	far     *progress      // nil for live programs
 	tee     *recording.Tee // nil where nothing is recorded
 	readErr error          // why reading ended, once runSession's done is closed
 }
@@ -31,11 +32,11 @@ type session struct {
 // the options say, and in the folders of more.
 func openSession(ctx context.Context, o *options, more ...string) (*session, error) {
 	if o.read != "" {
-		src, start, err := openFile(ctx, o.read)
+		src, start, far, err := openFile(ctx, o.read)
 		if err != nil {
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
-		s := &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read)}
+		s := &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read), far: far}
 		o.redact.apply(s, o.assumeH2)
 		return s, nil
 	}

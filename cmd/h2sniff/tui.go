@@ -19,18 +19,26 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err := configure(&ui, &o.screen); err != nil {
 		return err
 	}
+	spill, err := o.spill.forScreen(o.read, o.history, std.stderr)
+	if err != nil {
+		return err
+	}
+	st := store.New(store.Options{History: o.history, Spill: spill})
+	stopSpill := runSpill(ctx, st, spill)
 	// For what is recorded while watching, and what is typed.
 	s, err := openSession(ctx, o, ".", os.TempDir(), ui.State)
 	if err != nil {
-		return err
+		return errors.Join(err, stopSpill())
 	}
 	src, err := o.startableTee(s)
 	if err != nil {
-		return err
+		return errors.Join(err, stopSpill())
 	}
 	recorder := newRecorder(o, src)
-	st := store.New(store.Options{History: o.history})
 	p := &pump{src: src, store: st, diagnose: true}
+	if s.live == nil {
+		p.after = func() error { st.AwaitSpill(ctx); return nil }
+	}
 	p.assumeHTTP2 = o.assumeH2
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
 		ui.Stream, ui.HasStream, ui.Filter = o.stream.id, o.stream.set, o.filter.String()
@@ -41,7 +49,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		}
 		return tui.Run(ctx, st, ui, os.Stdin, os.Stdout)
 	})
-	return errors.Join(err, src.Close())
+	return errors.Join(err, stopSpill(), src.Close())
 }
 
 // hasScreen says whether w is a terminal that a user interface can be drawn on.
@@ -60,6 +68,9 @@ func (s *session) status(done <-chan struct{}, r *recorder) func() tui.Status {
 	return func() tui.Status {
 		stats := s.Stats()
 		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents, Recording: r.into()}
+		if s.far != nil && s.far.size > 0 {
+			status.Read, status.Size = s.far.read.Load(), s.far.size
+		}
 		select {
 		case <-done:
 			status.Done = true

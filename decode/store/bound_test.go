@@ -4,6 +4,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -24,16 +25,14 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Each kind of traffic is appended until the history has been evicted three
-// times over; then the heap must hold no more than the limit and a fifth, and
-// what the store says that it uses must be near the truth.
-func TestHeapStaysWithinTheLimit(t *testing.T) {
-	const limit = 32 << 20
+type boundTraffic struct {
+	name string
+	add  func(s *Store, i int)
+}
+
+func boundTraffics() []boundTraffic {
 	payload := bytes.Repeat([]byte("x"), 16<<10)
-	for _, tt := range []struct {
-		name string
-		add  func(s *Store, i int)
-	}{
+	return []boundTraffic{
 		{"small frames", func(s *Store, i int) { appendRPC(s, capture.ConnID(1+i%50), uint32(1+2*(i/50)), i) }},
 		{"large DATA", func(s *Store, i int) {
 			row := frame(1, uint32(1+2*(i/10)), http2.FrameData, 0, "")
@@ -71,44 +70,81 @@ func TestHeapStaysWithinTheLimit(t *testing.T) {
 			}
 			s.Append(row)
 		}},
-	} {
+	}
+}
+
+// Each kind of traffic is appended until the history has been evicted three
+// times over; then the heap must hold no more than the limit and a fifth, and
+// what the store says that it uses must be near the truth.
+func TestHeapStaysWithinTheLimit(t *testing.T) {
+	const limit = 32 << 20
+	for _, tt := range boundTraffics() {
 		t.Run(tt.name, func(t *testing.T) {
-			base := heap()
 			s := New(Options{History: limit})
-			var most, mostUsed int64
-			full := uint64(0) // rows that fill the history
-			i := 0
-			for ; ; i++ {
-				tt.add(s, i)
-				if i%64 != 0 {
-					continue
-				}
-				snap := s.Snapshot()
-				if snap.HistoryUsed > limit {
-					t.Fatalf("says it uses %d of %d bytes after %d rows", snap.HistoryUsed, limit, snap.Rows)
-				}
-				mostUsed = max(mostUsed, snap.HistoryUsed)
-				if full == 0 && snap.Evicted > 0 {
-					full = snap.Rows
-					most = max(most, heap()-base)
-				}
-				if full > 0 && snap.Evicted > 3*full {
-					break
-				}
-			}
-			most = max(most, heap()-base)
-			snap := s.Snapshot()
-			t.Logf("rows %d, held %d, connections %d; says %.1f MiB, heap %.1f MiB of %d",
-				snap.Rows, snap.Rows-snap.Evicted, s.NumConns(), float64(mostUsed)/(1<<20), float64(most)/(1<<20), limit>>20)
-			if most > limit*6/5 {
-				t.Errorf("heap grew by %d bytes, limit %d", most, limit)
-			}
-			if mostUsed < limit*3/4 {
-				t.Errorf("never used more than %d of %d bytes", mostUsed, limit)
-			}
-			runtime.KeepAlive(s)
+			stayWithin(t, s, limit, 3, func(i int) { tt.add(s, i) })
 		})
 	}
+}
+
+// The same with a file, and nothing is lost between memory and file.
+func TestHeapStaysWithinTheLimitWithSpill(t *testing.T) {
+	const limit = 16 << 20
+	all := boundTraffics()
+	for _, tt := range all[:len(all)-1] { // the last takes long, and few rows
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := OpenSpill(t.TempDir(), 3*limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := New(Options{History: limit, Spill: p})
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			go func() { defer close(ended); s.RunSpill(ctx) }()
+			stayWithin(t, s, limit, 0.2, func(i int) { tt.add(s, i); s.AwaitSpill(ctx) })
+			if snap := s.Snapshot(); snap.NotKept > 0 || snap.SpillErr != nil || snap.SpillUsed == 0 {
+				t.Errorf("%+v", snap)
+			}
+			cancel()
+			<-ended
+			p.Close()
+		})
+	}
+}
+
+// stayWithin appends until the history has been evicted some times over.
+func stayWithin(t *testing.T, s *Store, limit int64, times float64, add func(i int)) {
+	base := heap()
+	var most, mostUsed int64
+	full := uint64(0) // rows that fill the history
+	for i := 0; ; i++ {
+		add(i)
+		if i%64 != 0 {
+			continue
+		}
+		snap := s.Snapshot()
+		if snap.HistoryUsed > limit {
+			t.Fatalf("says it uses %d of %d bytes after %d rows", snap.HistoryUsed, limit, snap.Rows)
+		}
+		mostUsed = max(mostUsed, snap.HistoryUsed)
+		if full == 0 && snap.Evicted > 0 {
+			full = snap.Rows
+			most = max(most, heap()-base)
+		}
+		if full > 0 && float64(snap.Evicted) > times*float64(full) {
+			break
+		}
+	}
+	most = max(most, heap()-base)
+	snap := s.Snapshot()
+	t.Logf("rows %d, held %d, connections %d; says %.1f MiB, heap %.1f MiB of %d, file %.1f MiB",
+		snap.Rows, snap.Rows-snap.Evicted, s.NumConns(), float64(mostUsed)/(1<<20), float64(most)/(1<<20), limit>>20, float64(snap.SpillUsed)/(1<<20))
+	if most > limit*6/5 {
+		t.Errorf("heap grew by %d bytes, limit %d", most, limit)
+	}
+	if mostUsed < limit*3/4 {
+		t.Errorf("never used more than %d of %d bytes", mostUsed, limit)
+	}
+	runtime.KeepAlive(s)
 }
 
 // After a flood of streams has been evicted, its tables must not go on taking

@@ -111,18 +111,24 @@ func (s *Store) conn(id capture.ConnID) *connState {
 // there is none.
 func (s *Store) stream(c *connState, id uint32, seq uint64) uint32 {
 	key := streamKey(c.ID, id)
-	if n, ok := s.streams.get(key); ok {
-		return n
+	val, known := s.streams.get(key)
+	if known && val&past == 0 {
+		return uint32(val)
 	}
 	n := s.slab.alloc()
-	s.streams.put(key, n)
+	s.streams.put(key, uint64(n))
 	r := s.slab.at(n)
 	*r = streamRec{conn: uint32(c.ID), id: id, firstSeq: seq}
-	if c.next > c.held && id <= c.gone {
+	switch {
+	case known:
+		r.next, _ = pastOf(val)
+	case c.next > c.held && id <= c.gone:
 		r.next = seq - 1 // see Span: ordinals never go back
 	}
 	if id != 0 {
-		c.Streams++
+		if !known {
+			c.Streams++
+		}
 		before := cap(c.streams)
 		if len(c.streams) == before && c.head > before/2 {
 			c.streams = c.streams[:copy(c.streams, c.streams[c.head:])]

@@ -5,7 +5,6 @@ package store
 import (
 	"slices"
 
-	"h2sniff/capture"
 	"h2sniff/decode"
 )
 
@@ -13,7 +12,7 @@ import (
 func (s *Store) used() int64 {
 	g := s.segs[len(s.segs)-1]
 	return s.segHeld + g.bytes() + s.fields.bytes() + s.streams.bytes() + s.slab.bytes() +
-		s.pool.bytes() + s.ids.bytes() + s.connBytes + s.findBytes
+		s.pool.bytes() + s.ids.bytes() + s.connBytes + s.findBytes + s.fileHeld + s.images.limit
 }
 
 // roll seals the open segment and opens one with room for row.
@@ -29,7 +28,7 @@ func (s *Store) roll(row *decode.Row, need int) *segment {
 	}
 	g.dir.trim()
 	s.segHeld += g.bytes()
-	for len(s.segs) > 1 {
+	for s.inFile < len(s.segs)-1 {
 		more := int64(size)
 		if s.idle != nil && len(s.idle.block) == size {
 			more = 0
@@ -37,8 +36,9 @@ func (s *Store) roll(row *decode.Row, need int) *segment {
 		if s.used()-g.bytes()+more <= s.limit {
 			break
 		}
-		s.evict()
+		s.makeRoom()
 	}
+	s.wakeSpill()
 	return s.open(size)
 }
 
@@ -67,58 +67,15 @@ func (s *Store) open(size int) *segment {
 	return g
 }
 
-// evict drops the oldest segment and what it alone kept alive. It is not the
-// only one.
+// evict drops the oldest segment, which is in memory and not the only one, and
+// what it alone kept alive.
 func (s *Store) evict() {
 	g := s.segs[0]
-	s.segs = slices.Delete(s.segs, 0, 1)
-	s.segHeld -= g.bytes()
+	s.segs = append([]*segment(nil), s.segs[1:]...) // readers have the old list
 	s.findBytes -= g.findBytes
 	g.findings, g.findBytes = nil, 0
-	for i := range g.dir.entries {
-		e := &g.dir.entries[i]
-		switch {
-		case e.key&tagged == 0:
-			r := s.slab.at(e.ref)
-			if r.lastSeg != g.num {
-				break
-			}
-			s.streams.del(e.key)
-			if r.id == 0 { // in no list
-				s.freeStream(e.ref)
-				break
-			}
-			r.dead = true
-		case e.key&(1<<32) == 0:
-			id := uint32(e.key)
-			if num, ok := s.ids.get(uint64(id)); ok && num == g.num {
-				s.ids.del(uint64(id))
-				s.goneID = max(s.goneID, id)
-			}
-		}
-	}
-	left := false
-	lastSeq := g.first + uint64(g.n) - 1
-	for i := range g.dir.entries {
-		e := &g.dir.entries[i]
-		if e.key&tagged == 0 || e.key&(1<<32) == 0 {
-			continue
-		}
-		c := s.conns[capture.ConnID(uint32(e.key))]
-		s.leave(c, lastSeq)
-		c.held -= uint64(e.count)
-		left = left || c.held == 0
-	}
-	s.slab.shrink()
-	if left {
-		s.dropConns()
-	}
-	// A reader that still has a pin keeps the block; the garbage collector
-	// takes it later.
-	if s.idle == nil && len(g.block) == s.segBytes && g.pins.Load() == 0 {
-		s.idle = g
-		s.segHeld += g.bytes()
-	}
+	s.forget(g.num, g.first+uint64(g.n)-1, g.dir.entries)
+	s.unload(g)
 }
 
 // dropConns drops closed connections that have no rows left, and open ones

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 )
 
 // Severity ranks a Finding.
@@ -37,6 +38,10 @@ type Finding struct {
 	Message  string // one sentence, harmless on a terminal
 	Section  string // of the rule, as "RFC 9113, section 5.1"; may be empty
 	Stream   uint32 // that it is about; 0: the connection
+	// Conn and Direction are those of the row. They are needed only where it is
+	// in a spill file.
+	Conn      capture.ConnID
+	Direction capture.Direction
 	// Since and Till say for how long a window was used up, Unix nanoseconds;
 	// 0 where the finding is of nothing that lasts.
 	Since, Till int64
@@ -93,14 +98,16 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 	}
 	g := s.segs[s.segmentOf(seq)]
 	local := uint16(seq - g.first)
-	var e Entry
-	getRecord(record(g.block, int(local)), &e)
+	e := Entry{Row: decode.Row{Conn: f.Conn, Direction: f.Direction}}
+	if g.block != nil {
+		getRecord(record(g.block, int(local)), &e)
+	}
 	if c := s.conns[e.Conn]; c != nil {
 		c.Findings.add(f.Severity)
 		s.addStall(c, &e, &f)
 	}
-	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
-		r := s.slab.at(n)
+	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok && n&past == 0 {
+		r := s.slab.at(uint32(n))
 		r.worst = max(r.worst, f.Severity)
 	}
 	cost := findingCost + rounded(len(f.Message))

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 )
 
 // key returns the key of a view that has one, and the offset of its chain.
@@ -26,46 +27,60 @@ func (v View) key() (key uint64, offset int, all bool) {
 // A row's ordinal in a view never changes: appending makes end grow, eviction
 // first. Of View{} the ordinal is Seq-1. Of other views it counts from 0, save
 // that a connection or stream which comes back after its summary was evicted
-// goes on from a higher ordinal than it had, not necessarily the next.
+// goes on from a higher ordinal than it had, not necessarily the next; so does a
+// stream where rows could not be kept.
 // A view without rows gives the same number twice.
 func (s *Store) Span(v View) (first, end uint64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.span(v)
-}
-
-func (s *Store) span(v View) (first, end uint64) {
-	if v.Selection != nil {
-		return v.Selection.span()
-	}
 	key, _, all := v.key()
-	if all {
-		return s.segs[0].first - 1, s.last
+	s.mu.RLock()
+	switch {
+	case v.Selection != nil:
+		first, end = v.Selection.span()
+	case all:
+		first, end = s.segs[0].first-1, s.last
 	}
-	for i := len(s.segs) - 1; i >= 0; i-- {
-		if e, ok := s.segs[i].dir.rows(key); ok {
+	if v.Selection != nil || all {
+		s.mu.RUnlock()
+		return first, end
+	}
+	file, mem := s.segs[:s.inFile], s.segs[s.inFile:]
+	found := false
+	for _, g := range mem {
+		if e, ok := g.dir.rows(key); ok {
+			first, found = e.before, true
+			break
+		}
+	}
+	for i := len(mem) - 1; found; i-- {
+		if e, ok := mem[i].dir.rows(key); ok {
 			end = e.before + uint64(e.count)
 			break
 		}
 	}
-	if end == 0 {
-		if c := s.conns[v.Conn]; c != nil && !v.HasStream {
-			return c.next, c.next
-		}
-		return 0, 0
+	if c := s.conns[v.Conn]; !found && c != nil && !v.HasStream {
+		first, end = c.next, c.next
 	}
-	for _, g := range s.segs {
-		if e, ok := g.dir.rows(key); ok {
-			return e.before, end
+	s.mu.RUnlock()
+	for _, g := range file {
+		e, ok := s.storedRows(g, key)
+		if !ok {
+			continue
 		}
+		for i := len(file) - 1; !found; i-- {
+			if e, ok := s.storedRows(file[i], key); ok || file[i] == g {
+				end, found = e.before+uint64(e.count), true
+			}
+		}
+		return e.before, max(e.before, end)
 	}
-	return end, end
+	return first, end
 }
 
 // part is a run of a view's rows within one segment, which is pinned.
 type part struct {
 	g      *segment
-	lo, hi int // of the view's rows in g
+	block  []byte // nil: not in memory
+	lo, hi int    // of the view's rows in g
 	tail   uint16
 	count  int
 
@@ -73,7 +88,8 @@ type part struct {
 }
 
 // Rows returns up to n rows of v from the ordinal from on, or from the first
-// one held if that is later.
+// one held if that is later. A row that could not be kept is a RowGap with the
+// reason GapNotKept.
 func (s *Store) Rows(v View, from uint64, n int) []Entry {
 	if n <= 0 {
 		return nil
@@ -82,7 +98,7 @@ func (s *Store) Rows(v View, from uint64, n int) []Entry {
 		return v.Selection.rows(from, n)
 	}
 	key, offset, all := v.key()
-	parts, total := s.pin(v, key, all, from, n)
+	parts, total := s.pin(key, all, from, n)
 	if total == 0 {
 		return nil
 	}
@@ -90,60 +106,134 @@ func (s *Store) Rows(v View, from uint64, n int) []Entry {
 	var locals []uint16
 	for _, p := range parts {
 		from := len(rows)
-		if all {
+		block, err := s.blockOf(p.g, p.block)
+		switch {
+		case err != nil:
 			for local := p.lo; local < p.hi; local++ {
-				rows = append(rows, readRow(p.g.block, p.g.first, local))
+				rows = append(rows, notKept(p.g, v.Conn, local))
 			}
-		} else {
-			locals = chain(locals[:0], p.g.block, offset, p.tail, p.count, p.lo, p.hi)
+		case all:
+			for local := p.lo; local < p.hi; local++ {
+				rows = append(rows, readRow(block, p.g.first, local))
+			}
+		default:
+			locals = chain(locals[:0], block, offset, p.tail, p.count, p.lo, p.hi)
 			for _, local := range locals {
-				rows = append(rows, readRow(p.g.block, p.g.first, int(local)))
+				rows = append(rows, readRow(block, p.g.first, int(local)))
 			}
 		}
-		give(rows[from:], p.g.first, p.findings)
+		if err == nil {
+			give(rows[from:], p.g.first, p.findings)
+		}
 		p.g.pins.Add(-1)
 	}
 	return rows
 }
 
+// notKept stands for a row that cannot be read.
+func notKept(g *segment, conn capture.ConnID, local int) Entry {
+	return Entry{Seq: g.first + uint64(local), Row: decode.Row{
+		Kind: decode.RowGap, GapReason: decode.GapNotKept, Conn: conn, Time: g.time, TimeEnd: g.time,
+	}}
+}
+
 // pin finds and pins the segments in which the rows from..from+n of a view
 // lie. Whoever reads a part takes its pin away.
-func (s *Store) pin(v View, key uint64, all bool, from uint64, n int) (parts []part, total int) {
+func (s *Store) pin(key uint64, all bool, from uint64, n int) (parts []part, total int) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	start := 0
+	file, mem := s.segs[:s.inFile], s.segs[s.inFile:]
 	if all {
-		start = s.segmentOf(from + 1)
+		if i := s.segmentOf(from + 1); i < len(file) {
+			file = file[i:]
+		} else {
+			file, mem = nil, s.segs[i:]
+		}
 	}
-	started := false
-	for _, g := range s.segs[start:] {
-		p := part{g: g, count: g.n, findings: g.findings}
-		before := g.first - 1
+	memory := run{from: from, n: n}
+	for _, g := range mem {
+		before, e := g.first-1, dirEntry{}
 		if !all {
-			e, ok := g.dir.rows(key)
-			if !ok {
+			var ok bool
+			if e, ok = g.dir.rows(key); !ok {
 				continue
 			}
-			before, p.tail, p.count = e.before, e.tail, int(e.count)
+			before = e.before
+		} else {
+			e.count = uint16(g.n)
 		}
-		if from >= before+uint64(p.count) {
-			continue
-		}
-		if !started {
-			started = true
-			from = max(from, before)
-		}
-		p.lo = int(from - before)
-		p.hi = min(p.count, p.lo+n-total)
-		g.pins.Add(1)
-		parts = append(parts, p)
-		total += p.hi - p.lo
-		from += uint64(p.hi - p.lo)
-		if total == n {
+		if memory.add(g, g.block, e, before) {
 			break
 		}
 	}
-	return parts, total
+	memory.takeFindings()
+	first := memory.first
+	s.mu.RUnlock()
+	if len(file) == 0 || len(memory.parts) > 0 && first <= from {
+		return memory.parts, memory.total
+	}
+	stored := run{from: from, n: n}
+	for _, g := range file {
+		before, e := g.first-1, dirEntry{}
+		if !all {
+			var ok bool
+			if e, ok = s.storedRows(g, key); !ok {
+				continue
+			}
+			before = e.before
+		} else {
+			e.count = uint16(g.n)
+		}
+		if stored.add(g, nil, e, before) {
+			break
+		}
+	}
+	s.mu.RLock()
+	stored.takeFindings()
+	s.mu.RUnlock()
+	// Those in memory follow, as far as there is room.
+	for _, p := range memory.parts {
+		p.hi = min(p.hi, p.lo+n-stored.total)
+		if p.hi <= p.lo {
+			p.g.pins.Add(-1)
+			continue
+		}
+		stored.parts = append(stored.parts, p)
+		stored.total += p.hi - p.lo
+	}
+	return stored.parts, stored.total
+}
+
+// run collects the parts of n rows of a view from an ordinal on.
+type run struct {
+	from, first uint64 // first: ordinal of the first one found
+	n, total    int
+	parts       []part
+}
+
+// takeFindings takes what is known of the rows. The store's lock is held.
+func (r *run) takeFindings() {
+	for i := range r.parts {
+		r.parts[i].findings = r.parts[i].g.findings
+	}
+}
+
+// add takes what is wanted of a segment, which has the view's rows e from the
+// ordinal before on, and reports whether that is all.
+func (r *run) add(g *segment, block []byte, e dirEntry, before uint64) (done bool) {
+	if r.from >= before+uint64(e.count) || !g.pinStored() {
+		return false
+	}
+	r.from = max(r.from, before)
+	p := part{g: g, block: block, tail: e.tail, count: int(e.count)}
+	p.lo = int(r.from - before)
+	p.hi = min(p.count, p.lo+r.n-r.total)
+	if len(r.parts) == 0 {
+		r.first = r.from
+	}
+	r.parts = append(r.parts, p)
+	r.total += p.hi - p.lo
+	r.from += uint64(p.hi - p.lo)
+	return r.total == r.n
 }
 
 // segmentOf returns the index of the segment that holds seq, the first one if
@@ -165,7 +255,8 @@ func (s *Store) segmentOf(seq uint64) int {
 }
 
 // Frame returns the row with the given Seq, ErrEvicted if it was there once,
-// ErrNotYet if it has not been appended. A Seq of 0 counts as evicted.
+// ErrNotKept if it is lost or cannot be read, ErrNotYet if it has not been
+// appended. A Seq of 0 counts as evicted.
 func (s *Store) Frame(seq uint64) (Entry, error) {
 	s.mu.RLock()
 	if seq > s.last {
@@ -178,10 +269,14 @@ func (s *Store) Frame(seq uint64) (Entry, error) {
 	}
 	g := s.segs[s.segmentOf(seq)]
 	g.pins.Add(1)
-	findings := g.findings
+	block, findings := g.block, g.findings
 	s.mu.RUnlock()
 	defer g.pins.Add(-1)
-	e := readRow(g.block, g.first, int(seq-g.first))
+	block, err := s.blockOf(g, block)
+	if err != nil {
+		return Entry{}, err
+	}
+	e := readRow(block, g.first, int(seq-g.first))
 	e.Findings = findingsOf(findings, uint16(seq-g.first))
 	return e, nil
 }
@@ -189,31 +284,62 @@ func (s *Store) Frame(seq uint64) (Entry, error) {
 // Find returns the ordinal in v of the first held row whose Seq is at least
 // seq; the end of v's span if there is none.
 func (s *Store) Find(v View, seq uint64) uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if v.Selection != nil {
-		return v.Selection.find(seq)
-	}
 	key, offset, all := v.key()
-	if all {
+	s.mu.RLock()
+	switch {
+	case v.Selection != nil:
+		defer s.mu.RUnlock()
+		return v.Selection.find(seq)
+	case all:
+		defer s.mu.RUnlock()
 		return min(max(seq, s.segs[0].first)-1, s.last)
 	}
 	at := s.segmentOf(seq)
-	for i, g := range s.segs[at:] {
-		e, ok := g.dir.rows(key)
+	file, mem := s.segs[min(at, s.inFile):s.inFile], s.segs[max(at, s.inFile):]
+	// In memory first: it needs the lock, and is where most look.
+	found, ordinal := false, uint64(0)
+	for _, g := range mem {
+		if e, ok := g.dir.rows(key); ok {
+			if ordinal, found = findIn(g, g.block, e, offset, seq); found {
+				break
+			}
+		}
+	}
+	s.mu.RUnlock()
+	for _, g := range file {
+		e, ok := s.storedRows(g, key)
 		if !ok {
 			continue
 		}
-		if i > 0 || seq <= g.first {
+		if seq <= g.first {
 			return e.before
 		}
-		k := chainFrom(g.block, offset, e.tail, int(e.count), int(seq-g.first))
-		if k > 0 {
-			return e.before + uint64(int(e.count)-k)
+		if !g.pinStored() {
+			continue
+		}
+		block, err := s.blockOf(g, nil)
+		g.pins.Add(-1)
+		if err != nil {
+			return e.before
+		}
+		if ordinal, ok := findIn(g, block, e, offset, seq); ok {
+			return ordinal
 		}
 	}
-	_, end := s.span(v)
+	if found {
+		return ordinal
+	}
+	_, end := s.Span(v)
 	return end
+}
+
+// findIn is Find within a segment.
+func findIn(g *segment, block []byte, e dirEntry, offset int, seq uint64) (uint64, bool) {
+	if seq <= g.first {
+		return e.before, true
+	}
+	k := chainFrom(block, offset, e.tail, int(e.count), int(seq-g.first))
+	return e.before + uint64(int(e.count)-k), k > 0
 }
 
 // NumConns returns how many connections have a summary. One leaves when it is
@@ -250,7 +376,8 @@ func (s *Store) Conn(id capture.ConnID) (ConnSummary, bool) {
 
 // NumStreams returns how many streams of a connection have a summary. Stream
 // 0, the connection itself, is not among them. A stream leaves when its last
-// frame has been evicted.
+// frame has been evicted, or, while that is in a spill file, when summaries take
+// more than half of the memory.
 func (s *Store) NumStreams(id capture.ConnID) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -282,8 +409,8 @@ func (s *Store) Streams(id capture.ConnID, from, n int) []StreamSummary {
 func (s *Store) Stream(id capture.ConnID, stream uint32) (StreamSummary, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if n, ok := s.streams.get(streamKey(id, stream&^(1<<31))); ok {
-		return s.slab.at(n).summary(&s.pool), true
+	if n, ok := s.streams.get(streamKey(id, stream&^(1<<31))); ok && n&past == 0 {
+		return s.slab.at(uint32(n)).summary(&s.pool), true
 	}
 	return StreamSummary{}, false
 }
@@ -297,7 +424,7 @@ func window[T any](list []T, from, n int) []T {
 func (s *Store) Snapshot() Snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return Snapshot{
+	snap := Snapshot{
 		Generation:   s.generation,
 		Rows:         s.last,
 		Frames:       s.frames,
@@ -309,5 +436,14 @@ func (s *Store) Snapshot() Snapshot {
 		HistoryLimit: s.limit,
 		Errors:       s.errors,
 		Findings:     s.findings,
+		NotKept:      s.notKept,
 	}
+	if s.spill != nil {
+		snap.SpillUsed, snap.SpillLimit, snap.SpillFull = s.fileBytes, s.spill.limit, s.spillFull
+		snap.SpillErr = s.spillErr
+		if err := s.readErr.Load(); snap.SpillErr == nil && err != nil {
+			snap.SpillErr = *err
+		}
+	}
+	return snap
 }

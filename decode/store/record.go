@@ -202,7 +202,12 @@ func rawFieldAt(block []byte, place uint32) RawField {
 	}
 }
 
-func (r *Record) part(bit int) (reader, bool) { return locate(r.block, r.rec[:], bit) }
+func (r *Record) part(bit int) (reader, bool) {
+	if r.scan.behind != nil && !r.scan.fetchFront(r.block) {
+		return reader{}, false
+	}
+	return locate(r.block, r.rec[:], bit)
+}
 
 // locate goes to what bit stands for in the variable part of a row (see
 // encode), and tells whether it is there.
@@ -272,6 +277,31 @@ type scan struct {
 	infos    map[capture.ConnID]*capture.ConnInfo
 	lastConn capture.ConnID
 	lastInfo *capture.ConnInfo
+
+	buf    []byte   // block of a segment that is not in memory
+	behind *segment // whose front is not in buf yet
+	unread bool     // something could not be read
+}
+
+// buffer is room for a block.
+func (c *scan) buffer(size int) []byte {
+	if cap(c.buf) < size {
+		c.buf = make([]byte, size)
+	}
+	return c.buf[:size]
+}
+
+// fetchFront reads the front of a block of which the records have been read.
+func (c *scan) fetchFront(block []byte) bool {
+	if c.unread {
+		return false
+	}
+	if err := c.store.readPart(c.behind, 0, block[:c.behind.stored.front]); err != nil {
+		c.unread = true
+		return false
+	}
+	c.behind = nil
+	return true
 }
 
 // What is known of a field, two bits for each second octet of the block: a
@@ -284,6 +314,7 @@ const (
 
 // turn makes the scan one of another segment.
 func (c *scan) turn(g *segment) {
+	c.behind, c.unread = nil, false
 	if c.num == g.num && c.first == g.first {
 		return
 	}

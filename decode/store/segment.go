@@ -21,16 +21,23 @@ const maxRows = 1<<16 - 1
 // block, fixed records from its end, so that no mix of rows wastes room.
 //
 // What has been written is never changed. A reader that has learnt n and the
-// tails under the store's lock may therefore read rows below n without it, as
-// long as it holds a pin: only an unpinned block is used again.
+// tails under the store's lock, and taken block, may therefore read rows below n
+// without it, as long as it holds a pin: only an unpinned block is used again.
 type segment struct {
 	num   uint32 // counts segments
 	first uint64 // Seq of its first row
 	n     int    // rows
 	used  int    // octets at the front of block
-	block []byte
+	block []byte // nil: in the file, or lost
 	dir   directory
 	pins  atomic.Int32
+	time  int64 // of its first row
+
+	// Where it lies in the file; nil: nowhere (yet). A segment without block
+	// and stored is lost. Neither keys nor stored change while block is nil.
+	stored *stored
+	keys   []uint32    // hashes of the directory's keys, in order, once it is stored
+	gone   atomic.Bool // evicted: its place in the file is free once no pin is held
 
 	findings  []finding // in the order in which they came
 	findBytes int64

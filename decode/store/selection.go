@@ -35,6 +35,7 @@ type Selection struct {
 	next     uint64       // Seq of the first row not examined
 	total    uint64       // matches, evicted ones included
 	examined uint64       // rows, evicted ones included
+	unread   uint64       // of those
 	took     time.Duration
 	findNum  uint64 // store.findNum as of the last look at the findings
 }
@@ -54,6 +55,7 @@ type selected struct {
 type Progress struct {
 	Matched  uint64        // rows that match, evicted ones included
 	Examined uint64        // rows, evicted ones included
+	Unread   uint64        // of those examined, rows that could not be read from the spill file
 	Waiting  uint64        // rows that are held and were not examined yet
 	End      uint64        // Seq behind the last row examined
 	Took     time.Duration // spent in Advance
@@ -86,6 +88,7 @@ func (x *Selection) Advance(ctx context.Context, slice time.Duration) (done bool
 		x.mu.Unlock()
 	}()
 	x.scan.forget()
+	defer func() { x.scan.buf = nil }() // it is large
 	for {
 		p, ok := x.take()
 		if !ok {
@@ -102,6 +105,7 @@ func (x *Selection) Advance(ctx context.Context, slice time.Duration) (done bool
 // piece is a run of rows to examine in a segment, which is pinned.
 type piece struct {
 	g        *segment
+	block    []byte // nil: not in memory
 	lo, hi   int
 	findings []finding
 
@@ -153,22 +157,29 @@ func (x *Selection) diagnosed() *segment {
 }
 
 func (x *Selection) piece(g *segment, lo, hi int) piece {
-	p := piece{g: g, lo: lo, hi: hi}
+	p := piece{g: g, block: g.block, lo: lo, hi: hi}
 	if x.pred.Findings {
 		p.findings = g.findings
 	}
+	if p.block != nil {
+		x.narrow(&p, g.dir.rows)
+	}
+	g.pins.Add(1)
+	return p
+}
+
+// narrow finds the shortest chain that all matches in the segment are in.
+func (x *Selection) narrow(p *piece, rows func(key uint64) (dirEntry, bool)) {
 	for _, v := range [...]View{x.base, x.pred.Within} {
 		key, offset, all := v.key()
 		if all {
 			continue
 		}
-		e, _ := g.dir.rows(key)
+		e, _ := rows(key)
 		if !p.keyed || int(e.count) < p.count {
 			p.keyed, p.offset, p.tail, p.count = true, offset, e.tail, int(e.count)
 		}
 	}
-	g.pins.Add(1)
-	return p
 }
 
 // examine examines a piece, and puts down what was found. It reports whether
@@ -178,6 +189,10 @@ func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) b
 	x.scan.turn(p.g)
 	x.scan.findings = byRow(p.findings)
 	x.found.begin(p.lo, p.hi)
+	if p.block == nil && !x.fetch(p) {
+		x.put(p, p.hi, again)
+		return ctx.Err() == nil && time.Now().Before(deadline)
+	}
 	if p.keyed {
 		x.matchChain(p)
 		x.put(p, p.hi, again)
@@ -185,7 +200,7 @@ func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) b
 	}
 	for lo := p.lo; lo < p.hi; {
 		hi := min(p.hi, lo+chunk)
-		x.match(p.g, lo, hi)
+		x.match(p, lo, hi)
 		lo = hi
 		// A segment is examined again as a whole.
 		if lo < p.hi && !again && (ctx.Err() != nil || time.Now().After(deadline)) {
@@ -195,6 +210,28 @@ func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) b
 	}
 	x.put(p, p.hi, again)
 	return ctx.Err() == nil && time.Now().Before(deadline)
+}
+
+// fetch reads the records of a segment that is not in memory, and reports
+// whether there is anything to examine. What else the rows have is read when it
+// is asked for.
+func (x *Selection) fetch(p *piece) bool {
+	s, st := x.store, p.g.stored
+	if st == nil {
+		x.scan.unread = true
+		return false
+	}
+	x.narrow(p, func(key uint64) (dirEntry, bool) { return s.storedRows(p.g, key) })
+	if p.keyed && p.count == 0 {
+		return false
+	}
+	p.block = x.scan.buffer(int(st.front + st.records))
+	if err := s.readPart(p.g, 1, p.block[st.front:]); err != nil {
+		x.scan.unread = true
+		return false
+	}
+	x.scan.behind = p.g
+	return true
 }
 
 // bitRun is bits of local indices, of which those before from are not there.
@@ -228,12 +265,13 @@ func byRow(list []finding) map[uint16][]Finding {
 }
 
 // match sets the bits of the rows lo to hi that are selected.
-func (x *Selection) match(g *segment, lo, hi int) {
-	r := Record{block: g.block, scan: &x.scan}
+func (x *Selection) match(p *piece, lo, hi int) {
+	g, block := p.g, p.block
+	r := Record{block: block, scan: &x.scan}
 	test := x.pred.Match
-	end := len(g.block) - lo*recSize
+	end := len(block) - lo*recSize
 	for local := lo; local < hi; local++ {
-		r.rec = (*[recSize]byte)(g.block[end-recSize : end])
+		r.rec = (*[recSize]byte)(block[end-recSize : end])
 		end -= recSize
 		r.seq = g.first + uint64(local)
 		if test(&r) {
@@ -244,13 +282,13 @@ func (x *Selection) match(g *segment, lo, hi int) {
 
 // matchChain is match for the rows of a chain.
 func (x *Selection) matchChain(p *piece) {
-	r := Record{block: p.g.block, scan: &x.scan}
+	r := Record{block: p.block, scan: &x.scan}
 	local := int(p.tail)
 	for range p.count {
 		if local < p.lo {
 			return
 		}
-		r.rec = (*[recSize]byte)(record(p.g.block, local))
+		r.rec = (*[recSize]byte)(record(p.block, local))
 		r.seq = p.g.first + uint64(local)
 		if local < p.hi && x.inBase(&r) && x.pred.Match(&r) {
 			x.found.set(local)
@@ -317,6 +355,9 @@ func (x *Selection) put(p *piece, hi int, again bool) {
 		}
 	}
 	x.examined += uint64(hi - t.n)
+	if x.scan.unread && !again {
+		x.unread += uint64(p.hi - p.lo)
+	}
 	t.n, t.findings = hi, len(p.findings)
 	x.next = max(x.next, p.g.first+uint64(hi))
 }
@@ -329,7 +370,7 @@ func (x *Selection) Progress() Progress {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return Progress{
-		Matched: x.total, Examined: x.examined, Took: x.took, End: x.next,
+		Matched: x.total, Examined: x.examined, Unread: x.unread, Took: x.took, End: x.next,
 		Waiting: s.last + 1 - min(max(x.next, s.segs[0].first), s.last+1),
 	}
 }
@@ -437,9 +478,8 @@ func (p *selected) locals(dst []uint16, lo, n int) []uint16 {
 // rows is Store.Rows.
 func (x *Selection) rows(from uint64, n int) []Entry {
 	type run struct {
-		g        *segment
-		locals   []uint16
-		findings []finding
+		part
+		locals []uint16
 	}
 	var runs []run
 	total := 0
@@ -464,10 +504,10 @@ func (x *Selection) rows(from uint64, n int) []Entry {
 		if p.count == 0 {
 			continue
 		}
-		r := run{g: s.segs[p.num-s.segs[0].num]}
+		g := s.segs[p.num-s.segs[0].num]
+		r := run{part: part{g: g, block: g.block, findings: g.findings}}
 		r.locals = p.locals(nil, int(from-p.before), n-total)
-		r.findings = r.g.findings
-		r.g.pins.Add(1)
+		g.pins.Add(1)
 		runs = append(runs, r)
 		total += len(r.locals)
 		from += uint64(len(r.locals))
@@ -477,10 +517,17 @@ func (x *Selection) rows(from uint64, n int) []Entry {
 	rows := make([]Entry, 0, total)
 	for _, r := range runs {
 		at := len(rows)
+		block, err := s.blockOf(r.g, r.block)
 		for _, local := range r.locals {
-			rows = append(rows, readRow(r.g.block, r.g.first, int(local)))
+			if err != nil {
+				rows = append(rows, notKept(r.g, x.base.Conn, int(local)))
+			} else {
+				rows = append(rows, readRow(block, r.g.first, int(local)))
+			}
 		}
-		give(rows[at:], r.g.first, r.findings)
+		if err == nil {
+			give(rows[at:], r.g.first, r.findings)
+		}
 		r.g.pins.Add(-1)
 	}
 	return rows

@@ -18,12 +18,23 @@
 // rows of each are chained; so the indices are bounded and evicted together
 // with the rows, a segment at a time. Connections and streams have summaries,
 // which leave with their last row.
+//
+// With a [Spill], segments are written into a file by [Store.RunSpill] while
+// there is still memory for them. What leaves memory then is the block and the
+// directory; hashes of the directory's keys stay, and readers fetch the rest from
+// the file, which they check, without any lock. The writer never waits for the
+// file: a segment that is not in it when its memory is needed is lost, which is
+// counted, and its rows are told as not kept. The oldest segments are evicted from
+// the file when that is full, or when what they need in memory (summaries, hashes)
+// is too much; summaries of streams that have ended leave before.
 package store
 
 import (
+	"errors"
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -38,12 +49,17 @@ const (
 
 var noAddr netip.AddrPort
 
+var errSmallSpill = errors.New("there is no room for a file that is larger than the memory for the history")
+
 // Options of a Store.
 type Options struct {
 	// History bounds the memory of all that the store holds, in bytes: rows,
 	// indices, summaries. 0 means DefaultHistory. Only when the newest row
 	// alone needs more is it exceeded, by that row's decoded fields.
 	History int64
+	// Spill, where set, takes rows for which there is no memory; the caller runs
+	// RunSpill, and closes it when no one reads any more.
+	Spill *Spill
 }
 
 // Store is the ordered frame store. Use New.
@@ -73,9 +89,24 @@ type Store struct {
 	pool      stringPool
 	ids       table  // stream id → the newest segment with a frame of it
 	goneID    uint32 // the highest stream id that has left ids
+	idsGone   bool   // one has
 
 	frames, octets, lost, errors uint64
 	generation                   uint64
+
+	spill       *Spill
+	shares      shares
+	inFile      int // segs[:inFile] are not in memory
+	spillWake   chan struct{}
+	spillDone   chan struct{}
+	spillErr    error  // why the file is not used any more
+	spillFull   bool   // the disk gave no more
+	archiveNext uint32 // the first segment whose streams have not been archived
+	notKept     uint64 // rows of lost segments
+	fileBytes   int64  // of segments in the file
+	fileHeld    int64  // what they cost in memory
+	images      imageCache
+	readErr     atomic.Pointer[error]
 
 	findings  FindingCounts
 	findBytes int64  // of those kept
@@ -105,6 +136,14 @@ func New(o Options) *Store {
 	s.segBytes = int(min(max(s.limit/256, 32<<10), 4<<20))
 	s.streams.h, s.ids.h = s.h, s.h
 	s.fields.seed = maphash.MakeSeed()
+	if o.Spill != nil {
+		s.spill, s.shares = o.Spill, usualShares
+		s.spillWake, s.spillDone = make(chan struct{}, 1), make(chan struct{}, 1)
+		s.images.limit = max(s.limit/32, int64(2*s.segBytes))
+		if s.spill.limit < s.limit {
+			s.spillErr = errSmallSpill
+		}
+	}
 	s.open(s.segBytes)
 	return s
 }
@@ -157,6 +196,9 @@ func (s *Store) append(row *decode.Row) uint64 {
 	if s.last == 0 {
 		s.firstTime = row.Time
 	}
+	if g.n == 0 {
+		g.time = row.Time
+	}
 	s.last++
 	seq := s.last
 	local := g.n
@@ -169,10 +211,7 @@ func (s *Store) append(row *decode.Row) uint64 {
 	g.n++
 
 	s.generation++
-	for s.used() > s.limit && (s.idle != nil || len(s.segs) > 1) {
-		if s.idle == nil {
-			s.evict()
-		}
+	for s.used() > s.limit && (s.idle != nil || s.makeRoom()) {
 		s.dropIdle()
 	}
 	return seq
@@ -293,20 +332,24 @@ func (s *Store) streamEntry(g *segment, c *connState, id uint32, seq uint64) (n 
 	all, ok := g.dir.find(idKey(id))
 	if !ok {
 		all = g.dir.add(dirEntry{key: idKey(id), before: s.nextOfID(id, seq)})
-		s.ids.put(uint64(id), g.num)
+		s.ids.put(uint64(id), pastVal(0, g.num))
 	}
 	return n, g.dir.add(dirEntry{key: key, before: r.next, ref: n, link: uint32(all)})
 }
 
 // nextOfID returns the ordinal of the next frame in the view of a stream id.
 func (s *Store) nextOfID(id uint32, seq uint64) uint64 {
-	if num, ok := s.ids.get(uint64(id)); ok {
+	if val, ok := s.ids.get(uint64(id)); ok {
+		next, num := pastOf(val)
 		g := s.segs[num-s.segs[0].num]
+		if g.block == nil {
+			return next
+		}
 		if n, ok := g.dir.find(idKey(id)); ok {
 			return g.dir.entries[n].before + uint64(g.dir.entries[n].count)
 		}
 	}
-	if s.segs[0].first > 1 && id <= s.goneID {
+	if s.idsGone && id <= s.goneID {
 		return seq - 1 // see Span: ordinals never go back
 	}
 	return 0

@@ -213,6 +213,9 @@ func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
 	r.requestTrust = uint8(trust)
 }
 
+// ended tells whether no more is to be expected of the stream.
+func (r *streamRec) ended() bool { return r.reset || r.endSend && r.endRecv }
+
 func (r *streamRec) dropStrings(p *stringPool) {
 	p.drop(r.method)
 	p.drop(r.path)

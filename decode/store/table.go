@@ -18,7 +18,7 @@ func (h hasher) sum(key uint64) uint32 {
 	return uint32(hi ^ lo)
 }
 
-// table maps 64-bit keys to 32-bit values. Unlike a Go map it holds no
+// table maps 64-bit keys to values of 63 bits. Unlike a Go map it holds no
 // pointers beside those to its parts, its size can be counted, and it
 // shrinks. It is made of parts so that growing, which is done a part at a
 // time, never holds up the writer for long.
@@ -32,16 +32,16 @@ func (t *table) bytes() int64 { return int64(t.slots) * slotSize }
 
 func (t *table) part(hash uint32) *tablePart { return &t.parts[hash>>26] }
 
-func (t *table) get(key uint64) (uint32, bool) {
+func (t *table) get(key uint64) (uint64, bool) {
 	hash := t.h.sum(key)
 	return t.part(hash).get(key, hash)
 }
 
-func (t *table) put(key uint64, val uint32) {
+func (t *table) put(key, val uint64) {
 	hash := t.h.sum(key)
 	p := t.part(hash)
 	t.slots -= len(p.slots)
-	p.put(key, hash, val)
+	p.put(t.h, key, val)
 	t.slots += len(p.slots)
 }
 
@@ -49,8 +49,19 @@ func (t *table) del(key uint64) {
 	hash := t.h.sum(key)
 	p := t.part(hash)
 	t.slots -= len(p.slots)
-	p.del(key, hash)
+	p.del(t.h, key)
 	t.slots += len(p.slots)
+}
+
+// all calls f for every key. f must not change the table.
+func (t *table) all(f func(key, val uint64)) {
+	for i := range t.parts {
+		for _, s := range t.parts[i].slots {
+			if s.val != 0 {
+				f(s.key, s.val-1)
+			}
+		}
+	}
 }
 
 // tablePart is a hash table with linear probing.
@@ -60,14 +71,13 @@ type tablePart struct {
 }
 
 type slot struct {
-	key  uint64
-	hash uint32
-	val  uint32 // value + 1; 0: free
+	key uint64
+	val uint64 // value + 1; 0: free
 }
 
 const slotSize = 16
 
-func (t *tablePart) get(key uint64, hash uint32) (uint32, bool) {
+func (t *tablePart) get(key uint64, hash uint32) (uint64, bool) {
 	if t.n == 0 {
 		return 0, false
 	}
@@ -83,12 +93,12 @@ func (t *tablePart) get(key uint64, hash uint32) (uint32, bool) {
 	}
 }
 
-func (t *tablePart) put(key uint64, hash, val uint32) {
+func (t *tablePart) put(h hasher, key, val uint64) {
 	if (t.n+1)*4 > len(t.slots)*3 {
-		t.resize(max(4, len(t.slots)*2))
+		t.resize(h, max(4, len(t.slots)*2))
 	}
 	mask := uint32(len(t.slots) - 1)
-	i := hash & mask
+	i := h.sum(key) & mask
 	for t.slots[i].val != 0 {
 		if t.slots[i].key == key {
 			t.slots[i].val = val + 1
@@ -96,16 +106,16 @@ func (t *tablePart) put(key uint64, hash, val uint32) {
 		}
 		i = (i + 1) & mask
 	}
-	t.slots[i] = slot{key, hash, val + 1}
+	t.slots[i] = slot{key, val + 1}
 	t.n++
 }
 
-func (t *tablePart) del(key uint64, hash uint32) {
+func (t *tablePart) del(h hasher, key uint64) {
 	if t.n == 0 {
 		return
 	}
 	mask := uint32(len(t.slots) - 1)
-	i := hash & mask
+	i := h.sum(key) & mask
 	for {
 		if t.slots[i].val == 0 {
 			return
@@ -117,7 +127,7 @@ func (t *tablePart) del(key uint64, hash uint32) {
 	}
 	// Close the hole: move back every follower that the hole would hide.
 	for j := (i + 1) & mask; t.slots[j].val != 0; j = (j + 1) & mask {
-		home := t.slots[j].hash & mask
+		home := h.sum(t.slots[j].key) & mask
 		if (j-home)&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]
 			i = j
@@ -126,11 +136,11 @@ func (t *tablePart) del(key uint64, hash uint32) {
 	t.slots[i] = slot{}
 	t.n--
 	if len(t.slots) > 16 && t.n*8 < len(t.slots) {
-		t.resize(len(t.slots) / 4)
+		t.resize(h, len(t.slots)/4)
 	}
 }
 
-func (t *tablePart) resize(size int) {
+func (t *tablePart) resize(h hasher, size int) {
 	old := t.slots
 	t.slots = make([]slot, size)
 	mask := uint32(size - 1)
@@ -138,7 +148,7 @@ func (t *tablePart) resize(size int) {
 		if s.val == 0 {
 			continue
 		}
-		i := s.hash & mask
+		i := h.sum(s.key) & mask
 		for t.slots[i].val != 0 {
 			i = (i + 1) & mask
 		}

@@ -46,7 +46,7 @@ func (s *Store) TableAt(conn capture.ConnID, dir capture.Direction, seq uint64) 
 		return Table{}, false
 	}
 	key, offset, all := v.key()
-	parts, _ := s.pin(v, key, all, first, n)
+	parts, _ := s.pin(key, all, first, n)
 	defer func() {
 		for _, p := range parts {
 			p.g.pins.Add(-1)
@@ -55,13 +55,17 @@ func (s *Store) TableAt(conn capture.ConnID, dir capture.Direction, seq uint64) 
 	var t Table
 	var locals []uint16
 	for _, p := range slices.Backward(parts) {
-		locals = chain(locals[:0], p.g.block, offset, p.tail, p.count, p.lo, p.hi)
+		block, err := s.blockOf(p.g, p.block)
+		if err != nil {
+			return t, t.Seq != 0 // what is older is not known
+		}
+		locals = chain(locals[:0], block, offset, p.tail, p.count, p.lo, p.hi)
 		for _, local := range slices.Backward(locals) {
 			rowSeq := p.g.first + uint64(local)
 			if rowSeq > seq {
 				continue
 			}
-			st, ok := tableState(p.g.block, int(local), dir)
+			st, ok := tableState(block, int(local), dir)
 			if !ok {
 				continue
 			}
@@ -73,7 +77,7 @@ func (s *Store) TableAt(conn capture.ConnID, dir capture.Direction, seq uint64) 
 			}
 			oldest := t.Inserted - int64(t.Held) + 1
 			if st.Added > 0 && st.Inserted >= oldest {
-				t.take(readRow(p.g.block, p.g.first, int(local)), oldest)
+				t.take(readRow(block, p.g.first, int(local)), oldest)
 			}
 			if st.Inserted-int64(st.Added) < oldest {
 				return t, true

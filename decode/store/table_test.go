@@ -11,11 +11,11 @@ import (
 // them.
 func TestTableEqualsAMap(t *testing.T) {
 	tab := table{h: newHasher()}
-	m := make(map[uint64]uint32)
+	m := make(map[uint64]uint64)
 	for i := range 400_000 {
 		key := rand.Uint64N(3000)
 		if i/50_000%2 == 0 {
-			v := rand.Uint32N(1 << 31)
+			v := rand.Uint64N(1 << 63)
 			tab.put(key, v)
 			m[key] = v
 		}

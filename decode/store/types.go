@@ -94,4 +94,10 @@ type Snapshot struct {
 	HistoryLimit int64  // bytes
 	Errors       uint64 // frames with an error
 	Findings     FindingCounts
+
+	NotKept    uint64 // rows held of which nothing but that could be kept: the file was too slow
+	SpillUsed  int64  // octets in the spill file
+	SpillLimit int64  // 0: there is none
+	SpillFull  bool   // SpillLimit is what the disk had room for
+	SpillErr   error  // why rows are not kept in the file any more, or the first failed read
 }
