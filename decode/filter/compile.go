@@ -84,16 +84,18 @@ func (t *test) compile(c *compiler) compiled {
 func (t *test) positive(c *compiler) compiled {
 	switch t.field.id {
 	case fieldStream:
-		in := t.numbers()
-		if v := t.values; t.op <= opNotEqual && len(v) == 1 && v[0].lo == v[0].hi {
-			id := uint32(v[0].lo) // by far the most frequent test
-			return compiled{func(r *store.Record) bool { return r.StreamID() == id && r.IsFrame() }, costRecord}
+		if lo, width, ok := t.span(); ok {
+			return compiled{func(r *store.Record) bool { return uint64(r.StreamID())-lo <= width && r.IsFrame() }, costRecord}
 		}
+		in := t.numbers()
 		return compiled{func(r *store.Record) bool { return r.IsFrame() && in(uint64(r.StreamID())) }, costRecord}
 	case fieldConn:
 		in := t.numbers()
 		return compiled{func(r *store.Record) bool { return in(uint64(r.Conn())) }, costRecord}
 	case fieldLength:
+		if lo, width, ok := t.span(); ok {
+			return compiled{func(r *store.Record) bool { return uint64(r.Length())-lo <= width && r.IsFrame() }, costRecord}
+		}
 		in := t.numbers()
 		return compiled{func(r *store.Record) bool { return r.IsFrame() && in(uint64(r.Length())) }, costRecord}
 	case fieldTime:
@@ -131,6 +133,9 @@ func (t *test) positive(c *compiler) compiled {
 // time compares times from the start. Rows can be from before it.
 func (t *test) time(c *compiler) compiled {
 	in, start := t.numbers(), c.start
+	if lo, width, ok := t.span(); ok && start != 0 {
+		return compiled{func(r *store.Record) bool { return uint64(max(r.Time()-start, 0))-lo <= width }, costRecord}
+	}
 	return compiled{func(r *store.Record) bool {
 		from := start
 		if from == 0 {
@@ -138,6 +143,29 @@ func (t *test) time(c *compiler) compiled {
 		}
 		return in(uint64(max(r.Time()-from, 0)))
 	}, costRecord}
+}
+
+// span gives what the test asks for where that is one run of numbers, lo to
+// lo+width: nearly always.
+func (t *test) span() (lo, width uint64, ok bool) {
+	const most = 1<<64 - 1
+	if t.op == opHas {
+		return 0, most, true
+	}
+	v := t.values[0]
+	switch {
+	case t.op == opLess && v.lo > 0:
+		return 0, v.lo - 1, true
+	case t.op == opLessEqual:
+		return 0, v.lo, true
+	case t.op == opGreater && v.lo < most:
+		return v.lo + 1, most - v.lo - 1, true
+	case t.op == opGreaterEqual:
+		return v.lo, most - v.lo, true
+	case t.op.ordered() || len(t.values) > 1:
+		return 0, 0, false
+	}
+	return v.lo, v.hi - v.lo, true
 }
 
 // numbers tells whether a number is what the test asks for.

@@ -27,6 +27,7 @@ func (s *Store) roll(row *decode.Row, need int) *segment {
 		return s.open(size)
 	}
 	g.dir.trim()
+	g.fields = s.fields.places()
 	s.segHeld += g.bytes()
 	for s.inFile < len(s.segs)-1 {
 		more := int64(size)

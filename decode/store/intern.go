@@ -60,6 +60,17 @@ func (x *fieldIndex) place(g *segment, f *decode.Field) uint32 {
 	return uint32(at)
 }
 
+// places lists where the fields stand.
+func (x *fieldIndex) places() []uint32 {
+	out := make([]uint32, 0, x.n)
+	for _, s := range x.slots {
+		if s.place != 0 {
+			out = append(out, s.place-1)
+		}
+	}
+	return out
+}
+
 func (x *fieldIndex) grow() {
 	old := x.slots
 	x.slots = make([]fieldSlot, max(256, 2*len(old)))

@@ -156,7 +156,7 @@ const maxMemo = 8 << 20
 // store once for many rows, and match is asked once for it: it must depend on
 // nothing but the field, and always be used with the same memo.
 func (r *Record) AnyField(memo int, match func(*RawField) bool) bool {
-	if r.rec[25]&recHasFields == 0 {
+	if r.rec[25]&recHasFields == 0 || r.scan.noneMatches(memo, r.block, match) {
 		return false
 	}
 	b, ok := r.part(hasFields)
@@ -254,6 +254,26 @@ func locate(block, rec []byte, bit int) (reader, bool) {
 	return b, true
 }
 
+// noneMatches tells whether match accepts no field of the whole segment, where
+// that can be told.
+func (c *scan) noneMatches(memo int, block []byte, match func(*RawField) bool) bool {
+	if c.none[memo] == memoUnknown {
+		c.none[memo] = memoNo
+		if len(c.fields) > 0 && len(block) <= maxMemo {
+			c.none[memo] = memoYes
+			known := c.memo(memo, len(block))
+			for _, p := range c.fields {
+				state := memoNo
+				if f := rawFieldAt(block, p); match(&f) {
+					state, c.none[memo] = memoYes, memoNo
+				}
+				known[p>>3] = known[p>>3]&^(3<<(p&6)) | state<<(p&6)
+			}
+		}
+	}
+	return c.none[memo] == memoYes
+}
+
 // skip passes over n varints.
 func (r *reader) skip(n int) {
 	i := 0
@@ -273,6 +293,8 @@ type scan struct {
 	num      uint32 // segment that memos and findings are of
 	first    uint64 // of that segment
 	memos    [][]byte
+	fields   []uint32 // of the segment, if all of its rows are looked at
+	none     []byte   // by memo: whether no field of the segment matches
 	findings map[uint16][]Finding
 	infos    map[capture.ConnID]*capture.ConnInfo
 	lastConn capture.ConnID
@@ -314,7 +336,8 @@ const (
 
 // turn makes the scan one of another segment.
 func (c *scan) turn(g *segment) {
-	c.behind, c.unread = nil, false
+	c.behind, c.unread, c.fields = nil, false, nil
+	clear(c.none)
 	if c.num == g.num && c.first == g.first {
 		return
 	}

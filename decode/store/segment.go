@@ -32,6 +32,9 @@ type segment struct {
 	dir   directory
 	pins  atomic.Int32
 	time  int64 // of its first row
+	// fields are the places of all fields in the block, once it is sealed and as
+	// long as it is in memory.
+	fields []uint32
 
 	// Where it lies in the file; nil: nowhere (yet). A segment without block
 	// and stored is lost. Neither keys nor stored change while block is nil.
@@ -46,7 +49,9 @@ type segment struct {
 // room is how many octets are free between the two ends.
 func (g *segment) room() int { return len(g.block) - g.used - g.n*recSize }
 
-func (g *segment) bytes() int64 { return int64(len(g.block)) + g.dir.bytes() }
+func (g *segment) bytes() int64 {
+	return int64(len(g.block)) + g.dir.bytes() + int64(cap(g.fields))*4
+}
 
 // The fixed record, little endian:
 //

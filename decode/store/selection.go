@@ -66,7 +66,7 @@ type Progress struct {
 func (s *Store) Select(v View, p Predicate) *Selection {
 	v.Selection, p.Within.Selection = nil, nil
 	x := &Selection{store: s, base: v, pred: p}
-	x.scan = scan{store: s, memos: make([][]byte, p.Memos)}
+	x.scan = scan{store: s, memos: make([][]byte, p.Memos), none: make([]byte, p.Memos)}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	x.next = s.segs[0].first
@@ -108,6 +108,7 @@ type piece struct {
 	block    []byte // nil: not in memory
 	lo, hi   int
 	findings []finding
+	fields   []uint32
 
 	// Where keyed, only rows in a chain can match: count rows from tail back.
 	keyed  bool
@@ -163,6 +164,7 @@ func (x *Selection) piece(g *segment, lo, hi int) piece {
 	}
 	if p.block != nil {
 		x.narrow(&p, g.dir.rows)
+		p.fields = g.fields
 	}
 	g.pins.Add(1)
 	return p
@@ -198,6 +200,7 @@ func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) b
 		x.put(p, p.hi, again)
 		return ctx.Err() == nil && time.Now().Before(deadline)
 	}
+	x.scan.fields = p.fields
 	for lo := p.lo; lo < p.hi; {
 		hi := min(p.hi, lo+chunk)
 		x.match(p, lo, hi)

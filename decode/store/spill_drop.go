@@ -49,6 +49,7 @@ func (s *Store) makeRoom() bool {
 // unload takes the block and the directory of a segment out of memory.
 func (s *Store) unload(g *segment) {
 	s.segHeld -= g.bytes()
+	g.fields = nil
 	// A reader that still has a pin keeps the block; the garbage collector
 	// takes it later.
 	if s.idle == nil && len(g.block) == s.segBytes && g.pins.Load() == 0 {
