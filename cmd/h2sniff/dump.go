@@ -28,6 +28,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
+	boundMemory(o.history)
 	st := store.New(store.Options{History: o.history, Spill: spill})
 	stopSpill := runSpill(ctx, st, spill)
 	s, err := openSession(ctx, o)

@@ -23,6 +23,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return err
 	}
+	boundMemory(o.history)
 	st := store.New(store.Options{History: o.history, Spill: spill})
 	stopSpill := runSpill(ctx, st, spill)
 	// For what is recorded while watching, and what is typed.

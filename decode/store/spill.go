@@ -54,13 +54,17 @@ func (s *Store) AwaitSpill(ctx context.Context) {
 	}
 }
 
-// spillBehind tells whether the next segment to leave memory is not in the file
-// though it will be.
+// spillBehind tells whether too few of the next segments to leave memory are in
+// the file: a row may need as much room as several of them have.
 func (s *Store) spillBehind() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.spillErr == nil && s.inFile < len(s.segs)-1 && s.segs[s.inFile].stored == nil &&
-		float64(s.used()) > 0.9*float64(s.limit)
+	next := min(s.inFile+(len(s.segs)-s.inFile)/2, len(s.segs)-2)
+	if s.spillErr != nil || next < s.inFile || s.segs[next].stored != nil || float64(s.used()) < 0.6*float64(s.limit) {
+		return false
+	}
+	s.wakeSpill()
+	return true
 }
 
 func (s *Store) wakeSpill() {
