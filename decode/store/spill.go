@@ -175,6 +175,7 @@ func (s *Store) writeOut(ctx context.Context, g *segment) {
 	g.stored, g.keys = st, keys
 	s.fileBytes += size
 	s.fileHeld += g.fileCost()
+	s.keepWithin()
 }
 
 // fileFull takes a full disk: what the file has is what it gets, unless that is

@@ -18,6 +18,13 @@ func pastOf(val uint64) (next uint64, seg uint32) {
 	return val & (1<<32 - 1), uint32(val>>32) & (1<<30 - 1)
 }
 
+// keepWithin lets go of what is beyond the limit.
+func (s *Store) keepWithin() {
+	for s.used() > s.limit && (s.idle != nil || s.makeRoom()) {
+		s.dropIdle()
+	}
+}
+
 // makeRoom lets go of the oldest segment in memory, or else of all that the
 // file holds. It returns false where there is nothing to let go of.
 func (s *Store) makeRoom() bool {

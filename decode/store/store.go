@@ -211,9 +211,7 @@ func (s *Store) append(row *decode.Row) uint64 {
 	g.n++
 
 	s.generation++
-	for s.used() > s.limit && (s.idle != nil || s.makeRoom()) {
-		s.dropIdle()
-	}
+	s.keepWithin()
 	return seq
 }
 
