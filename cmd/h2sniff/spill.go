@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"h2sniff/decode/store"
+	"h2sniff/tui"
 )
 
 // spillFlags say where rows go for which there is no memory.
@@ -73,6 +74,19 @@ func openSpill(dir string, size, history int64) (*store.Spill, error) {
 		return nil, errors.Join(fmt.Errorf("half of what is free in %s is %d MiB, less than --history", dir, room>>20), spill.Close())
 	}
 	return spill, nil
+}
+
+// withSpill has a status tell what is wrong with the file.
+func withSpill(status func() tui.Status, st *store.Store) func() tui.Status {
+	return func() tui.Status {
+		out := status()
+		if snap := st.Snapshot(); out.Err == nil && snap.SpillErr != nil {
+			out.Err = fmt.Errorf("the file for the history: %w", snap.SpillErr)
+		} else if out.Err == nil && snap.NotKept > 0 {
+			out.Err = fmt.Errorf("the disk is too slow for the history: %s could not be kept", plural(snap.NotKept, "row"))
+		}
+		return out
+	}
 }
 
 // spillDir is for files that may be large (hier(7)): /tmp is often in memory.

@@ -44,7 +44,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	err = runSession(ctx, s, p, func(ctx context.Context, done <-chan struct{}) error {
 		ui.Stream, ui.HasStream, ui.Filter = o.stream.id, o.stream.set, o.filter.String()
 		ui.Source, ui.Live, ui.Start = s.name, s.live != nil || s.streams, s.start
-		ui.Status = s.status(done, recorder)
+		ui.Status = withSpill(s.status(done, recorder), st)
 		if ui.Live {
 			ui.Record = recorder.record
 		}
