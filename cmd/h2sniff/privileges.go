@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,28 +15,83 @@ import (
 // needed are the capabilities that finding and attaching take. The last two are
 // for processes of other users: reading their libraries, and the files that
 // they map by /proc/PID/map_files.
-var needed = []uint{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH, unix.CAP_CHECKPOINT_RESTORE}
+var needed = capabilities(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH, unix.CAP_CHECKPOINT_RESTORE)
+
+func capabilities(list ...uint) (set [2]uint32) {
+	for _, c := range list {
+		set[c/32] |= 1 << (c % 32)
+	}
+	return set
+}
 
 // dropPrivileges takes from all threads of the process the capabilities that
 // are not needed any more. What root executes later has its own.
+//
+// CAP_SYS_ADMIN stays where perf_event_open(2) demands it: Debian's kernels do
+// while kernel.perf_event_paranoid is 3, their default.
 func dropPrivileges() error {
-	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&head, &data[0]); err != nil {
-		return fmt.Errorf("reading the own capabilities: %w", err)
+	keep := needed
+	admin, err := perfNeedsAdmin()
+	if err != nil {
+		return err
 	}
-	var keep [2]uint32
-	for _, c := range needed {
-		keep[c/32] |= 1 << (c % 32)
+	if admin {
+		keep[0] |= capabilities(unix.CAP_SYS_ADMIN)[0]
+	}
+	head, data, err := ownCapabilities()
+	if err != nil {
+		return err
 	}
 	for i := range data {
 		data[i].Permitted &= keep[i]
 		data[i].Effective &= keep[i]
 	}
-	head.Pid = 0
-	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0)
+	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
 		return fmt.Errorf("giving up capabilities: %w", errno)
 	}
 	return nil
+}
+
+// perfNeedsAdmin tries whether the needed capabilities open perf events.
+func perfNeedsAdmin() (bool, error) {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		result <- openPerfEvent()
+	}()
+	err := <-result
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return true, nil
+	}
+	return false, err
+}
+
+func openPerfEvent() error {
+	head, data, err := ownCapabilities()
+	if err != nil {
+		return err
+	}
+	for i := range data {
+		data[i].Effective &= needed[i]
+	}
+	if err := unix.Capset(head, &data[0]); err != nil {
+		return fmt.Errorf("laying down the capabilities of a thread: %w", err)
+	}
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_DUMMY, Size: unix.PERF_ATTR_SIZE_VER0}
+	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("opening a perf event: %w", err)
+	}
+	return unix.Close(fd)
+}
+
+// ownCapabilities are those of the thread.
+func ownCapabilities() (*unix.CapUserHeader, *[2]unix.CapUserData, error) {
+	head := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(head, &data[0]); err != nil {
+		return nil, nil, fmt.Errorf("reading the own capabilities: %w", err)
+	}
+	return head, &data, nil
 }

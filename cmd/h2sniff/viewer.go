@@ -83,13 +83,12 @@ func giveUp(keepBPF bool) error {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 	// Ambient capabilities go with the inheritable ones.
-	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&head, &data[0]); err != nil {
-		return fmt.Errorf("reading the own capabilities: %w", err)
+	head, data, err := ownCapabilities()
+	if err != nil {
+		return err
 	}
 	data[0].Inheritable, data[1].Inheritable = 0, 0
-	if err := unix.Capset(&head, &data[0]); err != nil {
+	if err := unix.Capset(head, &data[0]); err != nil {
 		return fmt.Errorf("giving up privileges: %w", err)
 	}
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
