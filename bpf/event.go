@@ -138,6 +138,13 @@ const (
 	OpFree  Op = 48
 	OpClear Op = 49
 
+	OpNSPRWrite  Op = 56
+	OpNSPRWritev Op = 57
+	OpNSPRRead   Op = 58
+	OpNSPRRecv   Op = 59
+	OpNSSImport  Op = 60
+	OpNSSReset   Op = 61
+
 	OpGoWrite   Op = 64
 	OpGoRead    Op = 65
 	OpGoConnect Op = 66
@@ -150,11 +157,25 @@ const (
 const CookieHomes = 1 << 63
 
 // HasReturn says whether a function of this shape needs a probe where it returns.
-func (op Op) HasReturn() bool { return op < OpFree || op >= OpGoWrite && op < OpGoClose }
+func (op Op) HasReturn() bool {
+	switch op {
+	case OpFree, OpClear, OpNSSReset, OpGoClose:
+		return false
+	}
+	return true
+}
 
 // Cookie is the attach cookie of a probe on a function of the given shape in
 // the library that h2sniff gave this number.
 func Cookie(op Op, library uint32) uint64 { return uint64(op) | uint64(library)<<8 }
+
+// NSSData is struct nss_data: addresses in a process, from Start up to End, and
+// the number of the library whose data lie there.
+type NSSData struct {
+	Start, End uint64
+	Library    uint32
+	_          uint32
+}
 
 // Counter numbers the elements of the counters map (enum counter).
 type Counter uint32

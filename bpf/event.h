@@ -75,6 +75,13 @@ struct address_record {
 	u8 pad[7];
 };
 
+/* Where a process has the data of NSS; Go's bpf.NSSData. */
+struct nss_data {
+	u64 start, end; /* addresses */
+	u32 library;	/* its number, as in attach cookies */
+	u32 pad;
+};
+
 /* Counters, one per CPU each; order as in Go's bpf.Counter. */
 enum counter {
 	COUNT_DROPPED,	     /* records for which the ring had no room */

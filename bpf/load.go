@@ -23,6 +23,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" tls tls.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" syscall syscall.bpf.c
 //go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" gotls gotls.bpf.c
+//go:generate go tool bpf2go -cc clang-14 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" nss nss.bpf.c
 
 // Sentinels of Load. Each error that wraps one says what to do about it.
 var (
@@ -66,9 +67,10 @@ type Objects struct {
 	processObjects
 	tlsPrograms
 	Mode
-	// Syscalls is nil before LoadSyscalls, Go before LoadGo.
+	// Syscalls is nil before LoadSyscalls, Go before LoadGo, NSS before LoadNSS.
 	Syscalls    *Syscalls
 	Go          *GoPrograms
+	NSS         *NSS
 	VerifierLog string
 
 	options Options
@@ -83,6 +85,9 @@ func (o *Objects) Close() error {
 	}
 	if o.Go != nil {
 		err = errors.Join(err, o.Go.Close())
+	}
+	if o.NSS != nil {
+		err = errors.Join(err, o.NSS.nssPrograms.Close(), o.NSS.Processes.Close())
 	}
 	return errors.Join(err, o.tlsPrograms.Close(), o.processObjects.Close())
 }
@@ -174,6 +179,23 @@ func (o *Objects) LoadGo() error {
 		return err
 	}
 	o.Go = &g
+	return nil
+}
+
+// NSS are the programs for NSS and NSPR.
+type NSS struct {
+	nssPrograms
+	// Processes holds, under the pid of a process, its NSSData.
+	Processes *ebpf.Map `ebpf:"nss_processes"`
+}
+
+// LoadNSS loads the programs for NSS and NSPR.
+func (o *Objects) LoadNSS() error {
+	var n NSS
+	if err := o.load(loadNss, &n, nil); err != nil {
+		return err
+	}
+	o.NSS = &n
 	return nil
 }
 

@@ -48,6 +48,9 @@ func everyMode(t *testing.T, o Options, mode Mode) {
 		if err := objs.LoadGo(); err != nil {
 			t.Fatalf("%+v", err)
 		}
+		if err := objs.LoadNSS(); err != nil {
+			t.Fatalf("%+v", err)
+		}
 		if !strings.Contains(objs.VerifierLog, "processed") {
 			t.Errorf("no verifier statistics: %q", objs.VerifierLog)
 		}
@@ -74,6 +77,12 @@ func TestMapLayouts(t *testing.T) {
 	}
 	if got := spec.Maps["counters"].MaxEntries; got != uint32(numCounters) {
 		t.Errorf("%d counters in C, %d in Go", got, numCounters)
+	}
+	if spec, err = loadNss(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := int(spec.Maps["nss_processes"].ValueSize), binary.Size(NSSData{}); got != want {
+		t.Errorf("struct nss_data has %d bytes, NSSData %d", got, want)
 	}
 	ops := make(map[string]uint64)
 	for typ := range spec.Types.All() {

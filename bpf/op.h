@@ -42,6 +42,14 @@ enum op {
 	OP_FREE = 48,
 	OP_CLEAR = 49,
 
+	/* NSPR, on any descriptor. The order is that of the direction. */
+	OP_NSPR_WRITE = 56,  /* (fd, buf, len) -> s32 octets; PR_Send too */
+	OP_NSPR_WRITEV = 57, /* (fd, vectors, count) -> s32 octets */
+	OP_NSPR_READ = 58,   /* (fd, buf, len) -> s32 octets */
+	OP_NSPR_RECV = 59,   /* (fd, buf, len, flags) -> s32 octets */
+	OP_NSS_IMPORT = 60,  /* -> fd with NSS's layer on top */
+	OP_NSS_RESET = 61,   /* (fd, server): a handshake is to begin */
+
 	/* Methods of Go's *tls.Conn. */
 	OP_GO_WRITE = 64,
 	OP_GO_READ = 65,

@@ -6,20 +6,10 @@
  * functions. The attach cookie of a probe says which shape its function has
  * (enum op), so one entry and one return program serve all of them.
  */
+#include "call.h"
 #include "frames.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* The mask is written in assembler: clang 14 can prove it superfluous and would
- * drop it or move the address before the check, and the verifier, which bounds
- * the index by it, would refuse the access. */
-static __always_inline struct call *call_at(struct thread *th, u64 i)
-{
-	if (i >= MAX_DEPTH)
-		return 0;
-	asm volatile("%0 &= %1" : "+r"(i) : "i"(MAX_DEPTH - 1));
-	return &th->calls[i];
-}
 
 static __always_inline u8 direction_of(u8 op)
 {
@@ -62,23 +52,9 @@ static __always_inline int on_entry(struct pt_regs *ctx)
 	if (!th->pid)
 		return 0; /* not of h2sniff's pid namespace: nobody could name it */
 
-	/* Calls that never returned (longjmp, a missed return probe) lie below
-	 * the stack pointer. At the same stack pointer only the tail jump from
-	 * gnutls_record_send to gnutls_record_send2 is alive. */
-	u32 depth = th->depth;
-	for (int i = 0; i < MAX_DEPTH; i++) {
-		struct call *top = call_at(th, depth - 1);
-		if (!top || top->sp > sp)
-			break;
-		if (top->sp == sp && top->op == OP_GNUTLS_SEND && op == OP_GNUTLS_SEND2 && top->handle == handle)
-			break;
-		depth--;
-	}
-	th->depth = depth;
-	if (depth >= MAX_DEPTH) {
-		count(COUNT_TOO_DEEP, 1);
+	if (!drop_dead(th, sp, op, handle))
 		return 0;
-	}
+	u32 depth = th->depth;
 
 	if (!c) {
 		c = open_conn(th, id, handle, cookie);
@@ -96,17 +72,7 @@ static __always_inline int on_entry(struct pt_regs *ctx)
 			counted = 0; /* each byte once: the outermost call counts */
 	}
 
-	/* Adjacency of the thread's last receive, for memory BIOs. */
-	if (depth == 0 && th->received) {
-		if (th->received == RECEIVED_SEVERAL) {
-			th->received = RECEIVED_NOTHING;
-		} else if (!th->owner) {
-			th->owner = handle;
-			th->feeds = dir != DIR_SEND;
-		} else if (th->owner != handle) {
-			th->received = RECEIVED_NOTHING;
-		}
-	}
+	feeds(th, handle, dir);
 
 	struct emission e = {
 		.who = who_is(th, id, handle, c->gen), .pos = c->pos[DIR_SEND],
@@ -208,21 +174,9 @@ static __always_inline int on_return(struct pt_regs *ctx)
 
 	if (!th)
 		return 0; /* the entry was not followed either */
-	u32 depth = th->depth;
-	struct call *call = 0;
-	for (int i = 0; i < MAX_DEPTH; i++) {
-		struct call *top = call_at(th, depth - 1);
-		if (!top || top->sp > sp)
-			break; /* none left, or an outer call that is still running */
-		depth--;
-		if (top->sp == sp && top->op == op) {
-			call = top;
-			break;
-		}
-	}
+	struct call *call = returned(th, sp, op);
 	if (!call)
 		return 0; /* its handle is ignored, or it began before the attach */
-	th->depth = depth;
 
 	struct conn_key key = {.tgid = id >> 32, .handle = call->handle};
 	struct conn *c = conn_of(&key);
@@ -232,11 +186,8 @@ static __always_inline int on_return(struct pt_regs *ctx)
 	u8 dir = call->dir;
 	u64 n = moved(call, ret);
 
-	if (depth == 0 && th->received && th->feeds && th->owner == call->handle && !c->exact &&
-	    ((dir == DIR_RECV && n) || handshake_done(op, ret)) && c->inferred != th->last.cookie) {
-		c->inferred = th->last.cookie;
-		emit_address(th, id, call->handle, c->gen, &th->last, false);
-	}
+	if ((dir == DIR_RECV && n) || handshake_done(op, ret))
+		infer_address(th, c, id, call);
 	if (!call->counted || (dir != DIR_SEND && dir != DIR_RECV))
 		return 0;
 

@@ -60,6 +60,12 @@ var rules = []rule{
 		core: []string{goConn + "Read", goConn + "Write"},
 		find: findGo,
 	},
+	{
+		// NSPR reads and writes, NSS says which descriptors are TLS. Mozilla can
+		// make one library of both, libnss3.so.
+		family: NSS, name: "NSS", libraries: []string{"libnspr4", "libssl3"}, hints: []string{"libnss3"},
+		core: []string{"PR_Read", "PR_Write", "SSL_ImportFD"},
+	},
 }
 
 // names reports whether a file of that name, without folders, can be one of the

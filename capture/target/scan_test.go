@@ -352,7 +352,7 @@ func TestFamilyOf(t *testing.T) {
 		"/opt/lib/libssl.so":                           {OpenSSL, true},
 		"libssl.so.1.1":                                {OpenSSL, true},
 		"/x/site-packages/a.libs/libssl-81ffa89e.so.3": {OpenSSL, true},
-		"/usr/lib/libssl3.so":                          {OpenSSL, false},
+		"/usr/lib/libssl3.so":                          {NSS, true},
 		"/usr/lib/libssl.conf":                         {},
 		"/usr/lib/libssl.something":                    {},
 		"/usr/lib/libssl/libcrypto.so.3":               {},

@@ -31,6 +31,7 @@ const (
 	WolfSSL
 	MbedTLS
 	Go // crypto/tls
+	NSS
 )
 
 // Families lists all, in the order in which they are shown.
@@ -82,6 +83,11 @@ type Library struct {
 type Key struct {
 	Dev, Inode uint64
 	Family     Family
+}
+
+// Has reports whether the file holds a function of that name.
+func (l *Library) Has(function string) bool {
+	return slices.ContainsFunc(l.Functions, func(f Function) bool { return f.Name == function })
 }
 
 // Key returns what identifies l.

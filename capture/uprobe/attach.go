@@ -101,12 +101,9 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 	if a.objs.Multi {
 		attach = attachMulti
 	}
-	plan := a.plan
-	if lib.Family == target.Go {
-		if err := a.attachGo(); err != nil {
-			return err
-		}
-		plan = a.planGo
+	plan, err := a.planOf(lib.Family)
+	if err != nil {
+		return err
 	}
 	var links []link.Link
 	for _, p := range plan(lib, number) {
@@ -140,10 +137,24 @@ func (p *placement) add(offset, cookie uint64) {
 	p.cookies = append(p.cookies, cookie)
 }
 
+// planOf gives what says where a family's programs are placed, with those
+// loaded. The caller holds mu.
+func (a *Attacher) planOf(family target.Family) (func(*target.Library, uint32) []placement, error) {
+	switch family {
+	case target.Go:
+		return a.planGo, a.attachGo()
+	case target.NSS:
+		return a.planNSS, a.loadNSS()
+	}
+	return func(lib *target.Library, number uint32) []placement {
+		return plan(lib, number, a.objs.Entry, a.objs.Ret)
+	}, nil
+}
+
 // plan says what is placed on a library, in that order.
-func (a *Attacher) plan(lib *target.Library, number uint32) []placement {
-	returns := placement{program: a.objs.Ret, atReturn: true}
-	entries := placement{program: a.objs.Entry}
+func plan(lib *target.Library, number uint32, entry, ret *ebpf.Program) []placement {
+	returns := placement{program: ret, atReturn: true}
+	entries := placement{program: entry}
 	for _, f := range lib.Functions {
 		op, ok := opOf(lib.Family, f.Name)
 		if !ok {

@@ -30,6 +30,9 @@ type function struct {
 // wolfSSL_send calls wolfSSL_write, and wolfSSL_writev does. Functions with
 // early data and _ex are in few builds.
 //
+// NSS: libssl3.so and NSPR's libnspr4.so, whose interface has not changed since
+// NSS 3.2. Programs read and write with NSPR's functions.
+//
 // Mbed TLS: libmbedtls 2 and 3. A context is the program's own memory, used
 // again after mbedtls_ssl_free, mbedtls_ssl_setup or mbedtls_ssl_session_reset.
 //
@@ -101,6 +104,17 @@ var functions = map[target.Family][]function{
 		{"crypto/tls.(*Conn).clientHandshake", bpf.OpGoConnect},
 		{"crypto/tls.(*Conn).serverHandshake", bpf.OpGoAccept},
 		{"crypto/tls.(*Conn).Close", bpf.OpGoClose},
+	},
+	target.NSS: {
+		{"PR_Write", bpf.OpNSPRWrite},
+		{"PR_Writev", bpf.OpNSPRWritev},
+		{"PR_Send", bpf.OpNSPRWrite},
+		{"PR_Read", bpf.OpNSPRRead},
+		{"PR_Recv", bpf.OpNSPRRecv},
+		{"PR_Close", bpf.OpFree},
+		{"SSL_ImportFD", bpf.OpNSSImport},
+		{"SSL_ResetHandshake", bpf.OpNSSReset},
+		{"SSL_ForceHandshake", bpf.OpZeroHandshake},
 	},
 }
 

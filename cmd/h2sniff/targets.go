@@ -190,6 +190,9 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 			at = pid
 		}
 		if t.attach(lib, at) {
+			if err := t.attacher.Describe(lib, pid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.fail(err.Error())
+			}
 			t.mu.Lock()
 			if at == 0 && lib.Executable && !p.libraries[lib.Key()] {
 				t.unused.add(lib.Key())

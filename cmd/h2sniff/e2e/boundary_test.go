@@ -160,7 +160,7 @@ func TestCallBeyondCopyLimit(t *testing.T) {
 // TestFramesSplitOverCalls: frame headers and the preface may be cut anywhere.
 func TestFramesSplitOverCalls(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{opensslPeer, gnutlsPeer, boringPeer, wolfsslPeer, mbedtlsPeer} {
+	for _, program := range []string{opensslPeer, gnutlsPeer, boringPeer, wolfsslPeer, mbedtlsPeer, nssPeer} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			p := startPeer(t, peerProgram(t, program))
@@ -218,6 +218,7 @@ func TestRetriedCalls(t *testing.T) {
 		{wolfsslPeer, "plain"},
 		{wolfsslPeer, "flags"},
 		{mbedtlsPeer, "plain"}, // a record at most a call
+		{nssPeer, "nonblocking"},
 	} {
 		t.Run(test.program+"/"+test.mode, func(t *testing.T) {
 			t.Parallel()

@@ -176,7 +176,7 @@ func TestAttachInsideFrame(t *testing.T) {
 // be taken for something else because of that.
 func TestAttachInsideCall(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{opensslPeer, gnutlsPeer, boringPeer, wolfsslPeer, mbedtlsPeer} {
+	for _, program := range []string{opensslPeer, gnutlsPeer, boringPeer, wolfsslPeer, mbedtlsPeer, nssPeer} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			p := startPeer(t, peerProgram(t, program))

@@ -53,6 +53,7 @@ func TestHandlesReused(t *testing.T) {
 		{"BoringSSL's SSL_clear and SSL_free", boringPeer},
 		{"wolfSSL_clear and wolfSSL_free", wolfsslPeer},
 		{"mbedtls_ssl_session_reset and mbedtls_ssl_free", mbedtlsPeer},
+		{"PR_Close", nssPeer},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

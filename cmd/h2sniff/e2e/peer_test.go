@@ -26,6 +26,7 @@ const (
 	boringPeer    = "peer_boring" // with the library that boringLibraries gives
 	wolfsslPeer   = "peer_wolfssl"
 	mbedtlsPeer   = "peer_mbedtls"
+	nssPeer       = "peer_nss"
 	cleartextPeer = "peer_cleartext" // uses the socket as it is
 	staticPeer    = "peer_static"    // holds OpenSSL's functions itself
 	// These hold the functions of other libraries.
@@ -45,6 +46,7 @@ func peerProgram(t testing.TB, name string) string {
 	args := map[string][]string{
 		opensslPeer:   {"peer_openssl.c", "-lssl", "-lcrypto"},
 		gnutlsPeer:    {"peer_gnutls.c", "-lgnutls"},
+		nssPeer:       {"peer_nss.c", "-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnspr4"},
 		wolfsslPeer:   {"peer_wolfssl.c", "-lwolfssl"},
 		cleartextPeer: {"peer_cleartext.c"},
 		mbedtlsPeer:   {"peer_mbedtls.c", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"},

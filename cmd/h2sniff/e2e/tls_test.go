@@ -15,7 +15,7 @@ import (
 )
 
 // These tests cover the functions of the libraries that Debian 12 has: libssl 3,
-// libgnutls 3.7, BoringSSL of Android 13, libwolfssl 5.5, libmbedtls 2.28. libssl
+// libgnutls 3.7, BoringSSL of Android 13, libwolfssl 5.5, libmbedtls 2.28, NSS 3.87. libssl
 // 1.1 has the same functions as 3, but is not there to test with.
 
 // everyKind adds frames of every type, in unusual shapes, and gives the header
@@ -114,6 +114,9 @@ func TestTLSCalls(t *testing.T) {
 		{"wolfSSL_write and wolfSSL_read", c(wolfsslPeer), "plain", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
 		{"wolfSSL_send and wolfSSL_recv", c(wolfsslPeer), "flags", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
 		{"wolfSSL_writev and wolfSSL_peek", c(wolfsslPeer), "vec", identity{comm: wolfsslPeer, library: "libwolfssl.so"}},
+		{"PR_Write and PR_Read", c(nssPeer), "plain", identity{comm: nssPeer, library: "libssl3.so"}},
+		{"PR_Send and PR_Recv", c(nssPeer), "flags", identity{comm: nssPeer, library: "libssl3.so"}},
+		{"PR_Writev and PR_MSG_PEEK", c(nssPeer), "vec", identity{comm: nssPeer, library: "libssl3.so"}},
 		{"mbedtls_ssl_write and mbedtls_ssl_read", c(mbedtlsPeer), "plain", identity{comm: mbedtlsPeer, library: "libmbedtls.so"}},
 		{"gnutls_record_recv_packet", c(gnutlsPeer), "packet", identity{comm: gnutlsPeer, library: libgnutls}},
 	} {
