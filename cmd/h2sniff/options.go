@@ -91,7 +91,7 @@ func newRoot(std stdio, args []string) *cobra.Command {
 		Short: "Show every HTTP/2 frame that running programs send and receive",
 		Long: `h2sniff shows every HTTP/2 frame that running programs send and receive, live,
 with its header fields decoded. It reads the plaintext with eBPF probes on the
-programs' TLS libraries (OpenSSL, GnuTLS); the programs are not changed.
+programs' TLS libraries; the programs are not changed.
 
 On a terminal it opens a user interface (press ? for its keys), otherwise it
 prints lines like "h2sniff dump".`,

@@ -219,6 +219,12 @@ func wantAccount(t testing.TB, log []logged, rows []row, client bool) {
 // to be told as each other's, with the server's evidence of the given kind.
 func wantAddresses(t testing.TB, server, client []row, evidence string) {
 	t.Helper()
+	wantEnds(t, server, client, evidence, "exact")
+}
+
+// wantEnds is the same with the client's kind of evidence.
+func wantEnds(t testing.TB, server, client []row, evidence, clients string) {
+	t.Helper()
 	last := func(rows []row) (r row) {
 		for i := range rows {
 			if rows[i].Kind == "bind" {
@@ -228,8 +234,8 @@ func wantAddresses(t testing.TB, server, client []row, evidence string) {
 		return r
 	}
 	s, c := last(server), last(client)
-	if c.Address != "exact" || s.Address != evidence {
-		t.Errorf("addresses: client %q, server %q; want exact, %s", c.Address, s.Address, evidence)
+	if c.Address != clients || s.Address != evidence {
+		t.Errorf("addresses: client %q, server %q; want %s, %s", c.Address, s.Address, clients, evidence)
 	}
 	if s.Local == "" || s.Local != c.Remote || s.Remote != c.Local {
 		t.Errorf("the server's addresses %s %s are not the client's %s %s", s.Local, s.Remote, c.Remote, c.Local)
