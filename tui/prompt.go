@@ -366,12 +366,14 @@ func (m *Model) appendPrompt(dst []byte, w int) []byte {
 
 // keepLast is the end of a text, w cells of it, with a sign where it was cut.
 func keepLast(text string, w int) string {
-	if width(text) <= w {
+	n := width(text)
+	if n <= w {
 		return text
 	}
-	for len(text) > 0 && width(text) > max(w-1, 0) {
-		_, size, _ := next(text)
+	for len(text) > 0 && n > max(w-1, 0) {
+		_, size, cells := next(text)
 		text = text[size:]
+		n -= cells
 	}
 	return ellipsis + text
 }
