@@ -8,9 +8,11 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
+var promptBegins = []string{"", `path contains "`, `comm=="`, "filter ", "search ", "goto ", "theme ", "columns ", "save ", "record "}
+
 // tryPrompts hands a text to every prompt, as a paste and as what is in the
 // history, and looks at the screen after each step.
-func tryPrompts(t *testing.T, m *Model, text string) {
+func tryPrompts(t *testing.T, m *Model, text string, begins ...string) {
 	t.Helper()
 	check := func(where string) {
 		t.Helper()
@@ -20,7 +22,7 @@ func tryPrompts(t *testing.T, m *Model, text string) {
 	}
 	runes := []rune(text[:min(len(text), 3000)])
 	for kind, open := range [numPrompts]string{"/", "ctrl+f", ":"} {
-		for _, before := range []string{"", `path contains "`, `comm=="`, "filter ", "search ", "goto ", "theme ", "columns ", "save ", "record "} {
+		for _, before := range begins {
 			press(m, open)
 			if m.typing == nil {
 				t.Fatalf("%s opens no prompt", open)
@@ -60,7 +62,7 @@ func TestHostilePrompts(t *testing.T) {
 			m := newScreen(hostileStore(s), 80, 24, Options{Source: s, Config: Config{Filters: map[string]string{s: s}}, Record: func(path string) (string, error) {
 				return path, nil
 			}})
-			tryPrompts(t, m, s)
+			tryPrompts(t, m, s, promptBegins...)
 		})
 	}
 }
@@ -68,13 +70,13 @@ func TestHostilePrompts(t *testing.T) {
 func FuzzPrompts(f *testing.F) {
 	for _, s := range hostile {
 		if len(s) < 1000 {
-			f.Add(s, uint8(80), uint8(24))
+			f.Add(s, uint8(80), uint8(24), uint8(len(s)))
 		}
 	}
-	f.Fuzz(func(t *testing.T, s string, w, h uint8) {
-		if len(s) > 2000 {
+	f.Fuzz(func(t *testing.T, s string, w, h, begin uint8) {
+		if len(s) > 500 {
 			return
 		}
-		tryPrompts(t, newScreen(hostileStore(s), int(w), int(h), Options{Source: s}), s)
+		tryPrompts(t, newScreen(hostileStore(s), int(w)%130, int(h)%40, Options{Source: s}), s, promptBegins[int(begin)%len(promptBegins)])
 	})
 }
