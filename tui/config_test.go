@@ -299,6 +299,13 @@ func TestSort(t *testing.T) {
 		t.Errorf("while paused: %v", got)
 	}
 	press(m, "space")
+	// A click on the title of a column sorts too.
+	line := strings.Split(m.View(), "\n")[2]
+	before, _, _ := strings.Cut(line, " str ")
+	do(m, click(width(before)+2, 2))
+	if m.conns.by != connStreams {
+		t.Errorf("a click on str sorts by %d: %q", m.conns.by, line)
+	}
 	press(m, "enter")
 	if m.view.Conn != at {
 		t.Errorf("enter opened %v, the cursor was on %v", m.view.Conn, at)

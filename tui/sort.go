@@ -47,7 +47,23 @@ func (p *connPane) sortNext() string {
 	}
 }
 
-// compare orders two connections by a column: what there is most of first,
+// columnAt is the column at a cell of a row; -1 where there is none.
+func (l *list) columnAt(x int) int {
+	at := 0
+	for i := range l.cols {
+		w := l.cols[i].width
+		if w == 0 {
+			continue
+		}
+		if x >= at && x < at+w {
+			return i
+		}
+		at += w + 1
+	}
+	return -1
+}
+
+// compareConns orders two connections by a column: what there is most of first,
 // names by the alphabet.
 func compareConns(by int, a, b *store.ConnSummary) int {
 	switch by {

@@ -295,6 +295,12 @@ func (m *Model) click(b box, x, y int) {
 	}
 	_, h := b.inner()
 	line -= h - t.height // column titles
+	if line == -1 && b.pane == paneConns && m.conns.head {
+		if by := m.conns.columnAt(x - b.x - 2); by >= 0 { // the edge, and the sign before each row
+			m.conns.turn(by)
+		}
+		return
+	}
 	was := t.cursor
 	hit := t.point(line)
 	if b.pane == paneDetail {
