@@ -93,6 +93,9 @@ func (d *direction) reverse() *direction { return &d.conn.dirs[d.dir.Reverse()] 
 // data takes octets at d.pos. atCall says that p begins what one call of the
 // program moved, endCall that it ends it.
 func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
+	if d.cutByPreface(p, atCall) {
+		d.rejected()
+	}
 	d.last = m.time
 	if d.state == dirFrames {
 		p = d.inStep(p, m)
@@ -152,6 +155,10 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			continue
 		}
 		left := d.h.Length - d.got
+		again := d.h == prefaceHeader && d.got < prefaceRest && d.conn.preface[d.dir]
+		if again {
+			left = prefaceRest - d.got
+		}
 		n := min(uint64(left), uint64(len(p)))
 		part := p[:n]
 		p = p[n:]
@@ -164,7 +171,9 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 		}
 		d.keep(part)
 		d.got += uint32(n)
-		if d.got == d.h.Length {
+		if again && d.got == prefaceRest && string(d.buf) == http2.ClientPreface[frameHeaderSize:] {
+			d.beginAnew(m)
+		} else if d.got == d.h.Length {
 			d.frame(d.buf, m.time)
 		}
 	}
@@ -246,6 +255,50 @@ func (d *direction) hole(n uint64, why GapReason, t int64) {
 	d.hunt.restart(d.pos + n)
 }
 
+// prefaceHeader is what the connection preface is read as, as a frame header (no
+// peer allows a frame of that length), and prefaceRest how many octets follow.
+var prefaceHeader = parseHeader([]byte(http2.ClientPreface))
+
+const prefaceRest = uint32(len(http2.ClientPreface) - frameHeaderSize)
+
+// beginAnew says that what was read for a frame is a preface, in a direction that
+// began with one: a client whose early data (RFC 8446, section 2.3) was rejected
+// sends all of it again.
+func (d *direction) beginAnew(m mark) {
+	at, begun := d.at, d.begun
+	d.restart()
+	d.begin()
+	c := d.conn
+	c.row = Row{Kind: RowPreface, Direction: d.dir, Conn: c.id, TID: begun.tid, Time: begun.time, TimeEnd: m.time, Offset: at}
+	c.out()
+}
+
+// restart forgets what the direction was in.
+func (d *direction) restart() {
+	d.headerN, d.frames, d.guard = 0, 0, 0
+	d.buf = d.buf[:0]
+	d.block, d.due = block{}, [len(d.due)]uint32{}
+	d.damaged = false
+}
+
+// cutByPreface tells whether a call of the client begins it anew in the middle of
+// a frame: its early data was cut, and rejected. Before the server has said
+// anything nobody else sends a preface there (later, it could be in a tunnel).
+func (d *direction) cutByPreface(p []byte, atCall bool) bool {
+	return atCall && d.headerN > 0 && d.state == dirFrames && d.dir == capture.Send && d.conn.preface[d.dir] && d.reverse().pos == 0 &&
+		len(p) >= len(http2.ClientPreface) && string(p[:len(http2.ClientPreface)]) == http2.ClientPreface
+}
+
+// rejected ends the frame that was cut; the preface comes next.
+func (d *direction) rejected() {
+	if d.headerN == frameHeaderSize {
+		d.unfinished(errRejected)
+	} else {
+		d.gap(uint64(d.headerN), GapSkipped, d.begun.time, d.last)
+	}
+	d.restart()
+}
+
 // outOfStep says that the frame header just read is none.
 func (d *direction) outOfStep() {
 	d.lose()
@@ -309,7 +362,7 @@ func (d *direction) close() {
 			d.gap(d.pos-from, GapSkipped, d.hunt.first, d.last)
 		}
 	case d.headerN == frameHeaderSize:
-		d.unfinished()
+		d.unfinished(errConnectionEnded)
 	case d.headerN > 0:
 		d.gap(uint64(d.headerN), GapSkipped, d.begun.time, d.last)
 	}

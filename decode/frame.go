@@ -16,6 +16,7 @@ var (
 	errBlockUnseen     = &FrameError{http2.ErrCodeNo, "the beginning of the field block was not seen, so it was not decoded"}
 	errBlockTruncated  = &FrameError{http2.ErrCodeNo, "the field block is longer than is kept, so it was not decoded"}
 	errConnectionEnded = &FrameError{http2.ErrCodeNo, "the connection ended before the frame did"}
+	errRejected        = &FrameError{http2.ErrCodeNo, "the client began anew before the frame was whole: its early data was rejected"}
 	errClientPromises  = &FrameError{http2.ErrCodeProtocol, "a client sends PUSH_PROMISE"}
 )
 
@@ -45,14 +46,14 @@ func (d *direction) frame(payload []byte, end int64) {
 	d.next()
 }
 
-// unfinished emits the frame in progress as it is when the connection ends.
-func (d *direction) unfinished() {
+// unfinished emits the frame in progress as it is, whose rest will not come.
+func (d *direction) unfinished(why *FrameError) {
 	c := d.conn
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: d.last,
 		Offset: d.at, Header: d.h, Payload: d.buf, Missing: d.missing}
 	if row.Err = d.checkHeader(d.h); row.Err == nil {
-		row.Err = errConnectionEnded
+		row.Err = why
 	}
 	c.out()
 	d.next()

@@ -94,15 +94,25 @@ func (c *Collector) Add(seq uint64, row *decode.Row) {
 		g.octets += row.GapBytes
 	case decode.RowFrame:
 		c.frame(conn, seq, row)
+	case decode.RowPreface:
+		// Streams before it were of early data that was rejected.
+		c.endAll(conn)
+		clear(conn.over[:])
+		conn.overAll = 0
 	case decode.RowClose:
-		streams := slices.SortedFunc(maps.Values(conn.streams), func(a, b *following) int {
-			return cmp.Compare(a.FirstSeq, b.FirstSeq)
-		})
-		for _, f := range streams {
-			f.Closed = true
-			c.end(f)
-		}
+		c.endAll(conn)
 		delete(c.conns, row.Conn)
+	}
+}
+
+// endAll ends what is followed of a connection.
+func (c *Collector) endAll(conn *connection) {
+	streams := slices.SortedFunc(maps.Values(conn.streams), func(a, b *following) int {
+		return cmp.Compare(a.FirstSeq, b.FirstSeq)
+	})
+	for _, f := range streams {
+		f.Closed = true
+		c.end(f)
 	}
 }
 

@@ -44,6 +44,7 @@ type side struct {
 	pings      []ping // not acknowledged, oldest first
 	goAwayAt   int64  // 0 for none
 	unackedSeq uint64 // SETTINGS reported as unacknowledged
+	notCopied  bool   // octets that were not copied were reported
 }
 
 type ping struct {
@@ -92,11 +93,21 @@ func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 		case decode.RowOpen:
 			t.fresh = row.Info != nil && row.Info.Fresh
 		case decode.RowPreface:
+			if t.preface {
+				t.anew()
+			}
 			t.preface = true
 		}
 		t.conn.Apply(seq, row)
 	}
 	t.row, t.emit = nil, nil
+}
+
+// anew forgets what was before: a client whose early data was rejected begins
+// again, and what it had sent never reached the server.
+func (t *Tracker) anew() {
+	*t = Tracker{id: t.id, conn: stream.NewConn(), seq: t.seq, row: t.row, emit: t.emit,
+		lastTime: t.lastTime, fresh: t.fresh, withheld: t.withheld}
 }
 
 // Finish says that there will be no more rows: what still waits is diagnosed.
@@ -186,7 +197,11 @@ func (t *Tracker) gap() {
 	how := "were lost before they reached h2sniff"
 	switch t.row.GapReason {
 	case decode.GapNotCopied:
-		how = "were not copied"
+		if s.notCopied {
+			return // as with redaction, each DATA frame would have one
+		}
+		s.notCopied = true
+		how = "were not copied (the first of this direction)"
 	case decode.GapSkipped:
 		how = "were skipped to find a frame boundary"
 	case decode.GapNotSent:

@@ -21,6 +21,7 @@ import (
 // console is a TLS program of the libraries' own: it sends what it reads from
 // standard input.
 type console struct {
+	cmd   *exec.Cmd
 	pid   int
 	stdin io.WriteCloser
 }
@@ -38,7 +39,7 @@ func startConsole(t testing.TB, cmd *exec.Cmd) *console {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return &console{cmd.Process.Pid, stdin}
+	return &console{cmd, cmd.Process.Pid, stdin}
 }
 
 func (c *console) send(t testing.TB, octets []byte) {
@@ -209,4 +210,71 @@ func earlyData(t *testing.T, client, server string) {
 			t.Errorf("frames on %d connections, want 1", len(list))
 		}
 	}
+}
+
+// TestEarlyDataRejected: a client whose early data was rejected, wherever it was
+// cut, sends all of it again: what the server gets is decoded from its beginning.
+func TestEarlyDataRejected(t *testing.T) {
+	needPrograms(t, "openssl")
+	t.Parallel()
+	for _, cut := range []int{len(http2.ClientPreface) + 9, 1000, 2345} {
+		t.Run(strconv.Itoa(cut), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cert, key := certificate(t, dir)
+			port := freePort(t)
+			at := fmt.Sprintf("127.0.0.1:%d", port)
+			serve := func() *console {
+				return startConsoleServer(t, port, "openssl", "s_server", "-accept", at, "-cert", cert, "-key", key,
+					"-alpn", "h2", "-tls1_3", "-early_data", "-quiet")
+			}
+			up, down := newWire(), newWire()
+			up.preface()
+			fields, receivedFields := everyKind(up), everyKind(down)
+			sent, received := up.take(), down.take()
+			early, session := filepath.Join(dir, "early"), filepath.Join(dir, "session")
+			if err := os.WriteFile(early, sent[:cut], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"openssl", "s_client", "-connect", at, "-alpn", "h2", "-tls1_3", "-nocommands"}
+			server := serve()
+			first := startConsole(t, exec.Command(args[0], append(args[1:], "-sess_out", session)...))
+			waitUntil(t, "a session", func() bool { _, err := os.Stat(session); return err == nil })
+			first.stdin.Close()
+			server.end(t)
+			server = serve() // which does not know the session
+			c, stdin := sniffConsole(t, append(args, "-sess_in", session, "-early_data", early)...)
+			waitUntil(t, "the early data to be rejected", func() bool { return strings.Contains(c.errors(), "Early data was rejected") })
+			if _, err := stdin.Write(sent); err != nil {
+				t.Fatal(err)
+			}
+			c.waitFor("all that the client sent", func(rows []row) bool { return len(frames(rows, "", "send")) >= len(wireFrames(t, sent)) })
+			server.send(t, received)
+			c.waitFor("all that the server sent", func(rows []row) bool { return octetsOf(rows, "recv") == len(received) })
+			stdin.Close()
+			c.wait()
+			rows := c.snapshot()
+			if n := countKind(rows, "", "preface"); n != 2 {
+				t.Errorf("%d prefaces", n)
+			}
+			got, want := frames(rows, "", "send"), wireFrames(t, sent)
+			got = got[max(0, len(got)-len(want)):]
+			wantFrames(t, got, want)
+			wantFields(t, got, fields)
+			wantFrames(t, frames(rows, "", "recv"), wireFrames(t, received))
+			wantFields(t, frames(rows, "", "recv"), receivedFields)
+			if countKind(rows, "", "gap") > 1 {
+				t.Errorf("more is missing than a frame header that was cut")
+			}
+		})
+	}
+}
+
+// end ends the program.
+func (c *console) end(t testing.TB) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.cmd.Wait()
 }
