@@ -24,7 +24,7 @@ func (d *direction) rewrite(r *decode.Row) bool {
 	for i := range r.Fields {
 		at -= r.Fields[i].Encoding.Octets()
 	}
-	if at < 0 {
+	if at < 0 || !sizeUpdates(block[:at]) {
 		return false
 	}
 	for i := range r.Fields {
@@ -49,6 +49,27 @@ func (d *direction) rewrite(r *decode.Row) bool {
 		copy(rep[from:to], d.value)
 	}
 	d.putBlock(block)
+	return true
+}
+
+// sizeUpdates tells whether b is a run of table size updates (RFC 7541, section
+// 6.3), and nothing else.
+func sizeUpdates(b []byte) bool {
+	for len(b) > 0 {
+		if b[0]&0xe0 != 0x20 {
+			return false
+		}
+		n := 1
+		if b[0]&0x1f == 0x1f {
+			for n < len(b) && b[n]&0x80 != 0 {
+				n++
+			}
+			if n++; n > len(b) {
+				return false
+			}
+		}
+		b = b[n:]
+	}
 	return true
 }
 

@@ -133,6 +133,10 @@ func (c *conn) take(ev *capture.Event) {
 		c.s.queue = append(c.s.queue, *ev)
 	case ev.Kind == capture.Open, ev.Kind == capture.Bind:
 		c.s.queue = append(c.s.queue, *ev)
+	case ev.Kind == capture.Unsent:
+		e := *ev
+		e.Data = nil
+		c.s.queue = append(c.s.queue, e)
 	}
 }
 

@@ -207,3 +207,54 @@ func TestDamage(t *testing.T) {
 		t.Errorf("only %d of %d frames are left", kept, all)
 	}
 }
+
+// TestBrokenBlocks: of a field block that cannot be decoded to its end nothing is
+// shown, wherever the fault is.
+func TestBrokenBlocks(t *testing.T) {
+	sc := newScript(1)
+	secret := sc.secret()
+	field := func(prefix ...byte) []byte { // a literal with the secret
+		return append(append(prefix, byte(len(secret))), secret...)
+	}
+	for name, block := range map[string][]byte{
+		"Huffman code behind it":        append(field(0x0f, 8), 0x00, 0x01, 'a', 0x82, 0xff, 0xff),
+		"Huffman code before it":        append([]byte{0x00, 0x01, 'a', 0x82, 0xff, 0xff}, field(0x0f, 8)...),
+		"index behind it":               append(field(0x0f, 8), 0xff, 0x80, 0x01),
+		"index before it":               append([]byte{0xff, 0x80, 0x01}, field(0x0f, 8)...),
+		"size update behind it":         append(field(0x0f, 8), 0x20),
+		"size update too large, before": append([]byte{0x3f, 0xff, 0xff, 0x7f}, field(0x0f, 8)...),
+		"cut in a value":                append(field(0x0f, 8), 0x00, 0x01, 'a', 0x05, 'b'),
+	} {
+		sc := newScript(2)
+		sc.events = append(sc.events, capture.Event{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{Fresh: true}})
+		cl, sv := sc.sides[capture.Send], sc.sides[capture.Recv]
+		must(sv.fr.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 4096}))
+		sv.flush()
+		cl.out.WriteString(http2.ClientPreface)
+		must(cl.fr.WriteSettings())
+		must(cl.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: block}))
+		cl.flush()
+		sc.events = append(sc.events, capture.Event{Kind: capture.Close, Conn: 1})
+		out := redacted(t, sc.events, Options{})
+		wantNoSecret(t, name, octets(out), []string{secret})
+		w, g := framesOf(rows(sc.events), capture.Send), framesOf(rows(out), capture.Send)
+		const at = 3 // behind the opening, the preface and SETTINGS
+		if len(w) != len(g) || w[at].Header != g[at].Header || w[at].Err == nil || g[at].Missing != uint32(len(block)) {
+			t.Errorf("%s: %+v, %d of %d octets are missing", name, w[at].Err, g[at].Missing, len(block))
+		}
+	}
+}
+
+// TestUnsent: what was not sent after all is told.
+func TestUnsent(t *testing.T) {
+	sc := connection(4, 3)
+	last := len(sc.events) - 1
+	unsent := capture.Event{Kind: capture.Unsent, Conn: 1, Direction: capture.Send, Time: 5, Offset: 100, Length: 7}
+	events := append(append(append([]capture.Event(nil), sc.events[:last]...), unsent), sc.events[last])
+	for _, ev := range redacted(t, events, Options{}) {
+		if ev.Kind == capture.Unsent && ev.Offset == 100 && ev.Length == 7 {
+			return
+		}
+	}
+	t.Error("it is not told")
+}

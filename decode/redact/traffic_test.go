@@ -63,8 +63,11 @@ func (sc *script) secret() string {
 // Huffman-coded, which x/net's encoder never makes of such a string.
 func (s *side) encode(fields []hpack.HeaderField) []byte {
 	s.block.Reset()
-	for _, f := range fields {
-		if s.sc.rng.IntN(4) == 0 && len(f.Value) < 127 && f.Name[0] != ':' && len(f.Name) < 127 {
+	if s.sc.rng.IntN(6) == 0 {
+		s.enc.SetMaxDynamicTableSize([]uint32{0, 200, 4096}[s.sc.rng.IntN(3)])
+	}
+	for i, f := range fields {
+		if i > 0 && s.sc.rng.IntN(4) == 0 && len(f.Value) < 127 && f.Name[0] != ':' && len(f.Name) < 127 {
 			if f.Sensitive {
 				s.block.WriteByte(0x10) // never indexed
 			} else {
