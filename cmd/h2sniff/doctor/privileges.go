@@ -5,6 +5,7 @@ package doctor
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -77,11 +78,15 @@ func restrictions(s *Section, perfmon bool) {
 		s.add(OK, "unprivileged_bpf_disabled", "%s: does not concern who has CAP_BPF", v)
 	}
 	if v := readLine("/proc/sys/kernel/perf_event_paranoid"); v != "" {
-		level, text := OK, "does not concern who has CAP_PERFMON"
+		level, text, todo := OK, "does not concern who has CAP_PERFMON", ""
 		if !perfmon {
 			level, text = Note, "h2sniff needs CAP_PERFMON whatever it is"
 		}
-		s.add(level, "perf_event_paranoid", "%s: %s", v, text)
+		if n, err := strconv.Atoi(v); err == nil && n > 2 { // a patch of theirs
+			level, text = Note, "kernels of Debian and Ubuntu then want CAP_SYS_ADMIN of who watches processes"
+			todo = "if watching is refused: sysctl kernel.perf_event_paranoid=2"
+		}
+		s.add(level, "perf_event_paranoid", "%s: %s", v, text).Todo = todo
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil {
