@@ -177,6 +177,12 @@ func (m *Model) statusSegments() []segment {
 	add(commas(n.Frames)+" frames", compact(n.Frames)+" fr", s.plain, 6)
 	add("history "+mib(n.HistoryUsed)+"/"+mib(n.HistoryLimit)+" MiB",
 		"hist "+percent(n.HistoryUsed, n.HistoryLimit), s.dim, 2)
+	if n.SpillUsed > 0 {
+		add("+ "+mib(n.SpillUsed)+" MiB in a file", "+ "+mib(n.SpillUsed)+" MiB", s.dim, 2)
+	}
+	if n.NotKept > 0 {
+		add("NOT KEPT "+commas(n.NotKept)+" rows", "NOT KEPT "+compact(n.NotKept), s.bad, 0)
+	}
 	if n.Evicted > 0 {
 		add("evicted "+commas(n.Evicted), "evicted "+compact(n.Evicted), s.warn, 3)
 	}
@@ -201,6 +207,9 @@ func (m *Model) mode() (long, short string, style sgr) {
 	}
 	switch {
 	case !m.o.Live && !m.status.Done && m.o.Status != nil:
+		if m.status.Size > 0 {
+			return "■ FILE reading " + percent(m.status.Read, m.status.Size), "■ " + percent(m.status.Read, m.status.Size), s.warn
+		}
 		return "■ FILE reading", "■ FILE", s.warn
 	case !m.o.Live:
 		return "■ FILE", "■ FILE", s.bold
