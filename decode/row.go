@@ -140,6 +140,10 @@ type FrameError struct {
 
 func (e *FrameError) Error() string { return e.Code.String() + ": " + e.Reason }
 
+// Unfinished tells whether the frame was cut by the end of its connection, so
+// that what it lacks was never sent.
+func (e *FrameError) Unfinished() bool { return e != nil && *e == *errConnectionEnded }
+
 // Row is one row of the ordered frame store.
 type Row struct {
 	Kind      RowKind

@@ -41,6 +41,7 @@ func commands() []command {
 		{"layout", "NAME", "panes, rows or columns", (*Model).layoutCommand, fixed(arrangementNames[:]...)},
 		{"theme", "NAME", "other colours", (*Model).themeCommand, themeItems},
 		{"record", "FILE", "write what is captured to a file from now on; nothing: end it", (*Model).recordCommand, nil},
+		{"write", "FILE", "what is shown, as FILE.pcapng, .json or .har", (*Model).write, nil},
 		{"pause", "", "freeze the view, or go on", func(m *Model, _ string) error { m.pause(); return nil }, nil},
 		{"follow", "", "follow the newest", func(m *Model, _ string) error { m.follow(); return nil }, nil},
 		{"help", "", "the keys", func(m *Model, _ string) error { m.toggleHelp(); return nil }, nil},

@@ -77,6 +77,8 @@ func TestGoldenTabs(t *testing.T) {
 		{"hpack", 11, "h"},
 		{"flow", 14, "] ] ] ] 4"},
 		{"problems", 15, "[ 4 j"},
+		{"waterfall", 8, "1 enter g W"},
+		{"waterfall-closer", 8, "1 enter g W + + + right"},
 		{"unmasked", 8, "* 4 j j j j j j j"},
 	}
 	for _, s := range screens {

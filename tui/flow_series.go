@@ -41,7 +41,7 @@ type flowStall struct {
 }
 
 // maxFlowStalls is how many stalls the flow tab lists.
-const maxFlowStalls = 64
+const maxFlowStalls = 16
 
 // flowReading follows the windows of a connection over rows.
 type flowReading struct {
@@ -49,8 +49,9 @@ type flowReading struct {
 	t0, t1 int64
 	at     int64 // time of the frame that is looked at
 	series [4]flowSeries
-	stalls []flowStall
-	more   int
+	stalls []flowStall // the longest, in their order
+	waits  int         // all there were
+	waited int64       // for how long in all, ns
 }
 
 func newFlowReading(key flowKey, own capture.Direction, t0, t1 int64) *flowReading {
@@ -107,11 +108,30 @@ func (r *flowReading) row(c *stream.Conn, e *store.Entry, ch *stream.Change) {
 }
 
 func (r *flowReading) stall(st flowStall) {
-	if len(r.stalls) == maxFlowStalls {
-		r.stalls = append(r.stalls[:0], r.stalls[1:]...)
-		r.more++
+	r.waits++
+	if st.Till != 0 {
+		r.waited += st.took()
 	}
 	r.stalls = append(r.stalls, st)
+	if len(r.stalls) <= maxFlowStalls {
+		return
+	}
+	least := 0
+	for i := range r.stalls {
+		if r.stalls[i].took() < r.stalls[least].took() {
+			least = i
+		}
+	}
+	r.stalls = append(r.stalls[:least], r.stalls[least+1:]...)
+}
+
+// took is for how long the window was used up; of one that is not refilled, for
+// ever.
+func (st *flowStall) took() int64 {
+	if st.Till == 0 {
+		return 1 << 40
+	}
+	return max(st.Till-st.Since, 0)
 }
 
 // end takes windows that are used up where the range ends.

@@ -211,7 +211,7 @@ func TestAnyKeysWhileCapturing(t *testing.T) {
 func drive(t *rapid.T, m *Model, traffic func(), n int) {
 	keys := []string{"j", "k", "up", "down", "pgup", "pgdown", "ctrl+u", "ctrl+d", "home", "end", "g", "G", "tab", "shift+tab",
 		"1", "2", "3", "4", "enter", "enter", "s", "esc", "/", "1", "3", "9", "x", "backspace", "space", "?", "q", "é", "漢",
-		"[", "]", "*", "left", "right", "h"}
+		"[", "]", "*", "y", "c", "w", "W", "+", "-", "0", "left", "right", "h"}
 	for i := range n {
 		switch rapid.IntRange(0, 9).Draw(t, "do") {
 		case 0:

@@ -32,6 +32,9 @@ type pane interface {
 type row struct {
 	cells []cell
 	tail  cell // at the end of the last column
+	// runs, where set, are the content of the last column, as wide as it is,
+	// each in a style of its own.
+	runs []cell
 	// span is the column from which the cell's text takes all that is left
 	// of the row; 0: every cell keeps to its column.
 	span  int
@@ -156,7 +159,30 @@ func (l *list) appendRow(d []byte, s *styles, r *row, w int, cursor, focused boo
 	if r.span > 0 {
 		cols = spanned(cols, r.span, w-1)
 	}
+	if n := len(cols) - 1; len(r.runs) > 0 && cols[n].width > 0 && cols[n].width < w-1 {
+		d = appendRow(d, cols[:n], r.cells, r.tail, w-2-cols[n].width, lit, s.bad)
+		return appendRuns(d, r.runs, lit)
+	}
 	return appendRow(d, cols, r.cells, r.tail, w-1, lit, s.bad)
+}
+
+// appendRuns appends a space and the runs, in one style where the row is lit.
+func appendRuns(d []byte, runs []cell, lit *sgr) []byte {
+	if lit != nil {
+		d = append(d, lit.on...)
+	}
+	d = append(d, ' ')
+	for i := range runs {
+		if lit == nil {
+			d = runs[i].style.append(d, runs[i].text)
+		} else {
+			d = append(d, runs[i].text...)
+		}
+	}
+	if lit != nil {
+		d = append(d, lit.off...)
+	}
+	return d
 }
 
 // spanned is cols with column from taking all that is left of w cells.

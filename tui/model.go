@@ -15,6 +15,7 @@ package tui
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"h2sniff/capture"
@@ -47,6 +48,12 @@ type Options struct {
 	Record func(path string) (string, error)
 	// Schema names gRPC messages and their fields; nil: by their numbers.
 	Schema *content.Schema
+	// Write, where set, writes the rows that are shown to a file, and tells in
+	// a sentence what it wrote. It is called beside the UI.
+	Write func(*Take) (string, error)
+	// Terminal takes the sequences that hand a text to the terminal's
+	// clipboard; nil: none are sent. Run sets it.
+	Terminal io.Writer
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
 	// Config is what ReadConfig gave.
@@ -120,7 +127,9 @@ type Model struct {
 	// savedHere are those that are not of the configuration.
 	savedHere map[string]string
 
-	unmasked bool // secrets are shown
+	unmasked bool   // secrets are shown
+	choosing bool   // what to copy
+	taker    worker // copies, and writes files
 
 	filter   *query  // nil: all of the view
 	searched *finder // of the last search
@@ -198,9 +207,7 @@ func (m *Model) Init() tea.Cmd { return tea.Batch(append(m.handed(), tick(tickIn
 // handed are the commands that have come together.
 func (m *Model) handed() []tea.Cmd {
 	cmds := m.cmds
-	if cmd := m.work(); cmd != nil {
-		cmds = append(cmds, cmd)
-	}
+	cmds = append(cmds, m.work()...)
 	for i, cmd := range cmds {
 		cmds[i] = guarded(cmd)
 	}

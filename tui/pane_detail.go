@@ -237,27 +237,8 @@ func (p *detailPane) chosen() *detailLine {
 // open goes to the row that the line under the cursor names.
 func (p *detailPane) open(m *Model) {
 	if l := p.chosen(); l != nil && l.seq != 0 && l.seq != p.entry.Seq {
-		m.goToRow(l.seq)
+		m.jump(l.seq)
 	}
-}
-
-// goToRow puts the cursor of the frames pane on a row; where the view leaves it
-// out, that is widened.
-func (m *Model) goToRow(seq uint64) {
-	e, err := m.st.Frame(seq)
-	if err != nil {
-		m.say("row "+commas(seq)+" has left the history", false)
-		return
-	}
-	m.remember()
-	v := m.view
-	at := m.st.Find(v, seq)
-	if rows := m.st.Rows(v, at, 1); len(rows) == 0 || rows[0].Seq != seq {
-		v = store.View{Conn: e.Conn}
-	}
-	m.view = v
-	m.frames.goTo(m, v, seq, false)
-	m.focusOn(paneFrames)
 }
 
 // octet is the one under the cursor of the hex tab.

@@ -24,6 +24,9 @@ type streamPane struct {
 	// was: the oldest streams leave, and the cursor stays with its own.
 	anchor uint64
 	place  int
+	water  waterfall
+	wide   bool // the waterfall has half of the pane at least
+	w0, h0 int  // of the last resize
 }
 
 const (
@@ -35,22 +38,42 @@ const (
 	streamSent
 	streamRecv
 	streamTime
+	streamBar
 )
 
 func newStreamPane() *streamPane {
 	p := &streamPane{}
 	p.cols = []column{
 		streamID:      {title: "sid", min: 4, want: 7, right: true},
-		streamRequest: {title: "request", min: 20, want: 24, flex: true},
+		streamRequest: {title: "request", min: 18, want: 24, flex: true},
 		streamStatus:  {title: "st", min: 3},
 		streamState:   {title: "state", min: 9, want: 14, drop: 4},
 		streamFrames:  {title: "fr", min: 4, right: true, drop: 3},
 		streamSent:    {title: "→oct", min: 4, right: true, drop: 6},
 		streamRecv:    {title: "←oct", min: 4, right: true, drop: 5},
 		streamTime:    {title: "time", min: 5, right: true, drop: 2},
+		streamBar:     {min: minBar, drop: 1},
 	}
 	p.none = []string{"none yet"}
 	return p
+}
+
+// minBar is the least width of the waterfall.
+const minBar = 10
+
+// resize gives the waterfall what a wide pane has room for.
+func (p *streamPane) resize(w, h int) {
+	p.w0, p.h0 = w, h
+	bar := &p.cols[streamBar]
+	bar.min, bar.want = minBar, minBar
+	switch {
+	case p.wide:
+		bar.min = max(minBar, w/2)
+		bar.want = w * 2 / 3
+	case w > 60:
+		bar.want = w/2 - 4
+	}
+	p.list.resize(w, h)
 }
 
 func (p *streamPane) name() string { return "Streams" }
@@ -63,9 +86,14 @@ func (p *streamPane) info(*Model) string {
 }
 
 func (p *streamPane) refresh(m *Model) {
+	if p.wide && !m.zoomed {
+		p.wide = false
+		p.resize(p.w0, p.h0)
+	}
 	conn, ok := m.conns.chosen(m)
 	if conn != p.conn {
 		p.conn, p.anchor = conn, 0
+		p.water.manual = false
 		p.page = pageKey{}
 		p.reset(0, m.o.Live)
 	}
@@ -89,6 +117,7 @@ func (p *streamPane) refresh(m *Model) {
 			p.whole(streamID, n)
 		}
 		p.fit()
+		p.prepareWater(m)
 		p.rows = p.rows[:0]
 		for i := range p.streams {
 			p.rows = append(p.rows, p.row(m, &p.streams[i]))
@@ -97,6 +126,22 @@ func (p *streamPane) refresh(m *Model) {
 	if t := p.selected(); t != nil {
 		p.anchor, p.place = t.FirstSeq, int(p.cursor)
 	}
+}
+
+// prepareWater gets what the bars are drawn from.
+func (p *streamPane) prepareWater(m *Model) {
+	w := &p.water
+	n := p.columnWidth(streamBar)
+	if n == 0 {
+		w.work.leave()
+		return
+	}
+	c, _ := m.st.Conn(p.conn)
+	w.role, w.closed = c.Role, c.Closed
+	w.fit(p.streams)
+	w.stalls, _ = m.st.Stalls(p.conn)
+	w.findMarks(m.st, p.streams, m.shown.Generation)
+	p.cols[streamBar].title = w.head(n, m.start)
 }
 
 // settlePlaces takes the bounds of the list as it is now; while paused,
@@ -150,6 +195,10 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 		streamRecv:    {text: octets(t.RecvB)},
 		streamTime:    {text: span(t.Last - t.First)},
 	}}
+	r.cells = append(r.cells, cell{})
+	if n := p.columnWidth(streamBar); n > 0 {
+		r.runs = m.waterRuns(p.water.bar(t, p.water.role, n))
+	}
 	if t.Reset && p.columnWidth(streamState) == 0 && t.Status == "" {
 		r.cells[streamStatus] = cell{"RST", style}
 	}

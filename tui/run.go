@@ -47,6 +47,7 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 	if o.Renderer == nil {
 		o.Renderer = lipgloss.NewRenderer(out)
 	}
+	o.Terminal = out
 	keys := tea.WithInput(in)
 	if f, ok := in.(*os.File); in == nil || ok && !term.IsTerminal(int(f.Fd())) {
 		keys = tea.WithInputTTY()

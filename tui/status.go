@@ -278,6 +278,8 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 	switch {
 	case m.typing != nil:
 		return m.appendPrompt(dst, w)
+	case m.choosing:
+		return m.appendMenu(dst, w)
 	case m.notice != "":
 		style := s.warn
 		if m.noticeAlarm {

@@ -260,8 +260,12 @@ func (r *flowReading) axis(d *page) {
 // list tells of the times for which a window was used up.
 func (r *flowReading) list(d *page) {
 	s := d.sty
-	if r.more > 0 {
-		d.text(s.dim, plural(r.more, "earlier wait")+" for a window not listed")
+	if r.waits > 1 {
+		text := "held up " + plural(r.waits, "time") + ", " + span(r.waited) + " in all"
+		if r.waits > len(r.stalls) {
+			text += "; the longest:"
+		}
+		d.text(s.warn, text)
 	}
 	for _, st := range r.stalls {
 		what := "stream " + itoa(r.key.stream)

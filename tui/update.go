@@ -104,6 +104,9 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	switch {
 	case m.typing != nil:
 		return m.promptKey(msg)
+	case m.choosing:
+		m.menuKey(msg)
+		return nil
 	case m.chord != noChord:
 		m.chordKey(msg)
 		return nil

@@ -25,7 +25,11 @@ type contentFlags struct {
 
 func addContentFlags(f *pflag.FlagSet, c *contentFlags) {
 	f.BoolVar(&c.show, "content", false, "with --format text: bodies, decoded, under the last frame of each message (64 KiB of each)")
-	f.StringVar(&c.proto, "proto", "", "with --content: names of gRPC messages and fields from the descriptor set `FILE` (protoc --include_imports --descriptor_set_out=FILE)")
+	addProtoFlag(f, c, "with --content: ")
+}
+
+func addProtoFlag(f *pflag.FlagSet, c *contentFlags, when string) {
+	f.StringVar(&c.proto, "proto", "", when+"names of gRPC messages and fields from the descriptor set `FILE` (protoc --include_imports --descriptor_set_out=FILE)")
 }
 
 // load checks the flags and reads the descriptor set.
@@ -35,11 +39,15 @@ func (c *contentFlags) load(format lines.Format) error {
 		return usageError{errors.New("--proto needs --content")}
 	case c.show && format != lines.Text:
 		return usageError{errors.New("--content needs --format text")}
-	case c.proto == "":
-		return nil
 	}
-	var err error
-	c.schema, err = content.OpenSchema(c.proto)
+	return c.open()
+}
+
+// open reads the descriptor set, if there is one.
+func (c *contentFlags) open() (err error) {
+	if c.proto != "" {
+		c.schema, err = content.OpenSchema(c.proto)
+	}
 	return err
 }
 

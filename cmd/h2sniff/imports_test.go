@@ -34,7 +34,7 @@ func TestImportDirections(t *testing.T) {
 		"h2sniff/decode/content":    {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/visible"},
 		"h2sniff/decode/har":        {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/content", "h2sniff/decode/visible"},
 		"h2sniff/tui": {"h2sniff/capture", "h2sniff/decode", "h2sniff/decode/content", "h2sniff/decode/filter",
-			"h2sniff/decode/store", "h2sniff/decode/stream", "h2sniff/decode/visible",
+			"h2sniff/decode/lines", "h2sniff/decode/store", "h2sniff/decode/stream", "h2sniff/decode/visible",
 			"github.com/charmbracelet"},
 		"h2sniff/cmd/h2sniff": {"h2sniff"},
 	}

@@ -178,6 +178,7 @@ prints lines like "h2sniff dump".`,
 		addLineFlags(cmd, &o)
 	}
 	addContentFlags(dump.Flags(), &o.content)
+	addProtoFlag(root.Flags(), &o.content, "")
 	root.PersistentFlags().IntVar(&o.socket, socketFlag, 0, "")
 	_ = root.PersistentFlags().MarkHidden(socketFlag) // it is there
 	root.AddCommand(dump, record, newCheck(std))

@@ -15,6 +15,9 @@ import (
 
 // runTUI shows the user interface until the user quits or ctx ends.
 func runTUI(ctx context.Context, o *options, std stdio) error {
+	if err := o.content.open(); err != nil { // while any file can be read
+		return err
+	}
 	var ui tui.Options
 	if err := configure(&ui, &o.screen); err != nil {
 		return err
@@ -45,6 +48,8 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		ui.Stream, ui.HasStream, ui.Filter = o.stream.id, o.stream.set, o.filter.String()
 		ui.Source, ui.Live, ui.Start = s.name, s.live != nil || s.streams, s.start
 		ui.Status = withSpill(s.status(done, recorder), st)
+		ui.Schema = o.content.schema
+		ui.Write = (&takeaway{store: st, start: s.start}).write
 		if ui.Live {
 			ui.Record = recorder.record
 		}

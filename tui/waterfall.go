@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+)
+
+// span of time, Unix nanoseconds.
+type timeRange struct{ from, to int64 }
+
+func (r timeRange) empty() bool { return r.to <= r.from }
+
+// column is that of a time, of n columns.
+func (r timeRange) column(t int64, n int) int {
+	if r.empty() {
+		return 0
+	}
+	return int(float64(t-r.from) / float64(r.to-r.from) * float64(n))
+}
+
+// waterState is what a stream is doing in a column of the waterfall. Of several
+// things in one column the greatest is shown.
+type waterState uint8
+
+const (
+	waterNone    waterState = iota
+	waterIdle               // nothing since its last frame, and not ended
+	waterWait               // the request is out, no response yet
+	waterRequest            // the request goes out
+	waterData               // the response comes in
+	waterBoth               // both
+	waterBlocked            // a window is used up
+	waterMessage            // a gRPC message begins
+	waterOpen               // goes on beyond the last frame
+	waterReset              // was reset
+	numWater
+)
+
+var waterSigns = [numWater]string{" ", "┈", "·", "▒", "█", "▓", "░", "◆", "▷", "✗"}
+
+func (m *Model) waterStyle(w waterState) sgr {
+	s := m.sty
+	switch w {
+	case waterRequest:
+		return s.send
+	case waterData:
+		return s.recv
+	case waterBoth:
+		return s.headers
+	case waterBlocked:
+		return s.warn
+	case waterMessage:
+		return s.control
+	case waterOpen:
+		return s.good
+	case waterReset:
+		return s.bad
+	}
+	return s.dim
+}
+
+// waterfall lays streams out on one time axis.
+type waterfall struct {
+	axis   timeRange
+	manual bool         // the user chose the axis; else it holds the streams in sight
+	role   capture.Role // of the process
+	closed int64        // when the connection was; 0: not yet
+	stalls []store.Stall
+	marks  map[markKey][]int64 // times of gRPC messages
+	work   worker              // finds them
+}
+
+// fit takes the axis that the streams in sight need.
+func (w *waterfall) fit(streams []store.StreamSummary) {
+	if w.manual {
+		return
+	}
+	w.axis = timeRange{}
+	for i := range streams {
+		t := &streams[i]
+		if t.Frames == 0 {
+			continue
+		}
+		if w.axis.from == 0 || t.First < w.axis.from {
+			w.axis.from = t.First
+		}
+		w.axis.to = max(w.axis.to, t.Last)
+	}
+}
+
+// zoom makes the axis shorter or longer, around the middle of the stream under
+// the cursor.
+func (w *waterfall) zoom(in bool, t *store.StreamSummary) {
+	if w.axis.empty() {
+		return
+	}
+	length := w.axis.to - w.axis.from
+	middle := w.axis.from + length/2
+	if t != nil && t.Frames > 0 && t.Last >= w.axis.from && t.First <= w.axis.to {
+		middle = t.First + (t.Last-t.First)/2
+	}
+	if in {
+		length = max(length/2, 1000)
+	} else {
+		length = min(length*2, 1<<60)
+	}
+	w.axis, w.manual = timeRange{middle - length/2, middle - length/2 + length}, true
+}
+
+// pan moves the axis by a quarter of its length.
+func (w *waterfall) pan(by int) {
+	if w.axis.empty() {
+		return
+	}
+	d := max((w.axis.to-w.axis.from)/4, 1) * int64(by)
+	w.axis, w.manual = timeRange{w.axis.from + d, w.axis.to + d}, true
+}
+
+// requestDirection is that of a stream's request: by the part of the process,
+// else by what came first.
+func requestDirection(t *store.StreamSummary, role capture.Role) capture.Direction {
+	pushed := t.ID != 0 && t.ID&1 == 0
+	switch {
+	case role == capture.Client && !pushed, role == capture.Server && pushed:
+		return capture.Send
+	case role == capture.Server, role == capture.Client:
+		return capture.Recv
+	}
+	a, b := t.Phases[capture.Send].Begin, t.Phases[capture.Recv].Begin
+	if a != 0 && (b == 0 || a <= b) {
+		return capture.Send
+	}
+	return capture.Recv
+}
+
+// bar draws a stream in n columns.
+func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []waterState {
+	out := make([]waterState, n)
+	if n == 0 || t.Frames == 0 || w.axis.from == 0 {
+		return out
+	}
+	// fill marks the columns of a time that is at least a moment long.
+	fill := func(from, to int64, s waterState) {
+		if to < w.axis.from || from > w.axis.to {
+			return
+		}
+		first := max(0, min(w.axis.column(from, n), n-1))
+		last := max(first, min(w.axis.column(to, n), n-1))
+		for i := first; i <= last; i++ {
+			out[i] = max(out[i], s)
+		}
+	}
+	d := requestDirection(t, role)
+	req, resp := &t.Phases[d], &t.Phases[d.Reverse()]
+	ended := t.Reset || t.EndSend && t.EndRecv
+	if req.Begin == 0 && resp.Begin == 0 && !t.Reset {
+		return out // frames about a stream that has not begun
+	}
+	switch {
+	case req.Begin != 0 && resp.Begin != 0:
+		fill(req.Last, resp.Begin, waterWait)
+	case req.Begin != 0:
+		fill(req.Last, t.Last, waterWait)
+	}
+	end := w.axis.to
+	if w.closed != 0 {
+		end = min(end, w.closed)
+	}
+	if !ended {
+		fill(t.Last, max(end, t.Last), waterIdle)
+	}
+	if req.Begin != 0 {
+		fill(req.Begin, req.Last, waterRequest)
+	}
+	if resp.Begin != 0 {
+		fill(resp.Begin, resp.Last, waterData)
+		if req.Last > resp.Begin {
+			fill(resp.Begin, min(req.Last, resp.Last), waterBoth)
+		}
+	}
+	for _, st := range w.stalls {
+		p := &t.Phases[st.Direction&1]
+		switch {
+		case st.Stream == t.ID:
+			fill(st.Since, st.Till, waterBlocked)
+		case st.Stream == 0 && p.Data != 0:
+			// The connection's window holds up all that have data to send:
+			// between the stream's own frames.
+			if from, to := max(st.Since, p.Data), min(st.Till, p.Last); from < to {
+				fill(from, to, waterBlocked)
+			}
+		}
+	}
+	for _, at := range w.marks[markKey{t.Conn, t.ID, t.Frames}] {
+		fill(at, at, waterMessage)
+	}
+	at := func(time int64, s waterState) {
+		if time >= w.axis.from && time <= w.axis.to {
+			out[max(0, min(w.axis.column(time, n), n-1))] = s
+		}
+	}
+	switch {
+	case t.Reset:
+		at(t.Last, waterReset)
+	case !ended && w.closed == 0:
+		at(w.axis.to, waterOpen)
+	}
+	return out
+}
+
+// waterRuns makes the bar runs of signs, each in its own colour.
+func (m *Model) waterRuns(bar []waterState) (runs []cell) {
+	for i := 0; i < len(bar); {
+		j := i
+		var run []byte
+		for ; j < len(bar) && bar[j] == bar[i]; j++ {
+			run = append(run, waterSigns[bar[i]]...)
+		}
+		runs = append(runs, cell{string(run), m.waterStyle(bar[i])})
+		i = j
+	}
+	return runs
+}
+
+// head is the axis, for the title of the column: when it begins and how long it
+// is.
+func (w *waterfall) head(n int, start int64) string {
+	if n <= 0 || w.axis.from == 0 {
+		return ""
+	}
+	left, right := seconds(w.axis.from-start, 3)+"s ", " "+span(w.axis.to-w.axis.from)
+	if w.axis.to == w.axis.from {
+		right = ""
+	}
+	if width(left)+width(right)+1 > n {
+		left = ""
+	}
+	room := n - width(left) - width(right)
+	if room < 0 {
+		return clipCells(right[min(1, len(right)):], n)
+	}
+	return left + string(appendRepeat(nil, "─", room)) + right
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"strings"
+	"testing"
+
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+
+	"pgregory.net/rapid"
+)
+
+func barText(w *waterfall, t *store.StreamSummary, role capture.Role, n int) string {
+	var b strings.Builder
+	for _, s := range w.bar(t, role, n) {
+		b.WriteString(waterSigns[s])
+	}
+	return b.String()
+}
+
+func TestWaterfallBars(t *testing.T) {
+	const t0 = int64(1e18)
+	phase := func(begin, data, last int64) store.Phase {
+		p := store.Phase{Begin: t0 + begin, Last: t0 + last}
+		if data > 0 {
+			p.Data = t0 + data
+		}
+		return p
+	}
+	w := &waterfall{axis: timeRange{t0, t0 + 100}}
+	stalled := *w
+	stalled.stalls = []store.Stall{{Stream: 1, Since: t0 + 40, Till: t0 + 60}, {Stream: 3, Since: t0, Till: t0 + 100},
+		{Stream: 0, Since: t0 + 70, Till: t0 + 200}}
+	whole := store.StreamSummary{ID: 1, Frames: 9, First: t0, Last: t0 + 90, EndSend: true, EndRecv: true,
+		Phases: [2]store.Phase{phase(0, 5, 20), phase(50, 60, 90)}}
+	swapped := whole
+	swapped.Phases = [2]store.Phase{whole.Phases[1], whole.Phases[0]}
+	upload := whole
+	upload.Phases = [2]store.Phase{phase(0, 5, 80), phase(81, 81, 90)}
+	both := whole
+	both.Phases = [2]store.Phase{phase(0, 5, 80), phase(30, 40, 90)}
+	waits := store.StreamSummary{ID: 1, Frames: 1, First: t0 + 10, Last: t0 + 10, EndSend: true, Phases: [2]store.Phase{phase(10, 0, 10)}}
+	reset := whole
+	reset.Reset = true
+	for _, c := range []struct {
+		name string
+		w    *waterfall
+		t    store.StreamSummary
+		role capture.Role
+		want string
+	}{
+		{"request and response", w, whole, capture.Client, "▒▒▒··█████"},
+		{"both at once", w, both, capture.Client, "▒▒▒▓▓▓▓▓▓█"},
+		{"as the server sees it", w, swapped, capture.Server, "▒▒▒··█████"},
+		{"held up", &stalled, upload, capture.Client, "▒▒▒▒░░░░░█"},
+		{"no answer yet", w, waits, capture.Client, " ▒┈┈┈┈┈┈┈▷"},
+		{"reset", w, reset, capture.Client, "▒▒▒··████✗"},
+		{"nothing", w, store.StreamSummary{ID: 1}, capture.Client, "          "},
+	} {
+		if got := barText(c.w, &c.t, c.role, 10); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestWaterfallAxis: the axis holds what is in sight until it is moved, and 0
+// brings it back.
+func TestWaterfallAxis(t *testing.T) {
+	m := newScreen(talkative(t).st, 120, 36, Options{})
+	press(m, "1 enter g")
+	w := &m.strms.water
+	fit := w.axis
+	if fit.empty() || w.manual {
+		t.Fatalf("%+v", fit)
+	}
+	press(m, "+")
+	if n := w.axis.to - w.axis.from; n != (fit.to-fit.from)/2 {
+		t.Errorf("+ gives %d of %d", n, fit.to-fit.from)
+	}
+	before := w.axis
+	press(m, "right")
+	if w.axis.from <= before.from || w.axis.to-w.axis.from != before.to-before.from {
+		t.Errorf("%+v after %+v", w.axis, before)
+	}
+	press(m, "left - 0")
+	if w.axis != fit {
+		t.Errorf("0 gives %+v, not %+v", w.axis, fit)
+	}
+	press(m, "W")
+	if !m.zoomed || m.focus != paneStreams || m.strms.columnWidth(streamBar) < 59 {
+		t.Errorf("W: the bars have %d cells", m.strms.columnWidth(streamBar))
+	}
+	press(m, "W")
+	if m.zoomed || m.strms.wide {
+		t.Error("W again does not lead back")
+	}
+	press(m, "W z")
+	if m.zoomed || m.strms.wide {
+		t.Error("z does not lead back")
+	}
+}
+
+// Two messages in each direction, one of them across frames.
+func TestGRPCMarks(t *testing.T) {
+	tr := talkative(t)
+	s, ok := tr.st.Stream(1, 3)
+	if !ok {
+		t.Fatal("no stream")
+	}
+	if n := len(grpcMarks(tr.st, markKey{1, 3, s.Frames})); n != 3 {
+		t.Errorf("%d messages are marked", n)
+	}
+	if n := len(grpcMarks(tr.st, markKey{1, 1, 0})); n != 0 {
+		t.Errorf("%d messages of what is no gRPC", n)
+	}
+}
+
+// Whatever the times, a bar has its width.
+func TestAnyBar(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		times := rapid.OneOf(rapid.Int64Range(-10, 200), rapid.Int64())
+		one := func() store.Phase {
+			return store.Phase{Begin: times.Draw(t, "b"), Data: times.Draw(t, "d"), Last: times.Draw(t, "l")}
+		}
+		s := store.StreamSummary{ID: 1, Frames: 3, First: times.Draw(t, "first"), Last: times.Draw(t, "last"),
+			Reset: rapid.Bool().Draw(t, "reset"), EndSend: rapid.Bool().Draw(t, "end"), Phases: [2]store.Phase{one(), one()}}
+		w := &waterfall{axis: timeRange{times.Draw(t, "from"), times.Draw(t, "to")},
+			stalls: []store.Stall{{Stream: uint32(rapid.IntRange(0, 1).Draw(t, "stalled")), Since: times.Draw(t, "since"), Till: times.Draw(t, "till")}}}
+		n := rapid.IntRange(0, 80).Draw(t, "n")
+		if got := barText(w, &s, capture.Role(rapid.IntRange(0, 2).Draw(t, "role")), n); width(got) != n {
+			t.Fatalf("%q is not %d wide", got, n)
+		}
+		for range 3 {
+			w.zoom(rapid.Bool().Draw(t, "in"), &s)
+			w.pan(rapid.IntRange(-1, 1).Draw(t, "pan"))
+		}
+		if h := w.head(n, 0); width(h) > n {
+			t.Fatalf("head %q for %d", h, n)
+		}
+	})
+}
