@@ -14,7 +14,7 @@ CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 # For the containers that tests make.
 TEST_PACKAGES += iproute2
 
-.PHONY: build run demo test test-headers-only check bench bench-live fuzz soak kernels generate go-toolchain
+.PHONY: build run demo test test-headers-only check bench bench-live fuzz soak screens kernels generate go-toolchain
 
 build: go-toolchain
 	CGO_ENABLED=0 $(GO) build -o h2sniff ./cmd/h2sniff
@@ -85,6 +85,12 @@ FUZZDIRS ?= $(sort $(patsubst %/,%,$(dir $(shell grep -rl --include='*_test.go' 
 fuzz: go-toolchain
 	@for dir in $(FUZZDIRS); do grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed "s|^func |./$$dir |"; done | \
 		GO=$(GO) xargs -P 2 -L 1 sh -c '.ci/fuzz "$$0" "$$1" $(FUZZTIME)'
+
+# The pictures of the README, from what a terminal shows of the demonstration.
+screens: go-toolchain
+	.ci/packages tmux
+	mkdir -p docs/screens
+	H2SNIFF_SCREENS=$(CURDIR)/docs/screens $(GO) test -count=1 -run '^TestScreens$$' ./cmd/h2sniff/e2e
 
 # The long form of tests that count what is left over: 10 million frames, 100,000
 # connections, 10,000 processes; 1,000 attaches; 100,000 frames/s into the user

@@ -66,10 +66,12 @@ func (p *streamPane) resize(w, h int) {
 	p.w0, p.h0 = w, h
 	bar := &p.cols[streamBar]
 	bar.min, bar.want = minBar, minBar
+	p.cols[streamRequest].want = 24
 	switch {
 	case p.wide:
 		bar.min = max(minBar, w/2)
 		bar.want = w * 2 / 3
+		p.cols[streamRequest].want = max(24, w/4)
 	case w > 60:
 		bar.want = w/2 - 4
 	}

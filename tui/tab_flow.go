@@ -139,6 +139,10 @@ func makeFlow(t *task, st *store.Store, sty *styles, past *flowPast, key flowKey
 // lay draws the windows.
 func (r *flowReading) lay(d *page) {
 	s := d.sty
+	// What carries data comes first: of the stream, else of the connection.
+	if a, b := &r.series, [2]int{r.series[0].data, r.series[2].data}; b[0] == 0 && b[1] > 0 || b[0]+b[1] == 0 && a[1].data == 0 && a[3].data > 0 {
+		a[0], a[1], a[2], a[3] = a[2], a[3], a[0], a[1]
+	}
 	for i := range r.series {
 		q := &r.series[i]
 		if i == 2 {
@@ -162,11 +166,11 @@ func (r *flowReading) lay(d *page) {
 			text += " " + signed(q.atFrame, q.unsure) + " left"
 		}
 		if q.lowest != q.highest {
-			text += fmt.Sprintf(", lowest %s, highest %s", signed(q.lowest, q.unsure), signed(q.highest, q.unsure))
+			text += fmt.Sprintf(" (%s to %s)", signed(q.lowest, q.unsure), signed(q.highest, q.unsure))
 		}
 		text += fmt.Sprintf("; %s DATA", commas(uint64(q.data)))
 		if q.updates > 0 {
-			text += fmt.Sprintf(", %s WINDOW_UPDATE", commas(uint64(q.updates)))
+			text += fmt.Sprintf(", %s updates", commas(uint64(q.updates)))
 		}
 		d.text(style, text)
 		if q.lowest != q.highest {

@@ -128,7 +128,7 @@ func TestTabsLeadToRows(t *testing.T) {
 func TestFlowTab(t *testing.T) {
 	st := talkative(t).st
 	for seq, want := range map[uint64]string{
-		11: "→ stream 1: 20,000 left", 12: "→ stream 1: 13,999 left", 15: "→ stream 1: 0 left, lowest 0",
+		11: "→ stream 1: 20,000 left", 12: "→ stream 1: 13,999 left", 15: "→ stream 1: 0 left (0 to 32,768)",
 		16: "→ stream 1: 32,768 left", 17: "→ stream 1: 32,766 left", 5: "→ connection: 65,535 left",
 		22: "→ stream 3: 19,977 left",
 	} {
