@@ -92,3 +92,59 @@ func BenchmarkTick(b *testing.B) {
 		m.View()
 	}
 }
+
+// BenchmarkTabs is a key press and the screen that answers it with each tab of
+// the detail in sight, and the waterfall; without what is done beside the UI.
+func BenchmarkTabs(b *testing.B) {
+	tr := million(b)
+	bench := func(name string, m *Model, keys ...string) {
+		b.Run(name, func(b *testing.B) {
+			msgs := make([]tea.Msg, len(keys))
+			for i, k := range keys {
+				msgs[i] = keyMsg(k)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.Update(msgs[i%len(msgs)])
+				m.View()
+			}
+		})
+	}
+	for tab := range numTabs {
+		m := newScreen(tr.st, 200, 60, Options{Renderer: renderer(true)})
+		m.detail.chooseTab(m, int(tab))
+		bench(tabNames[tab], m, "j")
+	}
+	m := newScreen(tr.st, 200, 60, Options{Renderer: renderer(true)})
+	press(m, "1 g enter W")
+	bench("waterfall", m, "pgdown", "pgdown", "pgup", "pgup")
+}
+
+// BenchmarkFlow is what is done beside the UI for the flow tab: of the last row
+// of 1 M on 100 connections, from the beginning and from what is known.
+func BenchmarkFlow(b *testing.B) {
+	tr := million(b)
+	m := newScreen(tr.st, 200, 60, Options{Renderer: renderer(true)})
+	press(m, "G")
+	e := *m.frames.selected()
+	m.detail.entry = e
+	key, ok := m.detail.flowRange(m)
+	if !ok {
+		b.Fatal("nothing to show")
+	}
+	var past flowPast
+	for _, bb := range []struct {
+		name string
+		past *flowPast
+	}{{"from the beginning", nil}, {"from what is known", &past}} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				past := bb.past
+				if past == nil {
+					past = &flowPast{}
+				}
+				makeFlow(&task{}, tr.st, m.sty, past, key, e.Direction, e.Time)
+			}
+		})
+	}
+}
