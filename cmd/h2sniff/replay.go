@@ -107,6 +107,12 @@ func (r *replay) found(e *store.Entry) error {
 // gap holds a gap back: a frame that follows may account for it.
 func (r *replay) gap(c *replayed, e *store.Entry) error {
 	d := e.Direction & 1
+	if e.GapReason == decode.GapNotSent {
+		// Of octets before, which are there: nothing is missing here.
+		n := min(e.GapBytes, c.offset[d])
+		return r.write(&capture.Event{Kind: capture.Unsent, Conn: e.Conn, Direction: d, TID: e.TID, Time: e.Time,
+			Offset: c.offset[d] - n, Length: n})
+	}
 	if held := c.gap[d]; held != nil && held.GapReason == e.GapReason {
 		held.GapBytes += e.GapBytes
 		return nil
@@ -137,9 +143,10 @@ func (r *replay) flush(c *replayed, d capture.Direction) error {
 // frame writes the octets of a frame.
 func (r *replay) frame(c *replayed, e *store.Entry, ev *capture.Event) error {
 	d := e.Direction & 1
+	reason := decode.GapLost
 	if gap := c.gap[d]; gap != nil {
 		if uint64(e.Missing) >= gap.GapBytes {
-			c.gap[d] = nil // they are the octets that the frame lacks
+			c.gap[d], reason = nil, gap.GapReason // they are the octets that the frame lacks
 		} else if err := r.flush(c, d); err != nil {
 			return err
 		}
@@ -149,12 +156,17 @@ func (r *replay) frame(c *replayed, e *store.Entry, ev *capture.Event) error {
 	b = append(b, byte(h.Flags))
 	b = binary.BigEndian.AppendUint32(b, h.StreamID)
 	length := uint64(len(b)) + uint64(h.Length)
-	switch {
-	case e.Missing > 0:
+	if e.Missing > 0 {
 		r.left++
-	default:
-		b = append(b, e.Payload...)
+		r.buf = b
+		if err := r.data(c, ev, b, uint64(len(b))); err != nil {
+			return err
+		}
+		c.gap[d] = &store.Entry{Row: decode.Row{Kind: decode.RowGap, Conn: e.Conn, Direction: d, TID: e.TID, Time: e.Time,
+			GapBytes: uint64(h.Length), GapReason: reason}}
+		return r.flush(c, d)
 	}
+	b = append(b, e.Payload...)
 	if e.Err.Unfinished() {
 		length = uint64(len(b)) // the rest was never sent
 	}

@@ -103,13 +103,16 @@ func TestTakeDamaged(t *testing.T) {
 	events = append(events, capture.Event{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{PID: 5, Comm: "a", Fresh: true}})
 	data(1, capture.Recv, preface+h2frame(0, 4, 0, 0, ""), 0)
 	data(1, capture.Send, h2frame(0, 4, 0, 0, ""), 0)
-	data(1, capture.Recv, h2frame(3, 1, 4, 1, "\x82\x84\x87"), 0)       // GET / https
+	data(1, capture.Recv, h2frame(3, 1, 4, 1, "\x82\x84\x87"), 0) // GET / https
+	data(1, capture.Recv, h2frame(100, 0, 0, 1, "beginning of it"), 0)
+	pos[[2]int{1, 1}] += 85                                             // lost within the frame
 	data(1, capture.Recv, h2frame(100, 0, 0, 1, "beginning of it"), 85) // its end was not copied
 	data(1, capture.Recv, h2frame(8, 6, 0, 0, "pingping"), 0)
 	pos[[2]int{1, 1}] += 500 // lost
 	for i := range 20 {      // enough to get back in step
 		data(1, capture.Recv, h2frame(8, 6, 0, 0, fmt.Sprintf("ping%04d", i)), 0)
 	}
+	events = append(events, capture.Event{Kind: capture.Unsent, Conn: 1, Direction: capture.Send, Time: 1e5, Offset: pos[[2]int{1, 0}] - 4, Length: 4})
 	data(1, capture.Send, h2frame(50, 0, 0, 1, "never all of it"), 0)
 	events = append(events, capture.Event{Kind: capture.Close, Conn: 1, Time: 1e6})
 	st := storeFrom(t, &events, 0)
