@@ -122,13 +122,14 @@ func TestHostileText(t *testing.T) {
 						check(keys)
 					}
 					press(m, "3 g")
-					for range st.Snapshot().Rows {
+					for i := range st.Snapshot().Rows {
 						check("frames")
 						press(m, "4 pgdown")
 						check("detail")
 						press(m, "pgdown G")
 						check("end of the detail")
-						if size == sizes[0] {
+						// The longest take a while to lay out: the DATA frame has them all.
+						if size == sizes[0] && !colours && (len(s) <= 1<<17 || i == 5) {
 							for range numTabs {
 								press(m, "]")
 								check("tab " + tabNames[m.detail.tab])
