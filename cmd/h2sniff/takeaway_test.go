@@ -26,7 +26,7 @@ var comparable = cmpopts.EquateComparable(netip.AddrPort{})
 // storeOf is a store with the rows of a recording.
 func storeOf(t *testing.T, path string, history int64) *store.Store {
 	t.Helper()
-	src, _, err := openFile(t.Context(), path)
+	src, _, _, err := openFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
