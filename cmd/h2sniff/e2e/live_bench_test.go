@@ -126,7 +126,8 @@ func measureLive(b *testing.B, s *liveServer, name string, conns, rounds int, se
 			modes = append(modes, mode)
 		}
 	}
-	s.load(conns, seconds/2) // warms caches
+	s.load(conns, seconds/10) // finds the rate, and warms caches
+	s.load(conns, seconds/2)
 	turns := make(map[string][]turn)
 	for round := range rounds {
 		var without turn

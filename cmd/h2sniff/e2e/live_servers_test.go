@@ -45,15 +45,17 @@ func liveH2O(t testing.TB, size int) *liveServer {
 func h2loaded(t testing.TB, s *server, size int, library string) *liveServer {
 	s.file(t, "payload", size)
 	os.Unsetenv("LD_LIBRARY_PATH") // not for h2load
+	var rate float64
 	return &liveServer{pid: s.pid, library: library, load: func(conns int, seconds float64) loadResult {
-		return timedH2load(t, s.url("/payload"), conns, seconds)
+		return timedH2load(t, s.url("/payload"), conns, seconds, &rate)
 	}}
 }
 
 func liveGo(t testing.TB, size int) *liveServer {
 	port, pid := startGoServer(t, "bench http server", size)
+	var rate float64
 	return &liveServer{pid: pid, load: func(conns int, seconds float64) loadResult {
-		return timedH2load(t, fmt.Sprintf("https://127.0.0.1:%d/", port), conns, seconds)
+		return timedH2load(t, fmt.Sprintf("https://127.0.0.1:%d/", port), conns, seconds, &rate)
 	}}
 }
 
@@ -69,11 +71,14 @@ const streamsAtOnce = 10
 
 var requestRate = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
 
-// timedH2load loads a URL with h2load for some seconds.
-func timedH2load(t testing.TB, url string, conns int, seconds float64) loadResult {
+// timedH2load loads a URL with h2load for about some seconds: with a number of
+// requests, since its own measure of time sometimes never ends. rate is what the
+// turn before has reached, 0 before the first, and what this one does.
+func timedH2load(t testing.TB, url string, conns int, seconds float64, rate *float64) loadResult {
 	t.Helper()
+	requests := max(int(*rate*seconds), conns*streamsAtOnce)
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command("h2load", "-D", strconv.Itoa(max(1, int(seconds))), "-c", strconv.Itoa(conns), "-m", strconv.Itoa(streamsAtOnce),
+	cmd := exec.Command("h2load", "-n", strconv.Itoa(requests), "-c", strconv.Itoa(conns), "-m", strconv.Itoa(streamsAtOnce),
 		"--log-file", log, url)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -88,10 +93,11 @@ func timedH2load(t testing.TB, url string, conns int, seconds float64) loadResul
 	if m == nil || !strings.Contains(out.String(), " 0 failed, 0 errored") {
 		t.Fatalf("h2load: %s", out.String())
 	}
-	rate, err := strconv.ParseFloat(m[1], 64)
+	reached, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
 		t.Fatal(err)
 	}
+	*rate = reached
 	lines, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +114,7 @@ func timedH2load(t testing.TB, url string, conns int, seconds float64) loadResul
 		}
 		times = append(times, us/1000)
 	}
-	return quantiles(rate, times)
+	return quantiles(reached, times)
 }
 
 func quantiles(rate float64, times []float64) loadResult {
