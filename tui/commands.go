@@ -230,11 +230,21 @@ func (m *Model) sortCommand(arg string) error {
 
 func sortNames(m *Model, _ string) []filter.Item { return itemsOf(labels(m.conns.cols)) }
 
+// recording tells whether a recording goes on now: m.status may be of before it
+// began.
+func (m *Model) recording() bool {
+	status := m.status
+	if m.o.Status != nil {
+		status = m.o.Status()
+	}
+	return status.Recording != ""
+}
+
 func (m *Model) recordCommand(arg string) error {
 	switch {
 	case m.o.Record == nil:
 		return errors.New("only what is captured live can be recorded")
-	case arg == "" && m.status.Recording == "":
+	case arg == "" && !m.recording():
 		return errNeedsArgument
 	}
 	text, err := m.o.Record(arg)
