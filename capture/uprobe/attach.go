@@ -225,6 +225,35 @@ func (a *Attacher) DetachProcess(pid int) {
 	}
 }
 
+// Executed says that a process has executed a program. Its probes hold for that
+// too, unless another thread than the leader did it: the kernel knows a process
+// by its leader's task, which is then gone. Such probes are forgotten, so that
+// Attach places them anew. Kernels before 6.8 do not tell, and the probes stay.
+func (a *Attacher) Executed(pid int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, links := range a.probes {
+		if key.pid == pid && slices.ContainsFunc(links, orphaned) {
+			delete(a.probes, key)
+			a.remove(links)
+		}
+	}
+}
+
+// orphaned reports whether the process that a link is for has another task now.
+func orphaned(l link.Link) bool {
+	info, err := l.Info()
+	if err != nil {
+		return false
+	}
+	multi := info.UprobeMulti()
+	if multi == nil || multi.Count == 0 { // the kernel does not tell
+		return false
+	}
+	_, alive := multi.Pid()
+	return !alive
+}
+
 // DetachLibrary removes the probes that a library has in every process, and
 // does not wait either.
 func (a *Attacher) DetachLibrary(library target.Key) {

@@ -117,6 +117,7 @@ func (t *targets) handle(ev target.Event) {
 		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
 			t.tellContainer(&ev.Process)
 			t.follow(ev.Process.PID)
+			t.attacher.Executed(ev.Process.PID)
 			t.attachProcess(p, &ev.Process)
 		}
 	case target.Mapped:

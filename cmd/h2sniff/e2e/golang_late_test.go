@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -230,12 +231,14 @@ func TestGoChoices(t *testing.T) {
 func TestGoExec(t *testing.T) {
 	t.Parallel()
 	p := startPeerCommand(t, exec.Command(goProgram(t, goStripped)))
-	s := startSniff(t, "--body", "-p", strconv.Itoa(p.pid), "--lib", "go")
+	s := startSniff(t, "--body", "-d", "-p", strconv.Itoa(p.pid), "--lib", "go")
 	far := listen(t)
 	_, _, first := far.begin(p)
 	if pid := p.do("exec"); pid != strconv.Itoa(p.pid) {
 		t.Fatalf("pid %s after exec", pid)
 	}
+	attached := fmt.Sprintf("functions, process %d ", p.pid)
+	waitUntil(t, "h2sniff to attach again", func() bool { return strings.Count(s.errors(), attached) >= 2 })
 	_, _, second := far.begin(p)
 	p.end()
 	s.wait()
