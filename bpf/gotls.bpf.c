@@ -48,11 +48,16 @@ struct {
 
 /* What is known of a *tls.Conn beside its positions. */
 struct session {
-	u8 role;   /* OP_CONNECT or OP_ACCEPT, 0 where its handshake was not seen */
-	u8 closed; /* until a handshake: the memory may get another Conn */
-	u8 broken; /* a Write failed: the next ones most likely fail too */
-	u8 pad;
+	u64 closed; /* boot time, 0 while it is open and after the handshake of
+		     * another Conn in the same memory */
+	u8 role;    /* OP_CONNECT or OP_ACCEPT, 0 where its handshake was not seen */
+	u8 broken;  /* a Write failed: the next ones most likely fail too */
+	u8 pad[6];
 };
+
+/* How long calls on a closed Conn are disregarded, which move nothing. Later
+ * there may be another one whose handshake was not seen. */
+#define CLOSED_NS 10000000000ull
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -92,6 +97,11 @@ static __always_inline bool is_ignored(struct conn_key *key, const struct conn *
 	return gen && *gen == c->gen;
 }
 
+static __always_inline bool is_closed(const struct session *s)
+{
+	return s && s->closed && bpf_ktime_get_boot_ns() - s->closed < CLOSED_NS;
+}
+
 /* The connection of a handle, opened where there is none. */
 static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct conn_key *key, u32 library)
 {
@@ -105,7 +115,7 @@ static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct co
 
 static __always_inline void go_close(u64 id, struct conn_key *key)
 {
-	struct session closed = {.closed = 1};
+	struct session closed = {.closed = bpf_ktime_get_boot_ns()};
 	if (conn_of(key) || bpf_map_lookup_elem(&sessions, key))
 		bpf_map_update_elem(&sessions, key, &closed, BPF_ANY);
 	end_conn(id, key->handle, false);
@@ -139,7 +149,7 @@ int go_entry(struct pt_regs *ctx)
 	if (is_ignored(&key, c) && !is_handshake(op))
 		return 0;
 	struct session *s = bpf_map_lookup_elem(&sessions, &key);
-	if (s && s->closed && !is_handshake(op))
+	if (is_closed(s) && !is_handshake(op))
 		return 0;
 	struct thread *th = thread_of(id, true);
 	if (!th || !th->pid)
@@ -283,7 +293,7 @@ int go_return(struct pt_regs *ctx)
 	if (began && (!c || c->gen != call.gen))
 		return 0; /* closed while inside the call */
 	if (!began) {
-		if (is_ignored(&key, c) || (s && s->closed))
+		if (is_ignored(&key, c) || is_closed(s))
 			return 0;
 		c = go_conn(th, id, &key, call.library);
 		if (!c)

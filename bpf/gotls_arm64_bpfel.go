@@ -64,10 +64,10 @@ type gotlsGoroutineKey struct {
 
 type gotlsSession struct {
 	_      structs.HostLayout
+	Closed uint64
 	Role   uint8
-	Closed uint8
 	Broken uint8
-	Pad    uint8
+	Pad    [6]uint8
 }
 
 type gotlsThread struct {
