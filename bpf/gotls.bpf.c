@@ -19,7 +19,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 struct go_call {
 	u64 handle, gen;
 	u64 buf, len;
-	u64 pos;   /* of a Write's first octet */
+	u64 pos;   /* of its first octet */
+	u64 data;  /* where its octets are */
 	u64 frame; /* below the upper end of the stack */
 	u32 library;
 	u8 op;
@@ -74,6 +75,56 @@ static __always_inline struct go_call *go_call_at(struct goroutine *gr, u64 i)
 	return &gr->calls[i];
 }
 
+/*
+ * These two are global: the verifier checks each once, by itself, and not what
+ * follows for every way through them.
+ */
+
+/* Leaves the calls above a frame that begins: those that a panic has left are
+ * not. Returns whether one of them is on the handle. */
+__noinline int go_unwind(struct goroutine *gr, u64 frame, u64 handle)
+{
+	int inside = 0;
+	if (!gr)
+		return 0;
+	u64 depth = gr->depth;
+	for (int i = 0; i < MAX_GO_DEPTH; i++) {
+		struct go_call *top = go_call_at(gr, depth - 1);
+		if (!top || top->frame < frame)
+			break;
+		depth--;
+	}
+	for (u64 i = 0; i < MAX_GO_DEPTH; i++) {
+		struct go_call *outer = go_call_at(gr, i);
+		if (!outer || i >= depth)
+			break;
+		if (outer->handle == handle)
+			inside = 1;
+	}
+	gr->depth = depth;
+	return inside;
+}
+
+/* Takes the call out that returns from a frame. */
+__noinline int go_pop(struct goroutine *gr, u64 frame, u32 op, struct go_call *call)
+{
+	if (!gr || !call)
+		return 0;
+	u64 depth = gr->depth;
+	for (int i = 0; i < MAX_GO_DEPTH; i++) {
+		struct go_call *top = go_call_at(gr, depth - 1);
+		if (!top || top->frame < frame)
+			break;
+		depth--;
+		if (top->frame == frame && top->op == op) {
+			*call = *top;
+			break;
+		}
+	}
+	gr->depth = depth;
+	return 0;
+}
+
 /* runtime.g begins with the bounds of its stack. */
 struct stack {
 	u64 lo, hi;
@@ -113,7 +164,7 @@ static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct co
 	return open_conn(th, id, key->handle, op | (u64)library << COOKIE_LIBRARY);
 }
 
-static __always_inline void go_close(u64 id, struct conn_key *key)
+static __noinline void go_close(u64 id, struct conn_key *key)
 {
 	struct session closed = {.closed = bpf_ktime_get_boot_ns()};
 	if (conn_of(key) || bpf_map_lookup_elem(&sessions, key))
@@ -122,13 +173,35 @@ static __always_inline void go_close(u64 id, struct conn_key *key)
 }
 
 /* A handshake begins: the first of a new Conn, or one that a call on it runs. */
-static __always_inline void go_handshake(u64 id, struct conn_key *key, u8 op, bool inside)
+static __noinline void go_handshake(u64 id, struct conn_key *key, u8 op, bool inside)
 {
 	struct session s = {.role = op == OP_GO_CONNECT ? OP_CONNECT : OP_ACCEPT};
 	struct conn *c = conn_of(key);
 	if (c && !inside && (c->pos[0] || c->pos[1]))
 		end_conn(id, key->handle, false); /* was never closed, and freed */
 	bpf_map_update_elem(&sessions, key, &s, BPF_ANY);
+}
+
+/* Tells n octets that a call moves, from the position call->pos on. In a
+ * function of its own for the sake of the stack: before Linux 6.10 or so those
+ * of all functions in a chain of calls are added up. */
+static __noinline void go_tell(struct thread *th, u64 id, struct conn *c, struct go_call *call, u64 n)
+{
+	struct emission e = {
+		.who = who_is(th, id, call->handle, call->gen), .buf = call->data, .pos = call->pos,
+		.kind = RECORD_DATA, .dir = call->op == OP_GO_WRITE ? DIR_SEND : DIR_RECV,
+	};
+	emit_call(c, &e, n);
+}
+
+/* Tells that the last n octets of a Write were not sent. */
+static __noinline void go_correct(struct thread *th, u64 id, struct go_call *call, u64 n)
+{
+	struct emission e = {
+		.who = who_is(th, id, call->handle, call->gen), .pos = call->pos + call->len - n,
+		.kind = RECORD_UNSENT, .dir = DIR_SEND,
+	};
+	emit_bare(&e, n);
 }
 
 SEC("uprobe")
@@ -168,22 +241,8 @@ int go_entry(struct pt_regs *ctx)
 			return 0;
 		}
 	}
-	/* Calls that a panic has left are not above this one. */
+	bool inside = go_unwind(gr, frame, key.handle);
 	u64 depth = gr->depth;
-	bool inside = false;
-	for (int i = 0; i < MAX_GO_DEPTH; i++) {
-		struct go_call *top = go_call_at(gr, depth - 1);
-		if (!top || top->frame < frame)
-			break;
-		depth--;
-	}
-	for (u64 i = 0; i < MAX_GO_DEPTH; i++) {
-		struct go_call *outer = go_call_at(gr, i);
-		if (!outer || i >= depth)
-			break;
-		inside |= outer->handle == key.handle;
-	}
-	gr->depth = depth;
 	struct go_call *call = go_call_at(gr, depth);
 	if (!call) {
 		count(COUNT_TOO_DEEP, 1);
@@ -215,11 +274,8 @@ int go_entry(struct pt_regs *ctx)
 	/* Write takes all, or breaks the connection: its octets are told now. */
 	call->told = 1;
 	call->pos = __sync_fetch_and_add(&c->pos[DIR_SEND], call->len);
-	struct emission e = {
-		.who = who_is(th, id, key.handle, c->gen), .buf = GO_ARG2(ctx), .pos = call->pos,
-		.kind = RECORD_DATA, .dir = DIR_SEND,
-	};
-	emit_call(c, &e, call->len);
+	call->data = GO_ARG2(ctx);
+	go_tell(th, id, c, call, call->len);
 	return 0;
 }
 
@@ -230,7 +286,7 @@ struct homes {
 	u64 handle, buf, len;
 };
 
-static __always_inline bool go_recover(struct go_call *call, u64 cookie, u64 sp, s64 n)
+static __noinline bool go_recover(struct go_call *call, u64 cookie, u64 sp, s64 n)
 {
 	struct homes h;
 	if (!(cookie & COOKIE_HOMES) || bpf_probe_read_user(&h, sizeof(h), (void *)(sp + 8)))
@@ -261,19 +317,8 @@ int go_return(struct pt_regs *ctx)
 	u64 frame = stack.hi - GO_SP(ctx);
 	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
 	if (gr) {
-		u64 depth = gr->depth;
-		for (int i = 0; i < MAX_GO_DEPTH; i++) {
-			struct go_call *top = go_call_at(gr, depth - 1);
-			if (!top || top->frame < frame)
-				break;
-			depth--;
-			if (top->frame == frame && top->op == op) {
-				call = *top;
-				break;
-			}
-		}
-		gr->depth = depth;
-		if (!depth)
+		go_pop(gr, frame, op, &call);
+		if (!gr->depth)
 			bpf_map_delete_elem(&goroutines, &at);
 	}
 	if (is_handshake(op))
@@ -299,21 +344,15 @@ int go_return(struct pt_regs *ctx)
 		if (!c)
 			return 0;
 	}
-	struct emission e = {
-		.who = who_is(th, id, key.handle, c->gen), .kind = RECORD_DATA, .dir = DIR_RECV,
-		.buf = call.on_stack ? stack.hi - call.buf : call.buf,
-	};
+	call.gen = c->gen;
 	if (op == OP_GO_WRITE) {
 		bool whole = (u64)n >= call.len;
-		e.dir = DIR_SEND;
 		if (call.told) {
 			if (whole)
 				return 0;
 			struct session broken = {.role = s ? s->role : 0, .broken = 1};
 			bpf_map_update_elem(&sessions, &key, &broken, BPF_ANY);
-			e.kind = RECORD_UNSENT;
-			e.pos = call.pos + n;
-			emit_bare(&e, call.len - n);
+			go_correct(th, id, &call, call.len - n);
 			return 0;
 		}
 		if (s && whole && call.len)
@@ -321,8 +360,10 @@ int go_return(struct pt_regs *ctx)
 	}
 	if (!n)
 		return 0;
-	e.pos = __sync_fetch_and_add(&c->pos[e.dir & 1], n);
-	emit_call(c, &e, n);
+	u64 *pos = op == OP_GO_WRITE ? &c->pos[DIR_SEND] : &c->pos[DIR_RECV];
+	call.pos = __sync_fetch_and_add(pos, n);
+	call.data = call.on_stack ? stack.hi - call.buf : call.buf;
+	go_tell(th, id, c, &call, n);
 	return 0;
 }
 

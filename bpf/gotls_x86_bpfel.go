@@ -47,6 +47,7 @@ type gotlsGoroutine struct {
 		Buf     uint64
 		Len     uint64
 		Pos     uint64
+		Data    uint64
 		Frame   uint64
 		Library uint32
 		Op      uint8
