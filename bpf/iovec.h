@@ -55,18 +55,21 @@ __noinline int walk_step(struct walk *w)
 	if (!w || !w->total || w->copied > MAX_COPIED)
 		return 1;
 	if (!w->left) {
-		struct messages m;
+		/* Only what is needed: before Linux 6.2 the stack has no room. */
+		struct messages *m = (void *)w->messages;
+		struct iovec v;
+		u32 len;
 		if (!w->more)
 			return 1;
-		if (bpf_probe_read_user(&m, sizeof(m), (void *)w->messages)) {
+		if (bpf_probe_read_user(&v, sizeof(v), &m->m.iov) || bpf_probe_read_user(&len, sizeof(len), &m->len)) {
 			count(COUNT_FAULTS, 1);
 			return 1;
 		}
-		w->messages += sizeof(m);
+		w->messages += sizeof(*m);
 		w->more--;
-		w->left = m.len;
-		w->iov = m.m.iov;
-		w->buffers = m.m.iov_len;
+		w->left = len;
+		w->iov = v.base;
+		w->buffers = v.len;
 		w->room = 0;
 		return 0;
 	}
