@@ -131,7 +131,7 @@ __noinline u32 find_chain(u64 addr, u64 flat, u64 n)
 enum {
 	WALK_ON,
 	WALK_END,
-	WALK_FAULT, /* fault_n octets at fault cannot be read now */
+	WALK_FAULT, /* a page is not there and can be faulted in: see walk_fault_in */
 };
 
 struct frame_walk {
@@ -141,17 +141,8 @@ struct frame_walk {
 	u64 here;  /* octets of left_out that are in this buffer */
 	u64 rest;  /* octets of the call in later buffers */
 	u64 told;  /* of those, what records have told of already */
-	u64 fault;
-	u32 fault_n;
-	u32 due; /* the record is complete */
+	u32 due;   /* the record is complete */
 };
-
-static __always_inline int walk_fault(struct frame_walk *w, u64 at, u64 n)
-{
-	w->fault = at;
-	w->fault_n = n;
-	return WALK_FAULT;
-}
 
 const char client_preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -170,7 +161,7 @@ __noinline int find_frames(struct frame_walk *w)
 		return WALK_ON;
 	if (bpf_probe_read_user(b, n, (void *)w->e.buf)) {
 		if (w->e.may_fault)
-			return walk_fault(w, w->e.buf, n);
+			return WALK_FAULT;
 		f->state = FRAMES_UNKNOWN;
 		return WALK_ON;
 	}
@@ -220,7 +211,7 @@ static __always_inline int walk_emit(struct frame_walk *w)
 	if (!w->e.n)
 		emit_bare(&w->e, w->e.left_out);
 	else if (emit_tail(&w->e))
-		return walk_fault(w, w->e.buf, w->e.n);
+		return WALK_FAULT;
 	w->e.may_fault = sleepable;
 	w->e.buf += w->e.n + w->here;
 	w->e.pos += w->e.n + w->e.left_out;
@@ -249,7 +240,7 @@ static __always_inline int walk_header(struct frame_walk *w)
 		m = FRAME_HEADER;
 	if (bpf_probe_read_user(f->header + have, m, (void *)(w->e.buf + w->e.n))) {
 		if (w->e.may_fault)
-			return walk_fault(w, w->e.buf + w->e.n, m);
+			return WALK_FAULT;
 		frames_lost(f);
 		return WALK_ON;
 	}
@@ -347,11 +338,13 @@ static __always_inline void emit_unseen(struct conn *c, struct emission *e, u64 
 	emit_bare(e, n);
 }
 
-/* The faulting is here: see EMIT_PIECE. */
+/* Faults in what the next record has so far, and what is looked at behind it.
+ * The faulting is here: see EMIT_PIECE. */
 static __always_inline void walk_fault_in(struct frame_walk *w)
 {
+	u64 n = w->avail < HEAD ? w->avail : HEAD;
 	if (sleepable && w->e.may_fault)
-		fault_in(w->fault, w->fault_n);
+		fault_in(w->e.buf, w->e.n + n);
 	w->e.may_fault = false;
 }
 
