@@ -137,11 +137,11 @@ enum {
 struct frame_walk {
 	struct emission e; /* the next record: n octets from buf on */
 	struct frames f;
+	u32 due;   /* the record is complete; here it fills a hole */
 	u64 avail; /* octets behind them in this buffer */
 	u64 here;  /* octets of left_out that are in this buffer */
 	u64 rest;  /* octets of the call in later buffers */
 	u64 told;  /* of those, what records have told of already */
-	u32 due;   /* the record is complete */
 };
 
 const char client_preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
