@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +87,11 @@ func (q *Queue) Count(c Counter) (uint64, error) {
 // QueueNeedsPrivilege tells whether this kernel lets nobody without CAP_BPF use
 // a Queue. It tries with a map of its own; where the caller itself may not make
 // one, it says false: Load tells why.
+//
+// It raises RLIMIT_MEMLOCK where the kernel counts maps against it (before Linux
+// 5.11), which Load can do no more once CAP_SYS_RESOURCE is given up.
 func QueueNeedsPrivilege() (bool, error) {
+	_ = rlimit.RemoveMemlock() // Load tells
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return false, nil

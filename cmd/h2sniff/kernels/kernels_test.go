@@ -70,6 +70,9 @@ func TestKernels(t *testing.T) {
 				if m.section(mode+"-status") != "0" || !strings.Contains(said, " 0 bytes lost") {
 					t.Errorf("%s: exit status %s", mode, m.section(mode+"-status"))
 				}
+				if !strings.Contains(said, "TCP (cleartext): enabled") {
+					t.Errorf("%s: no cleartext HTTP/2", mode)
+				}
 				if left := strings.Contains(said, "not copied"); left != (mode == "headers") {
 					t.Errorf("%s: octets were left out: %v", mode, left)
 				}
