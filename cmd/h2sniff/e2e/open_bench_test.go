@@ -41,10 +41,10 @@ func BenchmarkOpen(b *testing.B) {
 		s.keys("q")
 		s.waitForShell()
 
-		cmd := exec.Command("tshark", append(strings.Fields(decodeAs), "-q", "-r", path)...)
+		cmd := exec.Command("tshark", append(strings.Fields(decodeAs), "-r", path)...) // its lines go nowhere
 		begin = time.Now()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("tshark: %v\n%s", err, out)
+		if err := cmd.Run(); err != nil {
+			b.Fatalf("tshark: %v", err)
 		}
 		b.ReportMetric(time.Since(begin).Seconds(), "s/tshark")
 		b.ReportMetric(float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024, "MiB-tshark")
