@@ -46,7 +46,7 @@ static __always_inline bool is_settings(const u8 *b, u64 n)
 /* Whether octets that give this header are likely to be one: what real programs
  * do not send is refused, since other octets rarely pass. package decode judges
  * again, and better. */
-__noinline int plausible(u32 length, u8 type, u8 flags, u32 id)
+static __always_inline int plausible(u32 length, u8 type, u8 flags, u32 id)
 {
 	bool stream = id > 0;
 	if (id >> 31 || length > 1 << 20)
@@ -131,6 +131,8 @@ __noinline u32 find_chain(u64 addr, u64 flat, u64 n)
 enum {
 	WALK_ON,
 	WALK_END,
+	WALK_SEEK,  /* a chain of frames is to be sought */
+	WALK_EMIT,  /* the record is complete */
 	WALK_FAULT, /* a page is not there and can be faulted in: see walk_fault_in */
 };
 
@@ -188,14 +190,20 @@ __noinline int find_frames(struct frame_walk *w)
 		}
 		return WALK_ON;
 	}
-	if (n == HEAD && is_preface(b, n)) {
-		f->state = FRAMES_FOLLOWED;
-		f->left = PREFACE_LENGTH;
-	} else if (find_chain(w->e.buf, w->avail, w->avail + w->rest) == CHAIN) {
-		f->state = FRAMES_FOLLOWED;
-		f->doubt = DOUBTED_FRAMES;
-	}
+	if (n < HEAD || !is_preface(b, n))
+		return WALK_SEEK;
+	f->state = FRAMES_FOLLOWED;
+	f->left = PREFACE_LENGTH;
 	return WALK_ON;
+}
+
+/* What WALK_SEEK asks for. */
+static __always_inline void seek_frames(struct frame_walk *w)
+{
+	if (find_chain(w->e.buf, w->avail, w->avail + w->rest) == CHAIN) {
+		w->f.state = FRAMES_FOLLOWED;
+		w->f.doubt = DOUBTED_FRAMES;
+	}
 }
 
 static __always_inline void frames_lost(struct frames *f)
@@ -203,7 +211,9 @@ static __always_inline void frames_lost(struct frames *f)
 	__builtin_memset(f, 0, sizeof(*f));
 }
 
-/* The record that is complete. */
+/* What WALK_EMIT asks for. Calls are not nested in one another here: before Linux
+ * 6.2 the stacks of all that are would not fit. Gives whether a page is not there
+ * and can be faulted in. */
 static __always_inline int walk_emit(struct frame_walk *w)
 {
 	struct frames *f = &w->f;
@@ -211,7 +221,7 @@ static __always_inline int walk_emit(struct frame_walk *w)
 	if (!w->e.n)
 		emit_bare(&w->e, w->e.left_out);
 	else if (emit_tail(&w->e))
-		return WALK_FAULT;
+		return 1;
 	w->e.may_fault = sleepable;
 	w->e.buf += w->e.n + w->here;
 	w->e.pos += w->e.n + w->e.left_out;
@@ -220,7 +230,7 @@ static __always_inline int walk_emit(struct frame_walk *w)
 	w->here = 0;
 	w->due = 0;
 	f->begun = f->left || f->have;
-	return WALK_ON;
+	return 0;
 }
 
 /* A frame header, or as much of it as there is. */
@@ -270,7 +280,7 @@ static __always_inline int follow_frames(struct frame_walk *w)
 {
 	struct frames *f = &w->f;
 	if (w->due)
-		return walk_emit(w);
+		return WALK_EMIT;
 	if (!w->avail) {
 		w->due = w->e.n > 0;
 		return w->due ? WALK_ON : WALK_END;
@@ -354,17 +364,19 @@ static __always_inline void emit_call(struct conn *c, struct emission *e, u64 le
 	if (headers_only) {
 		struct frame_walk w = {.e = *e, .f = c->frames[e->dir & 1], .avail = len};
 		w.e.may_fault = sleepable;
-		if (find_frames(&w) == WALK_FAULT) {
+		int at = find_frames(&w);
+		if (at == WALK_FAULT) {
 			walk_fault_in(&w);
-			find_frames(&w);
+			at = find_frames(&w);
 			w.e.may_fault = sleepable;
 		}
-		int at = WALK_ON;
+		if (at == WALK_SEEK)
+			seek_frames(&w);
 		for (u32 i = 0; i < MAX_WALK; i++) {
 			at = walk_frames(&w);
 			if (at == WALK_END)
 				break;
-			if (at == WALK_FAULT)
+			if (at == WALK_FAULT || (at == WALK_EMIT && walk_emit(&w)))
 				walk_fault_in(&w);
 		}
 		if (at != WALK_END)

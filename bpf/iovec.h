@@ -101,12 +101,13 @@ __noinline int walk_step(struct walk *w)
 			w->frames.avail = n;
 			w->frames.rest = w->total - n;
 			w->frames.e.may_fault = 0;
-			find_frames(&w->frames);
+			if (find_frames(&w->frames) == WALK_SEEK)
+				seek_frames(&w->frames);
 			return 0;
 		}
 		if (w->followed) {
 			int at = walk_frames(&w->frames);
-			if (at == WALK_FAULT)
+			if (at == WALK_FAULT || (at == WALK_EMIT && walk_emit(&w->frames)))
 				w->frames.e.may_fault = 0; /* nothing can be faulted in here */
 			if (at != WALK_END)
 				return 0;
