@@ -11,6 +11,7 @@ type column struct {
 	right bool // numbers
 	hide  bool // is not wanted now
 	off   bool // is not wanted by the user
+	fixed bool // nothing is sorted by it
 	drop  int  // where the room is short, the column with the highest goes first; 0 stays
 	// need is the cells that the widest content so far takes; 0: not known. It
 	// bounds what the column gets for its want, and is met beyond that before

@@ -228,7 +228,7 @@ func (m *Model) sortCommand(arg string) error {
 	return nil
 }
 
-func sortNames(m *Model, _ string) []filter.Item { return itemsOf(labels(m.conns.cols)) }
+func sortNames(m *Model, _ string) []filter.Item { return itemsOf(m.conns.sortable()) }
 
 // recording tells whether a recording goes on now: m.status may be of before it
 // began.

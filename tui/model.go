@@ -185,6 +185,7 @@ func New(st *store.Store, o Options) *Model {
 	m.frames.view = m.view
 	m.frames.follow = o.Live
 	m.conns.follow = o.Live
+	m.conns.cols[connRate].hide = !o.Live // what is read from a file tells nothing of a program
 	m.problems = newProblems()
 	for kind, name := range [numPrompts]string{"filters", "searches", "commands"} {
 		m.history[kind] = newHistory(o.State, name)

@@ -26,6 +26,7 @@ type connPane struct {
 	by       int
 	order    []capture.ConnID
 	sortedAt uint64
+	rates    connRates
 }
 
 const (
@@ -37,6 +38,7 @@ const (
 	connProtocol
 	connStreams
 	connFrames
+	connRate
 	connMarks
 )
 
@@ -49,12 +51,13 @@ func newConnPane() *connPane {
 	p.cols = []column{
 		connID:       {title: "id", min: minID, want: 6, right: true},
 		connProcess:  {title: "process", min: fullProcess, want: 23, drop: 3},
-		connRole:     {title: "role", min: 6, drop: 8},
-		connLocal:    {title: "local", min: 14, want: 22, drop: 7},
+		connRole:     {title: "role", min: 6, drop: 9},
+		connLocal:    {title: "local", min: 14, want: 22, drop: 8},
 		connRemote:   {title: "remote", min: 15, want: 22, flex: true},
-		connProtocol: {title: "proto", min: 8, want: 9, drop: 5},
-		connStreams:  {title: "str", min: 4, right: true, drop: 6},
-		connFrames:   {title: "fr", min: 4, right: true, drop: 4},
+		connProtocol: {title: "proto", min: 8, want: 9, drop: 6},
+		connStreams:  {title: "str", min: 4, right: true, drop: 7},
+		connFrames:   {title: "fr", min: 4, right: true, drop: 5},
+		connRate:     {title: "fr/s", min: 4, want: 5, right: true, drop: 4, fixed: true},
 		connMarks:    {title: "!", min: 3, want: 9, drop: 2},
 	}
 	p.none = []string{"none yet"}
@@ -155,6 +158,7 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 		connProtocol: {text: c.Protocol.String()},
 		connStreams:  {text: compact(uint64(c.Streams))},
 		connFrames:   {text: compact(c.Frames)},
+		connRate:     {text: p.rates.text(c.ID)},
 		connMarks:    {text: marks(c), style: s.warn},
 	}}
 	if c.Protocol == decode.HTTP2 {
@@ -180,12 +184,13 @@ func (p *connPane) tellProtocol(r *row, c *store.ConnSummary) {
 		r.span = i
 	}
 	_, remote := addresses(c)
-	switch p.columnWidth(connFrames) {
-	case 0:
-		tell(connRemote, c.Protocol.String(), remote)
-	default:
-		tell(connFrames, c.Protocol.String(), marks(c))
+	for _, i := range [...]int{connFrames, connRate} {
+		if p.columnWidth(i) > 0 {
+			tell(i, c.Protocol.String(), marks(c))
+			return
+		}
 	}
+	tell(connRemote, c.Protocol.String(), remote)
 }
 
 // chosen is the connection whose streams are listed: the one that the panes

@@ -15,16 +15,46 @@ import (
 // unsorted is the order in which the connections were first seen.
 const unsorted = -1
 
-// sortBy orders the connections by a column; unsorted where it is empty.
-func (p *connPane) sortBy(name string) error {
-	by := unsorted
-	if name != "" {
-		if by = slices.Index(labels(p.cols), name); by < 0 {
-			return fmt.Errorf("no column %q: there are %s", name, strings.Join(labels(p.cols), ", "))
+// sortable are the names of the columns that the list can be sorted by.
+func (l *list) sortable() (names []string) {
+	for i := range l.cols {
+		if !l.cols[i].fixed {
+			names = append(names, l.cols[i].label())
 		}
 	}
-	p.turn(by)
-	return nil
+	return names
+}
+
+// sorter finds the column to sort by; unsorted where the name is empty.
+func (l *list) sorter(name string) (by int, err error) {
+	if name == "" {
+		return unsorted, nil
+	}
+	for i := range l.cols {
+		if l.cols[i].label() == name && !l.cols[i].fixed {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("no column %q to sort by: there are %s", name, strings.Join(l.sortable(), ", "))
+}
+
+// sorterAfter is the next column in sight to sort by; unsorted after the last.
+func (l *list) sorterAfter(by int) int {
+	for by++; by < len(l.cols); by++ {
+		if l.cols[by].width > 0 && !l.cols[by].fixed {
+			return by
+		}
+	}
+	return unsorted
+}
+
+// sortBy orders the connections by a column; unsorted where it is empty.
+func (p *connPane) sortBy(name string) error {
+	by, err := p.sorter(name)
+	if err == nil {
+		p.turn(by)
+	}
+	return err
 }
 
 func (p *connPane) turn(by int) {
@@ -32,19 +62,17 @@ func (p *connPane) turn(by int) {
 	p.forget()
 }
 
-// sortNext orders by the next column that is in sight.
+// sortNext orders by the next column that is in sight, and tells which.
 func (p *connPane) sortNext() string {
-	by := p.by
-	for {
-		if by++; by == len(p.cols) {
-			p.turn(unsorted)
-			return "in the order in which they were seen"
-		}
-		if p.cols[by].width > 0 {
-			p.turn(by)
-			return "sorted by " + p.cols[by].label()
-		}
+	p.turn(p.sorterAfter(p.by))
+	return "connections " + sorted(&p.list, p.by)
+}
+
+func sorted(l *list, by int) string {
+	if by == unsorted {
+		return "in the order in which they were seen"
 	}
+	return "sorted by " + l.cols[by].label()
 }
 
 // columnAt is the column at a cell of a row; -1 where there is none.

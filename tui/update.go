@@ -72,6 +72,9 @@ func (m *Model) tick(t time.Time) {
 		m.detail.refresh(m)
 		m.dirty = true
 	}
+	if m.conns.sample(m, t) {
+		m.dirty = true
+	}
 }
 
 // typed takes keys that bubbletea read at once as the single keys that they
@@ -143,7 +146,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	case key.Matches(msg, k.Columns):
 		m.chooseColumns()
 	case key.Matches(msg, k.Sort):
-		m.say("connections "+m.conns.sortNext(), false)
+		m.say(m.conns.sortNext(), false)
 		m.refresh()
 	case key.Matches(msg, k.Follow):
 		m.follow()
@@ -299,7 +302,7 @@ func (m *Model) click(b box, x, y int) {
 	_, h := b.inner()
 	line -= h - t.height // column titles
 	if line == -1 && b.pane == paneConns && m.conns.head {
-		if by := m.conns.columnAt(x - b.x - 2); by >= 0 { // the edge, and the sign before each row
+		if by := m.conns.columnAt(x - b.x - 2); by >= 0 && !m.conns.cols[by].fixed { // the edge, and the sign before each row
 			m.conns.turn(by)
 		}
 		return
