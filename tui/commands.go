@@ -37,7 +37,7 @@ func commands() []command {
 		{"goto", "ROW", "go to a row by its number; a number alone does too", (*Model).goToNumber, nil},
 		{"save", "NAME", "save the filter in force under a name", (*Model).saveFilter, savedNames},
 		{"columns", "NAME...", "columns of the focused list; nothing: choose", (*Model).columnsCommand, columnNames},
-		{"sort", "COLUMN", "sort the connections; nothing: in their order", (*Model).sortCommand, sortNames},
+		{"sort", "COLUMN", "sort the connections or the streams; nothing: in their order", (*Model).sortCommand, sortNames},
 		{"layout", "NAME", "panes, rows or columns", (*Model).layoutCommand, fixed(arrangementNames[:]...)},
 		{"theme", "NAME", "other colours", (*Model).themeCommand, themeItems},
 		{"record", "FILE", "write what is captured to a file from now on; nothing: end it", (*Model).recordCommand, nil},
@@ -221,14 +221,14 @@ func columnNames(m *Model, _ string) []filter.Item {
 }
 
 func (m *Model) sortCommand(arg string) error {
-	if err := m.conns.sortBy(arg); err != nil {
+	if err := m.sorted().sortBy(arg); err != nil {
 		return err
 	}
 	m.refresh()
 	return nil
 }
 
-func sortNames(m *Model, _ string) []filter.Item { return itemsOf(m.conns.sortable()) }
+func sortNames(m *Model, _ string) []filter.Item { return itemsOf(m.sorted().sortable()) }
 
 // recording tells whether a recording goes on now: m.status may be of before it
 // began.

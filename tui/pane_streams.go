@@ -14,19 +14,26 @@ import (
 )
 
 // streamPane lists the streams of the chosen connection, in the order of their
-// first appearance.
+// first appearance or of a column.
 type streamPane struct {
 	list
 	conn    capture.ConnID
 	streams []store.StreamSummary // those of the window
 	view    store.View            // that the cursor was put on the stream of
-	// anchor and place are the FirstSeq of a stream and where in the list it
+	// anchor and place are a stream with its FirstSeq, and where in the list it
 	// was: the oldest streams leave, and the cursor stays with its own.
-	anchor uint64
-	place  int
-	water  waterfall
-	wide   bool // the waterfall has half of the pane at least
-	w0, h0 int  // of the last resize
+	anchor   uint64
+	anchorID uint32
+	place    int
+	// by is the column that the list is to be sorted by, order what it was
+	// sorted to last, sorting what is being made.
+	by      int
+	order   streamOrder
+	sorting streamOrderKey
+	arrived bool // the streams are another connection's, and wait for their order
+	water   waterfall
+	wide    bool // the waterfall has half of the pane at least
+	w0, h0  int  // of the last resize
 }
 
 const (
@@ -42,7 +49,7 @@ const (
 )
 
 func newStreamPane() *streamPane {
-	p := &streamPane{}
+	p := &streamPane{by: unsorted}
 	p.cols = []column{
 		streamID:      {title: "sid", min: 4, want: 7, right: true},
 		streamRequest: {title: "request", min: 18, want: 24, flex: true},
@@ -52,7 +59,7 @@ func newStreamPane() *streamPane {
 		streamSent:    {title: "→oct", min: 4, right: true, drop: 6},
 		streamRecv:    {title: "←oct", min: 4, right: true, drop: 5},
 		streamTime:    {title: "time", min: 5, right: true, drop: 2},
-		streamBar:     {min: minBar, drop: 1},
+		streamBar:     {min: minBar, drop: 1, fixed: true},
 	}
 	p.none = []string{"none yet"}
 	return p
@@ -84,7 +91,11 @@ func (p *streamPane) info(*Model) string {
 	if p.conn == 0 {
 		return ""
 	}
-	return "of " + p.conn.String() + ": " + commas(p.end)
+	text := "of " + p.conn.String() + ": " + commas(p.end)
+	if p.by != unsorted {
+		text += " by " + p.cols[p.by].label()
+	}
+	return text
 }
 
 func (p *streamPane) refresh(m *Model) {
@@ -95,21 +106,23 @@ func (p *streamPane) refresh(m *Model) {
 	conn, ok := m.conns.chosen(m)
 	if conn != p.conn {
 		p.conn, p.anchor = conn, 0
+		p.arrived = p.by != unsorted
 		p.water.manual = false
 		p.page = pageKey{}
-		p.reset(0, m.o.Live)
+		p.reset(0, m.o.Live && p.by == unsorted)
 	}
 	if !ok {
 		p.bounds(0, 0)
 		p.streams, p.rows = nil, nil
 		return
 	}
+	p.keepSorted(m)
 	p.settlePlaces(m)
 	from, n := p.window()
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
 	if key != p.page {
 		p.page, p.from = key, from
-		p.streams = m.st.Streams(conn, int(from), n)
+		p.fetch(m, int(from), n)
 		for i := range p.streams {
 			t := &p.streams[i]
 			n := digits(uint64(t.ID))
@@ -125,8 +138,11 @@ func (p *streamPane) refresh(m *Model) {
 			p.rows = append(p.rows, p.row(m, &p.streams[i]))
 		}
 	}
+	if p.arrived = p.arrived && !p.ordered(); p.arrived {
+		return // the cursor stays at the top, whatever comes there
+	}
 	if t := p.selected(); t != nil {
-		p.anchor, p.place = t.FirstSeq, int(p.cursor)
+		p.anchor, p.anchorID, p.place = t.FirstSeq, t.ID, int(p.cursor)
 	}
 }
 
@@ -150,18 +166,22 @@ func (p *streamPane) prepareWater(m *Model) {
 // without the streams that began since.
 func (p *streamPane) settlePlaces(m *Model) {
 	n := m.st.NumStreams(p.conn)
-	if m.paused {
+	switch {
+	case p.ordered():
+		n = len(p.order.ids)
+	case m.paused:
 		n = p.find(m, n, m.shown.Rows+1)
 	}
 	if p.anchor != 0 {
-		now := p.find(m, n, p.anchor)
+		now := p.placeOf(m, n, p.anchorID, p.anchor)
 		p.shift(now - p.place)
 		p.place = now
 	}
 	if m.view != p.view && m.view.HasStream {
 		if t, ok := m.st.Stream(p.conn, m.view.Stream); ok {
 			p.follow = false
-			p.cursor = uint64(p.find(m, n, t.FirstSeq))
+			p.cursor = uint64(p.placeOf(m, n, t.ID, t.FirstSeq))
+			p.arrived = false
 		}
 	}
 	p.view = m.view

@@ -217,6 +217,7 @@ func TestGoldenScreens(t *testing.T) {
 		{"marked", file, "j j m a"},
 		{"columns", file, "C j j space"},
 		{"sorted", live, "1 S S"},
+		{"sorted-streams", live, "1 g enter S S S S S S"},
 		{"help", live, "?"},
 		{"zoomed", live, "z"},
 		{"rows", live, "|"},

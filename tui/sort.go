@@ -15,6 +15,30 @@ import (
 // unsorted is the order in which the connections were first seen.
 const unsorted = -1
 
+// sorter is a list that can be sorted.
+type sorter interface {
+	sortable() []string
+	sortBy(name string) error
+	sortNext() string
+	titleAt(x int)
+}
+
+// sorted is the list that is sorted now: the streams where they have the focus,
+// else the connections.
+func (m *Model) sorted() sorter {
+	if m.focus == paneStreams {
+		return m.strms
+	}
+	return m.conns
+}
+
+// titleAt sorts by the column whose title is at a cell of the titles.
+func (p *connPane) titleAt(x int) {
+	if by := p.columnAt(x); by >= 0 && p.head {
+		p.turn(by)
+	}
+}
+
 // sortable are the names of the columns that the list can be sorted by.
 func (l *list) sortable() (names []string) {
 	for i := range l.cols {
@@ -25,8 +49,8 @@ func (l *list) sortable() (names []string) {
 	return names
 }
 
-// sorter finds the column to sort by; unsorted where the name is empty.
-func (l *list) sorter(name string) (by int, err error) {
+// columnNamed finds the column to sort by; unsorted where the name is empty.
+func (l *list) columnNamed(name string) (by int, err error) {
 	if name == "" {
 		return unsorted, nil
 	}
@@ -38,8 +62,8 @@ func (l *list) sorter(name string) (by int, err error) {
 	return 0, fmt.Errorf("no column %q to sort by: there are %s", name, strings.Join(l.sortable(), ", "))
 }
 
-// sorterAfter is the next column in sight to sort by; unsorted after the last.
-func (l *list) sorterAfter(by int) int {
+// columnAfter is the next column in sight to sort by; unsorted after the last.
+func (l *list) columnAfter(by int) int {
 	for by++; by < len(l.cols); by++ {
 		if l.cols[by].width > 0 && !l.cols[by].fixed {
 			return by
@@ -50,7 +74,7 @@ func (l *list) sorterAfter(by int) int {
 
 // sortBy orders the connections by a column; unsorted where it is empty.
 func (p *connPane) sortBy(name string) error {
-	by, err := p.sorter(name)
+	by, err := p.columnNamed(name)
 	if err == nil {
 		p.turn(by)
 	}
@@ -64,18 +88,18 @@ func (p *connPane) turn(by int) {
 
 // sortNext orders by the next column that is in sight, and tells which.
 func (p *connPane) sortNext() string {
-	p.turn(p.sorterAfter(p.by))
-	return "connections " + sorted(&p.list, p.by)
+	p.turn(p.columnAfter(p.by))
+	return "connections " + orderText(&p.list, p.by)
 }
 
-func sorted(l *list, by int) string {
+func orderText(l *list, by int) string {
 	if by == unsorted {
 		return "in the order in which they were seen"
 	}
 	return "sorted by " + l.cols[by].label()
 }
 
-// columnAt is the column at a cell of a row; -1 where there is none.
+// columnAt is the column to sort by at a cell of a row; -1 where there is none.
 func (l *list) columnAt(x int) int {
 	at := 0
 	for i := range l.cols {
@@ -83,7 +107,7 @@ func (l *list) columnAt(x int) int {
 		if w == 0 {
 			continue
 		}
-		if x >= at && x < at+w {
+		if x >= at && x < at+w && !l.cols[i].fixed {
 			return i
 		}
 		at += w + 1

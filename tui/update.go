@@ -72,6 +72,7 @@ func (m *Model) tick(t time.Time) {
 		m.detail.refresh(m)
 		m.dirty = true
 	}
+	m.strms.keepSorted(m)
 	if m.conns.sample(m, t) {
 		m.dirty = true
 	}
@@ -146,7 +147,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	case key.Matches(msg, k.Columns):
 		m.chooseColumns()
 	case key.Matches(msg, k.Sort):
-		m.say(m.conns.sortNext(), false)
+		m.say(m.sorted().sortNext(), false)
 		m.refresh()
 	case key.Matches(msg, k.Follow):
 		m.follow()
@@ -301,10 +302,8 @@ func (m *Model) click(b box, x, y int) {
 	}
 	_, h := b.inner()
 	line -= h - t.height // column titles
-	if line == -1 && b.pane == paneConns && m.conns.head {
-		if by := m.conns.columnAt(x - b.x - 2); by >= 0 && !m.conns.cols[by].fixed { // the edge, and the sign before each row
-			m.conns.turn(by)
-		}
+	if l, ok := p.(sorter); ok && line == -1 {
+		l.titleAt(x - b.x - 2) // the edge, and the sign before each row
 		return
 	}
 	was := t.cursor

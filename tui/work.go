@@ -19,6 +19,7 @@ const (
 	workSearch
 	workProblems
 	workPartner
+	workSort
 	numWorks
 )
 

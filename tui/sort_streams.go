@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/decode/store"
+)
+
+// streamOrder is the streams of a connection in the order of a column. A
+// connection may have very many, so it is made beside the UI.
+type streamOrder struct {
+	streamOrderKey
+	generation uint64 // of the store
+	ids        []uint32
+	took       time.Duration // to make it
+	at         time.Time     // when it was made
+}
+
+// streamOrderKey is what an order is made for.
+type streamOrderKey struct {
+	conn capture.ConnID
+	by   int
+}
+
+// sortBatch is how many streams are fetched at once.
+const sortBatch = 1024
+
+// orderStreams sorts the streams of a connection that began with row last or
+// before; nil where ctx ends.
+func orderStreams(ctx context.Context, st *store.Store, conn capture.ConnID, by int, last uint64) []uint32 {
+	var keys []streamKey
+	for i := 0; ; i += sortBatch {
+		if ctx.Err() != nil {
+			return nil
+		}
+		list := st.Streams(conn, i, sortBatch)
+		for j := range list {
+			if t := &list[j]; t.FirstSeq <= last {
+				keys = append(keys, keyOf(by, t))
+			}
+		}
+		if len(list) < sortBatch {
+			break
+		}
+	}
+	slices.SortStableFunc(keys, streamKey.compare)
+	ids := make([]uint32, len(keys))
+	for i := range keys {
+		ids[i] = keys[i].id
+	}
+	return ids
+}
+
+// streamKey is what a stream is sorted by: n, what there is most of first, then
+// text by the alphabet.
+type streamKey struct {
+	n    uint64
+	text string
+	id   uint32
+}
+
+func (a streamKey) compare(b streamKey) int {
+	if c := cmp.Compare(b.n, a.n); c != 0 {
+		return c
+	}
+	return strings.Compare(a.text, b.text)
+}
+
+func keyOf(by int, t *store.StreamSummary) streamKey {
+	k := streamKey{id: t.ID}
+	switch by {
+	case streamID:
+		k.n = 1<<32 - uint64(t.ID) // from the lowest on
+	case streamRequest:
+		if k.text = t.Path + " " + t.Method; k.text == " " {
+			k.text = "\xff" // what is not known comes last
+		}
+	case streamStatus:
+		for _, c := range []byte(t.Status[:min(len(t.Status), 3)]) { // errors first
+			k.n = k.n<<8 | uint64(c)
+		}
+	case streamState:
+		k.n = stateRank(t)
+	case streamFrames:
+		k.n = t.Frames
+	case streamSent:
+		k.n = t.SentB
+	case streamRecv:
+		k.n = t.RecvB
+	case streamTime:
+		k.n = uint64(max(0, t.Last-t.First))
+	}
+	return k
+}
+
+// stateRank puts streams that were reset first, and closed ones last.
+func stateRank(t *store.StreamSummary) uint64 {
+	switch {
+	case t.Reset:
+		return 3
+	case t.EndSend && t.EndRecv:
+		return 0
+	case t.EndSend || t.EndRecv:
+		return 1
+	}
+	return 2
+}
+
+// sortBy orders the streams by a column; unsorted where it is empty.
+func (p *streamPane) sortBy(name string) error {
+	by, err := p.columnNamed(name)
+	if err == nil {
+		p.turn(by)
+	}
+	return err
+}
+
+// sortNext orders by the next column that is in sight, and tells which.
+func (p *streamPane) sortNext() string {
+	p.turn(p.columnAfter(p.by))
+	return "streams " + orderText(&p.list, p.by)
+}
+
+// titleAt sorts by the column whose title is at a cell of the titles.
+func (p *streamPane) titleAt(x int) {
+	if by := p.columnAt(x); by >= 0 && p.head {
+		p.turn(by)
+	}
+}
+
+func (p *streamPane) turn(by int) {
+	p.by = by
+	if by != unsorted {
+		p.follow = false // the newest has no place of its own
+	}
+	p.forget()
+}
+
+// ordered says that the list has the order that is wanted.
+func (p *streamPane) ordered() bool {
+	return p.by != unsorted && p.order.streamOrderKey == (streamOrderKey{p.conn, p.by})
+}
+
+// keepSorted begins to sort where the order is out of date. A long list is not
+// sorted more often than a tenth of the time would do for.
+func (p *streamPane) keepSorted(m *Model) {
+	if p.by == unsorted || p.conn == 0 {
+		m.end(workSort)
+		return
+	}
+	generation := m.shown.Generation
+	if p.ordered() && (p.order.generation == generation || time.Since(p.order.at) < 10*p.order.took) {
+		return
+	}
+	if w := m.works[workSort]; w != nil {
+		if p.sorting == (streamOrderKey{p.conn, p.by}) {
+			return // on its way
+		}
+		m.end(workSort)
+	}
+	p.sorting = streamOrderKey{p.conn, p.by}
+	st, last := m.st, m.shown.Rows
+	o := streamOrder{streamOrderKey: p.sorting, generation: generation}
+	m.begin(workSort, &work{
+		step: func(ctx context.Context) bool {
+			begin := time.Now()
+			o.ids = orderStreams(ctx, st, o.conn, o.by, last)
+			o.at = time.Now()
+			o.took = o.at.Sub(begin)
+			return true
+		},
+		after: func(m *Model, _ bool) {
+			m.end(workSort)
+			p.order = o
+			p.forget()
+			p.refresh(m)
+		},
+	})
+}
+
+// placeOf is where a stream is in the list as it is now; first is the row that
+// it began with.
+func (p *streamPane) placeOf(m *Model, n int, id uint32, first uint64) int {
+	if p.ordered() {
+		return max(0, slices.Index(p.order.ids, id))
+	}
+	return p.find(m, n, first)
+}
+
+// fetch gets the streams of the window.
+func (p *streamPane) fetch(m *Model, from, n int) {
+	if !p.ordered() {
+		p.streams = m.st.Streams(p.conn, from, n)
+		return
+	}
+	p.streams = p.streams[:0:0]
+	ids := p.order.ids
+	for _, id := range ids[min(from, len(ids)):min(from+n, len(ids))] {
+		t, ok := m.st.Stream(p.conn, id)
+		if !ok {
+			t.Conn, t.ID = p.conn, id // left a moment ago
+		}
+		p.streams = append(p.streams, t)
+	}
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSortStreams(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(0)
+	statuses := []string{"200", "503", "404", "204"}
+	for i, status := range statuses {
+		id := uint32(1 + 2*i)
+		k.recv().headers(id, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", fmt.Sprintf("/%c", "dbca"[i]))
+		k.send().headers(id, false, ":status", status)
+		for range (i * 3) % 4 { // 0, 3, 2, 1
+			k.send().data(id, false, strings.Repeat("x", 10))
+		}
+	}
+	other := tr.requests(3)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter g j")
+	at := m.strms.selected().ID
+	order := func() (ids []uint32) {
+		for i := range m.strms.streams {
+			ids = append(ids, m.strms.streams[i].ID)
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		by   string
+		want []uint32
+	}{
+		{"", []uint32{1, 3, 5, 7}},
+		{"fr", []uint32{3, 5, 7, 1}},
+		{"st", []uint32{3, 5, 7, 1}},
+		{"request", []uint32{7, 3, 5, 1}},
+		{"time", []uint32{3, 5, 7, 1}},
+		{"→oct", []uint32{3, 5, 7, 1}},
+		{"sid", []uint32{1, 3, 5, 7}},
+		{"fr", []uint32{3, 5, 7, 1}},
+	} {
+		enter(m, "sort "+c.by)
+		if got := order(); !slices.Equal(got, c.want) {
+			t.Errorf("by %q: %v, want %v", c.by, got, c.want)
+		}
+		if got := m.strms.selected().ID; got != at {
+			t.Errorf("by %q: the cursor went from %d to %d", c.by, at, got)
+		}
+	}
+	if m.conns.by != unsorted {
+		t.Error("the connections were sorted too")
+	}
+	// Live, the order follows.
+	for range 9 {
+		k.send().data(7, false, "x")
+	}
+	k.more(9, 1)
+	do(m, later(5), later(6))
+	if got, want := order(), []uint32{7, 3, 5, 9, 1}; !slices.Equal(got, want) {
+		t.Errorf("after more of stream 7: %v, want %v", got, want)
+	}
+	if got := m.strms.selected().ID; got != at {
+		t.Errorf("the cursor went from %d to %d", at, got)
+	}
+	press(m, "space")
+	k.more(11, 5)
+	do(m, later(7), later(8))
+	if got := order(); len(got) != 5 {
+		t.Errorf("while paused: %v", got)
+	}
+	press(m, "space")
+	do(m, later(9), later(10))
+	if got := order(); len(got) != 10 {
+		t.Errorf("after the pause: %v", got)
+	}
+	// A stream that the panes are narrowed to is found in any order.
+	press(m, "g j enter")
+	if got := m.view.Stream; got != 3 {
+		t.Errorf("enter opened stream %d", got)
+	}
+	// Another connection: from the top.
+	press(m, "esc 1 G enter")
+	if m.strms.conn != other.id || m.strms.cursor != 0 || len(order()) != 3 {
+		t.Errorf("of %v: %v, cursor %d", m.strms.conn, order(), m.strms.cursor)
+	}
+	// A click on a title sorts; the waterfall is no column to sort by.
+	enter(m, "sort")
+	var line string
+	y := 0
+	for i, l := range strings.Split(m.View(), "\n") {
+		if strings.Contains(l, "request") {
+			line, y = l, i
+		}
+	}
+	before, _, _ := strings.Cut(line, " st ")
+	do(m, click(width(before)+2, y))
+	if m.strms.by != streamStatus {
+		t.Errorf("a click on st sorts by %d: %q", m.strms.by, line)
+	}
+	do(m, click(m.lay.boxes[1].x+m.lay.boxes[1].w-4, y))
+	if m.strms.by != streamStatus {
+		t.Errorf("a click on the waterfall sorts by %d", m.strms.by)
+	}
+	for range 12 {
+		press(m, "2 S")
+		if err := checkScreen(m); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A connection of very many streams is sorted beside the UI, and no more often
+// than a tenth of the time does for.
+func TestSortManyStreams(t *testing.T) {
+	const n = 30_000
+	tr := newTraffic(0)
+	k := tr.requests(n)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter")
+	begin := time.Now()
+	m.take(keyMsg("S"))
+	if took := time.Since(begin); m.works[workSort] == nil || took > 100*time.Millisecond {
+		t.Errorf("the key took %v, the work is %v", took, m.works[workSort])
+	}
+	do(m)
+	do(m, later(1))
+	t.Logf("%d streams were sorted in %v", n, m.strms.order.took)
+	if len(m.strms.order.ids) != n || !m.strms.ordered() {
+		t.Fatalf("%d streams are in order", len(m.strms.order.ids))
+	}
+	m.strms.order.took = time.Hour
+	k.more(2*n+101, 1)
+	m.take(later(2))
+	if m.works[workSort] != nil {
+		t.Error("sorted again at once")
+	}
+	m.strms.order.took = 0
+	do(m, later(3))
+	if len(m.strms.order.ids) != n+1 {
+		t.Errorf("%d streams are in order", len(m.strms.order.ids))
+	}
+}
