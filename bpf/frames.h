@@ -148,14 +148,27 @@ struct frame_walk {
 
 const char client_preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/* Judges what a call begins with, where frames are not followed yet. */
+static __always_inline void frames_lost(struct frames *f)
+{
+	__builtin_memset(f, 0, sizeof(*f));
+}
+
+/* How far into a connection early data may reach that the server has rejected:
+ * the client begins anew then, perhaps in the middle of a frame. */
+#define MAX_EARLY (64 << 10)
+
+/* Judges what a call begins with, where frames are not followed yet, or may
+ * begin anew. */
 __noinline int find_frames(struct frame_walk *w)
 {
 	u8 b[HEAD] = {};
 
-	if (!w || w->f.state == FRAMES_FOLLOWED)
+	if (!w)
 		return WALK_ON;
 	struct frames *f = &w->f;
+	bool followed = f->state == FRAMES_FOLLOWED;
+	if (followed && (!w->e.pos || w->e.pos > MAX_EARLY))
+		return WALK_ON;
 	u64 n = w->avail;
 	if (n > HEAD)
 		n = HEAD;
@@ -164,9 +177,12 @@ __noinline int find_frames(struct frame_walk *w)
 	if (bpf_probe_read_user(b, n, (void *)w->e.buf)) {
 		if (w->e.may_fault)
 			return WALK_FAULT;
-		f->state = FRAMES_UNKNOWN;
+		if (!followed)
+			f->state = FRAMES_UNKNOWN;
 		return WALK_ON;
 	}
+	if (followed && (n < HEAD || !is_preface(b, n)))
+		return WALK_ON;
 	if (f->state == FRAMES_START) {
 		u32 have = f->have & 31;
 		bool same = true;
@@ -192,6 +208,7 @@ __noinline int find_frames(struct frame_walk *w)
 	}
 	if (n < HEAD || !is_preface(b, n))
 		return WALK_SEEK;
+	frames_lost(f);
 	f->state = FRAMES_FOLLOWED;
 	f->left = PREFACE_LENGTH;
 	return WALK_ON;
@@ -204,11 +221,6 @@ static __always_inline void seek_frames(struct frame_walk *w)
 		w->f.state = FRAMES_FOLLOWED;
 		w->f.doubt = DOUBTED_FRAMES;
 	}
-}
-
-static __always_inline void frames_lost(struct frames *f)
-{
-	__builtin_memset(f, 0, sizeof(*f));
 }
 
 /* What WALK_EMIT asks for. Calls are not nested in one another here: before Linux

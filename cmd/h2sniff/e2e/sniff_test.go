@@ -120,7 +120,14 @@ func launchSniff(t testing.TB, cmd *exec.Cmd) *sniff {
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		<-s.done
+		select {
+		case <-s.done:
+		case <-time.After(5 * time.Second):
+			// A command that h2sniff had started goes on, and holds the pipes.
+			stdout.Close()
+			stderr.Close()
+			<-s.done
+		}
 		if t.Failed() {
 			t.Logf("standard error of %v:\n%s", cmd.Args, s.errors())
 		}
