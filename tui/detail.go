@@ -25,8 +25,9 @@ type detailLine struct {
 	widths []int // of all cells but the last
 	// part is the place in the parts of the frame, plus one, that the line
 	// tells of; 0: none.
-	part int
-	seq  uint64 // the row that enter goes to; 0: none
+	part  int
+	field int    // the place of the field that it is of, plus one; 0: none
+	seq   uint64 // the row that enter goes to; 0: none
 	// octets is the place, plus one, of the view that the line is a line of.
 	octets, octetLine int
 }
@@ -38,6 +39,7 @@ type page struct {
 	lines []detailLine
 	shown int // octets of values so far
 	part  int // that the lines to come tell of
+	field int
 	seq   uint64
 }
 
@@ -48,6 +50,7 @@ func (p *page) add(l detailLine) {
 	if l.seq == 0 {
 		l.seq = p.seq
 	}
+	l.field = p.field
 	p.lines = append(p.lines, l)
 }
 

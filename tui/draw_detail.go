@@ -28,9 +28,17 @@ func (p *detailPane) draw(m *Model, lines [][]byte, w int, focused bool) {
 	for i := range lines {
 		d := lines[i]
 		at := int(from) + i
-		cursor := i < n && focused && uint64(at) == p.cursor
-		if margin > 0 && cursor {
-			d = m.sty.selected.append(d, markCursor)
+		var lit *sgr
+		mark := ""
+		switch {
+		case i >= n || at >= len(p.lines):
+		case focused && uint64(at) == p.cursor:
+			lit, mark = &m.sty.selected, markCursor
+		case p.found(&p.lines[at]):
+			lit, mark = &m.sty.unselected, markChosen
+		}
+		if margin > 0 && lit != nil {
+			d = lit.append(d, mark)
 		} else {
 			d = appendSpaces(d, margin)
 		}
@@ -41,7 +49,7 @@ func (p *detailPane) draw(m *Model, lines [][]byte, w int, focused bool) {
 			l := &p.lines[at]
 			d = appendHexFit(d, &p.octets[l.octets-1], l.octetLine, left, &hexLook{sty: m.sty, cursor: -1})
 		default:
-			d = p.lines[at].append(d, left, cursor, m.sty)
+			d = p.lines[at].append(d, left, lit)
 		}
 		if left < room {
 			d = append(d, ' ')
@@ -88,7 +96,7 @@ func appendHexFit(dst []byte, v *hexView, line, w int, look *hexLook) []byte {
 
 // lit is the part of the frame that the line under the cursor tells of.
 func (p *detailPane) lit(focused bool) *octetPart {
-	if l := p.chosen(); focused && p.tab == tabHeaders && l != nil && l.part > 0 && l.part <= len(p.parts) {
+	if l := p.chosen(); p.tab == tabHeaders && l != nil && (focused || p.found(l)) && l.part > 0 && l.part <= len(p.parts) {
 		return &p.parts[l.part-1]
 	}
 	return nil
@@ -108,11 +116,10 @@ func (p *detailPane) hexTop() int {
 	return min(line-p.h/3, max(0, p.hex.lines()-p.h))
 }
 
-// append appends the line, exactly w cells of it; lit where it is under the
-// cursor.
-func (l *detailLine) append(dst []byte, w int, lit bool, s *styles) []byte {
-	if lit {
-		dst = append(dst, s.selected.on...)
+// append appends the line, exactly w cells of it, in one style where it is lit.
+func (l *detailLine) append(dst []byte, w int, lit *sgr) []byte {
+	if lit != nil {
+		dst = append(dst, lit.on...)
 	}
 	for i, c := range l.cells {
 		if w <= 0 {
@@ -123,7 +130,7 @@ func (l *detailLine) append(dst []byte, w int, lit bool, s *styles) []byte {
 			n = min(l.widths[i], w)
 		}
 		style := c.style
-		if lit {
+		if lit != nil {
 			style = sgr{}
 		}
 		if c.text != "" {
@@ -140,8 +147,8 @@ func (l *detailLine) append(dst []byte, w int, lit bool, s *styles) []byte {
 		}
 	}
 	dst = appendSpaces(dst, w)
-	if lit {
-		dst = append(dst, s.selected.off...)
+	if lit != nil {
+		dst = append(dst, lit.off...)
 	}
 	return dst
 }

@@ -20,7 +20,11 @@ import (
 type finder struct {
 	kind  workKind
 	name  string // of what is found, for notices
-	match func() store.Predicate
+	match func(*Model) store.Predicate
+	// field is the condition on a field that makes its row match; nil: none.
+	field func(*decode.Field) bool
+	// bodies looks into bodies, of a search for text; nil: nothing does.
+	bodies *bodySearch
 
 	base store.View
 	sel  *store.Selection
@@ -34,8 +38,8 @@ type finder struct {
 
 // find goes to the match next to the cursor.
 func (m *Model) find(f *finder, back bool) {
-	if f.sel == nil || f.base != m.view {
-		f.base, f.sel, f.far, f.done = m.view, m.st.Select(m.view, f.match()), store.Progress{}, false
+	if f.sel == nil || f.base != m.view || f.cut() {
+		f.base, f.sel, f.far, f.done = m.view, m.st.Select(m.view, f.match(m)), store.Progress{}, false
 		m.end(f.kind)
 	}
 	f.waits, f.back, f.from = true, back, 0
@@ -48,11 +52,21 @@ func (m *Model) find(f *finder, back bool) {
 	if m.answer(f) {
 		return
 	}
+	sel, bodies := f.sel, f.bodies
 	w := &work{
 		what: "looking for " + f.name,
-		step: func(ctx context.Context) bool { return f.sel.Advance(ctx, slice) },
-		far:  func() float64 { return part(f.far) },
+		step: func(ctx context.Context) bool {
+			if bodies != nil {
+				bodies.during(ctx)
+			}
+			return sel.Advance(ctx, slice)
+		},
+		far: func() float64 { return part(f.far) },
 		after: func(m *Model, done bool) {
+			if f.cut() { // by the end of the work before this one
+				m.find(f, f.back)
+				return
+			}
 			f.far = f.sel.Progress()
 			f.done = f.done || done
 			m.answer(f)
@@ -63,6 +77,9 @@ func (m *Model) find(f *finder, back bool) {
 	}
 	m.begin(f.kind, w)
 }
+
+// cut says that what was examined is of no use.
+func (f *finder) cut() bool { return f.bodies != nil && f.bodies.cut.Load() }
 
 // answer goes to the match that was asked for, if that is known by now, and
 // reports whether the question is answered.
@@ -101,13 +118,18 @@ func (m *Model) answer(f *finder) bool {
 		m.say("no "+f.name+" among the rows shown", false)
 		return true
 	case seq == f.from:
+		m.detail.lightField(m, f.field)
 		m.say("no other "+f.name+" than this", false)
 		return true
 	}
 	if !m.jump(seq) {
 		return true
 	}
+	m.detail.lightField(m, f.field)
 	text := f.name + " " + m.placeOf(f, seq)
+	if f.bodies != nil && m.detail.light.field == 0 && !containsFold(m.detail.entry.Payload, f.bodies.needle) {
+		text += ", in the decoded body that ends here"
+	}
 	if wrapped && f.back {
 		text += ", going on from the newest"
 	} else if wrapped {
@@ -131,7 +153,7 @@ func (m *Model) placeOf(f *finder, seq uint64) string {
 // newProblems finds malformed frames, gaps, and rows with a warning or an error
 // among their findings.
 func newProblems() *finder {
-	return &finder{kind: workProblems, name: "problem", match: func() store.Predicate {
+	return &finder{kind: workProblems, name: "problem", match: func(*Model) store.Predicate {
 		return store.Predicate{Findings: true, Match: func(r *store.Record) bool {
 			if r.Kind() == decode.RowGap {
 				return true
@@ -154,7 +176,8 @@ var errNoHex = errors.New("hex: digits in pairs are needed, as in 0x00ff1a")
 
 // newSearch finds text in names and values of header fields and in what frames
 // carry, without regard to the case of ASCII letters, or, after 0x, octets in
-// payloads. Bodies are searched as they are on the wire.
+// payloads. Bodies are searched as they are on the wire, frame by frame; those
+// with content codings also with these undone, as a whole.
 func newSearch(text string) (*finder, error) {
 	needle := []byte(strings.ToLower(text))
 	octets := false
@@ -169,28 +192,43 @@ func newSearch(text string) (*finder, error) {
 		return nil, errors.New("nothing to search for")
 	}
 	f := &finder{kind: workSearch, name: "match of " + peer(text, 30)}
-	f.match = func() store.Predicate {
-		if octets {
+	if octets {
+		f.match = func(*Model) store.Predicate {
 			return store.Predicate{Match: func(r *store.Record) bool { return bytes.Contains(r.Payload(), needle) }}
 		}
-		field := func(f *store.RawField) bool {
-			return f.NameKnown && containsFold(f.Name, needle) || f.ValueKnown && containsFold(f.Value, needle)
-		}
-		return store.Predicate{Memos: 1, Match: func(r *store.Record) bool {
-			if r.HasFields() && r.AnyField(0, field) {
-				return true
-			}
-			if !r.IsFrame() {
-				return false
-			}
-			switch r.Type() { // their payloads are compressed fields
-			case http2.FrameHeaders, http2.FrameContinuation, http2.FramePushPromise:
-				return false
-			}
-			return containsFold(r.Payload(), needle)
+		return f, nil
+	}
+	f.field = func(f *decode.Field) bool {
+		return f.NameKnown && containsFold([]byte(f.Name), needle) || f.ValueKnown && containsFold([]byte(f.Value), needle)
+	}
+	f.match = func(m *Model) store.Predicate {
+		bodies := newBodySearch(m.st, m.view, needle)
+		f.bodies = bodies
+		return store.Predicate{Memos: 2, Match: func(r *store.Record) bool {
+			// Asked of each row: it keeps count of what is in progress.
+			inBody := bodies.match(r, 1)
+			return inBody || onWire(r, needle)
 		}}
 	}
 	return f, nil
+}
+
+// onWire says whether a row has the text in its fields or, as it is, in what it
+// carries. The memo 0 is for the needle.
+func onWire(r *store.Record, needle []byte) bool {
+	if r.HasFields() && r.AnyField(0, func(f *store.RawField) bool {
+		return f.NameKnown && containsFold(f.Name, needle) || f.ValueKnown && containsFold(f.Value, needle)
+	}) {
+		return true
+	}
+	if !r.IsFrame() {
+		return false
+	}
+	switch r.Type() { // their payloads are compressed fields
+	case http2.FrameHeaders, http2.FrameContinuation, http2.FramePushPromise:
+		return false
+	}
+	return containsFold(r.Payload(), needle)
 }
 
 // containsFold says whether needle, in lower case, is in b.

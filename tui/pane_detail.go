@@ -40,6 +40,8 @@ type detailPane struct {
 	// body is what the lines of the body tab that are octets are drawn from.
 	octets []hexView
 
+	light lighting // what was searched for
+
 	work worker // for the tabs that take long
 	body bodyResult
 	flow flowResult
@@ -197,6 +199,7 @@ func (p *detailPane) build(m *Model) {
 		p.lines = d.lines
 	}
 	p.bounds(0, uint64(len(p.lines)))
+	p.toFound()
 }
 
 // waits tells whether how far the worker is may have changed.

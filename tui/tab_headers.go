@@ -244,6 +244,7 @@ func (d *details) fields() {
 		}
 		f := &e.Fields[i]
 		d.of("field", i)
+		d.field = i + 1
 		value, style := d.fieldValue(f)
 		after := []cell{trust(s, f, d.w, wire)}
 		if wire {
@@ -251,7 +252,7 @@ func (d *details) fields() {
 		}
 		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, after)
 	}
-	d.part = 0
+	d.part, d.field = 0, 0
 }
 
 // fieldValue is a field's value, or the entry that it stands in.

@@ -22,8 +22,10 @@ type Record struct {
 	scan  *scan
 }
 
-// Predicate is a condition on rows. It must depend on nothing but the record,
-// and it is called from one goroutine at a time for each [Selection].
+// Predicate is a condition on rows. It must depend on nothing but the record
+// and what came before it, and it is called from one goroutine at a time for
+// each [Selection]. Without Findings it is called once for each row, of a View
+// of all rows without Within in their order; of others in any.
 type Predicate struct {
 	Match func(*Record) bool
 	// Memos is how many memos Match uses in AnyField: 0 to Memos-1.
