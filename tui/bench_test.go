@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"strings"
 	"testing"
 
 	"h2sniff/decode/store"
@@ -144,6 +145,41 @@ func BenchmarkFlow(b *testing.B) {
 					past = &flowPast{}
 				}
 				makeFlow(&task{}, tr.st, m.sty, past, key, e.Direction, e.Time)
+			}
+		})
+	}
+}
+
+// BenchmarkSearch searches 660,000 rows, among them 20,000 bodies of 10 kB in
+// gzip, for a text that is nowhere.
+func BenchmarkSearch(b *testing.B) {
+	tr := newTraffic(1 << 30)
+	for range 10 {
+		tr.requests(20_000)
+	}
+	body := gzipped(b, strings.Repeat(`some json {"a": 1}, `, 500))
+	k := tr.requests(0)
+	for i := range 20_000 {
+		k.answer(uint32(2*i+1), body, 1000, false)
+	}
+	for _, bb := range []struct {
+		name string
+		view store.View
+	}{{"all", store.View{}}, {"without codings", store.View{Conn: 1}}, {"with codings", store.View{Conn: k.id}}} {
+		b.Run(bb.name, func(b *testing.B) {
+			m := newScreen(tr.st, 120, 36, Options{})
+			m.view = bb.view
+			f, err := newSearch("no such text")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				sel := tr.st.Select(m.view, f.match(m))
+				for !sel.Advance(b.Context(), slice) {
+				}
+				if p := sel.Progress(); p.Matched > 0 || p.Waiting > 0 {
+					b.Fatalf("%+v", p)
+				}
 			}
 		})
 	}
