@@ -86,7 +86,7 @@ func TestCommands(t *testing.T) {
 	press(m, "esc")
 	for line, want := range map[string]string{
 		"nothing": `no command "nothing"`, "s": "search or save", "goto x": "number of a row", "theme pink": "there are 16, dark",
-		"layout x": "there are panes", "columns x": `no column "x"`, "sort x": "no column", "sort fr/s": `no column "fr/s" to sort by`, "record bad": "no such ␛[2Jplace",
+		"layout x": "there are panes", "columns x": `no column "x"`, "sort x": "no column", "record bad": "no such ␛[2Jplace",
 		"save x": "no filter in force", "save": "something is needed", "filter (": "✗ at 2", "search": "nothing to search", "record": "something is needed",
 	} {
 		enter(m, line)

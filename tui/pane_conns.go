@@ -27,6 +27,7 @@ type connPane struct {
 	order    []capture.ConnID
 	sortedAt uint64
 	rates    connRates
+	growth   growth
 }
 
 const (
@@ -57,7 +58,7 @@ func newConnPane() *connPane {
 		connProtocol: {title: "proto", min: 8, want: 9, drop: 6},
 		connStreams:  {title: "str", min: 4, right: true, drop: 7},
 		connFrames:   {title: "fr", min: 4, right: true, drop: 5},
-		connRate:     {title: "fr/s", min: 4, want: 5, right: true, drop: 4, fixed: true},
+		connRate:     {title: "fr/s", min: 4, want: 5, right: true, drop: 4},
 		connMarks:    {title: "!", min: 3, want: 9, drop: 2},
 	}
 	p.none = []string{"none yet"}

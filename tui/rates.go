@@ -3,9 +3,11 @@
 package tui
 
 import (
+	"cmp"
 	"time"
 
 	"h2sniff/capture"
+	"h2sniff/decode/store"
 )
 
 // connRates are frames a second of the connections in sight, and of no others:
@@ -56,4 +58,48 @@ func (p *connPane) sample(m *Model, t time.Time) (changed bool) {
 	}
 	p.rates = rates
 	return changed
+}
+
+// growth is how many frames all connections got in the last second that was
+// counted, for an order by rate: it changes once a second, so that the list can
+// be read.
+type growth struct {
+	at     time.Time
+	counts map[capture.ConnID]uint64 // frames at that time
+	grown  map[capture.ConnID]uint64 // until then, over a second
+}
+
+// compare puts first what has grown most, then what has most frames.
+func (g *growth) compare(a, b *store.ConnSummary) int {
+	if c := cmp.Compare(g.grown[b.ID], g.grown[a.ID]); c != 0 {
+		return c
+	}
+	return cmp.Compare(b.Frames, a.Frames)
+}
+
+// count counts again where the list is sorted by rate and it is time to, and
+// reports whether the order may have changed.
+func (p *connPane) count(m *Model, t time.Time) (changed bool) {
+	g := &p.growth
+	if p.by != connRate || m.paused {
+		*g = growth{}
+		return false
+	}
+	d := t.Sub(g.at)
+	if g.counts != nil && d < rateSpan {
+		return false
+	}
+	conns := m.st.Conns(0, m.st.NumConns())
+	counts := make(map[capture.ConnID]uint64, len(conns))
+	grown := make(map[capture.ConnID]uint64)
+	for i := range conns {
+		c := &conns[i]
+		counts[c.ID] = c.Frames
+		if n := c.Frames - g.counts[c.ID]; n > 0 && g.counts != nil {
+			grown[c.ID] = n
+		}
+	}
+	*g = growth{t, counts, grown}
+	p.turn(p.by)
+	return true
 }

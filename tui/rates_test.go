@@ -2,7 +2,10 @@
 
 package tui
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Frames a second of each connection in sight, from the time on that it has
 // been in sight for as long as the figure is about.
@@ -53,5 +56,52 @@ func TestConnectionRates(t *testing.T) {
 	m = newScreen(tr.st, 200, 60, Options{})
 	if press(m, "1"); m.conns.columnWidth(connRate) != 0 {
 		t.Error("the rates are shown of a file")
+	}
+	if err := m.conns.sortBy("fr/s"); err == nil {
+		t.Error("a file is sorted by rates")
+	}
+}
+
+// Sorted by rate, the connection that got most frames in the last second is
+// first, in sight or not; the order changes once a second.
+func TestSortByRate(t *testing.T) {
+	tr := newTraffic(0)
+	a, b, c := tr.requests(50), tr.requests(3), tr.requests(30)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g")
+	enter(m, "sort fr/s")
+	order := func() []int {
+		var ids []int
+		for i := range m.conns.conns {
+			ids = append(ids, int(m.conns.conns[i].ID))
+		}
+		return ids
+	}
+	check := func(when string, want ...int) {
+		t.Helper()
+		if got := order(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	do(m, later(1))
+	check("before anything is known, by frames", 1, 3, 2)
+	b.more(101, 2)
+	do(m, later(10))
+	check("in the same second", 1, 3, 2)
+	do(m, later(40))
+	check("a second later", 2, 1, 3)
+	c.more(101, 9)
+	b.more(201, 3)
+	do(m, later(80))
+	check("after two", 3, 2, 1)
+	a.more(201, 1)
+	press(m, "space")
+	do(m, later(120), later(160))
+	check("while frozen", 3, 2, 1)
+	press(m, "space")
+	do(m, later(161), later(200), later(240))
+	check("nothing in the last second: by frames", 1, 3, 2)
+	if got := m.conns.selected().ID; got != 1 {
+		t.Errorf("the cursor went to %v", got)
 	}
 }

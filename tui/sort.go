@@ -42,7 +42,7 @@ func (p *connPane) titleAt(x int) {
 // sortable are the names of the columns that the list can be sorted by.
 func (l *list) sortable() (names []string) {
 	for i := range l.cols {
-		if !l.cols[i].fixed {
+		if !l.cols[i].fixed && !l.cols[i].hide {
 			names = append(names, l.cols[i].label())
 		}
 	}
@@ -55,7 +55,7 @@ func (l *list) columnNamed(name string) (by int, err error) {
 		return unsorted, nil
 	}
 	for i := range l.cols {
-		if l.cols[i].label() == name && !l.cols[i].fixed {
+		if l.cols[i].label() == name && !l.cols[i].fixed && !l.cols[i].hide {
 			return i, nil
 		}
 	}
@@ -155,12 +155,18 @@ func (p *connPane) resort(m *Model) {
 	if m.paused {
 		conns = slices.DeleteFunc(conns, func(c store.ConnSummary) bool { return c.ID > m.pausedConn })
 	}
-	slices.SortStableFunc(conns, func(a, b store.ConnSummary) int { return compareConns(p.by, &a, &b) })
+	slices.SortStableFunc(conns, func(a, b store.ConnSummary) int {
+		if p.by == connRate {
+			return p.growth.compare(&a, &b)
+		}
+		return compareConns(p.by, &a, &b)
+	})
 	p.order = make([]capture.ConnID, len(conns))
 	for i := range conns {
 		p.order[i] = conns[i].ID
 	}
 	p.sortedAt = m.shown.Generation
+	p.forget() // also where the store has not changed since: after a pause
 }
 
 // placeOf is where a connection is in the list as it is now.

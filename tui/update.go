@@ -55,6 +55,9 @@ func (m *Model) tick(t time.Time) {
 		changed = true
 	}
 	m.clock.tick(t, changed)
+	if m.conns.count(m, t) {
+		changed = true
+	}
 	if m.rate.sample(t, m.now.Frames) || changed {
 		m.dirty = true
 	}
