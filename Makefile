@@ -9,7 +9,7 @@ CLANG = clang-14
 TEST_PACKAGES = nginx-light h2o caddy curl nghttp2-client nghttp2-server gnutls-bin \
 	nodejs python3 tshark tmux openssl gcc libc6-dev libssl-dev libgnutls28-dev util-linux \
 	android-libboringssl-dev libwolfssl-dev libmbedtls-dev python3-h2 libnss3-dev libnspr4-dev libnss3-tools firefox-esr \
-	strace gdb
+	strace gdb libcap2-bin
 CHECK_PACKAGES = clang-14 llvm-14 libbpf-dev
 # For the containers that tests make.
 TEST_PACKAGES += iproute2

@@ -101,7 +101,7 @@ func Load(o Options) (*Objects, error) {
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w (/sys/kernel/btf/vmlinux): use a kernel built with CONFIG_DEBUG_INFO_BTF=y: %w", ErrNoBTF, err)
 	}
-	multi := features.HaveBPFLinkUprobeMulti() == nil
+	multi := HaveUprobeMulti()
 	// Newest first; what fails to load is tried in its plainer form.
 	var firstErr error
 	for _, mode := range []Mode{{multi, true}, {multi, false}, {false, false}} {
@@ -125,6 +125,10 @@ func Load(o Options) (*Objects, error) {
 	}
 	return nil, fmt.Errorf("%w: Linux 5.15 or newer is needed: %w", ErrKernel, firstErr)
 }
+
+// HaveUprobeMulti tells whether the kernel has uprobe.multi links (Linux 6.6), so
+// that no perf events are needed for uprobes.
+func HaveUprobeMulti() bool { return features.HaveBPFLinkUprobeMulti() == nil }
 
 // LoadMode loads the programs in a mode that the kernel must have.
 func LoadMode(o Options, mode Mode) (*Objects, error) {

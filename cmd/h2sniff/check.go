@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -119,7 +121,7 @@ func (c *checker) read(ctx context.Context, src capture.Source) error {
 		}
 		if err != nil {
 			// In the order of their ids, so that the output is the same each time.
-			for id := capture.ConnID(1); len(c.conns) > 0; id++ {
+			for _, id := range slices.Sorted(maps.Keys(c.conns)) {
 				c.finish(id, emit)
 			}
 			if errors.Is(err, io.EOF) {

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
 
 	"h2sniff/bpf"
 	"h2sniff/capture/uprobe"
+
+	"golang.org/x/sys/unix"
 )
 
 // live is the viewer's half of a capture of running programs.
@@ -40,6 +43,9 @@ var errNoCapture = errors.New("the process that captures has ended unexpectedly:
 // openLive asks the privileged process at the other end of a descriptor to
 // begin, and waits until it has.
 func openLive(fd int) (*live, error) {
+	if err := dropAllPrivileges(); err != nil {
+		return nil, err
+	}
 	socket, err := openHandover(os.NewFile(uintptr(fd), "capture"))
 	if err != nil {
 		return nil, err
@@ -104,6 +110,12 @@ func (l *live) listen() {
 			}
 			l.take(m)
 			close(l.ended)
+			if gone {
+				// Nothing can come, and the shell has the terminal, whose state
+				// could not be given back else.
+				signal.Ignore(unix.SIGTTOU)
+				l.take(&message{Quit: true})
+			}
 		} else {
 			l.take(m)
 		}

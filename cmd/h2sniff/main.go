@@ -19,7 +19,7 @@ import (
 
 func main() {
 	quietterm.Restore()
-	if err := errors.Join(nameProcess(), keepSecret()); err != nil {
+	if err := keepSecret(); err != nil {
 		os.Exit(exitStatus(err, os.Stderr))
 	}
 	// A reader of standard output that leaves is an error of the next write to

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"unsafe"
 
+	"h2sniff/bpf"
+
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
@@ -28,14 +30,15 @@ func capabilities(list ...uint) (set [2]uint32) {
 // are not needed any more. What root executes later has its own.
 //
 // CAP_SYS_ADMIN stays where perf_event_open(2) demands it: Debian's kernels do
-// while kernel.perf_event_paranoid is 3, their default.
+// for every event while kernel.perf_event_paranoid is 3, their default, and many
+// kernels for uprobes, which are needed where there are no uprobe.multi links.
 func dropPrivileges() error {
 	keep := needed
 	admin, err := perfNeedsAdmin()
 	if err != nil {
 		return err
 	}
-	if admin {
+	if admin || !bpf.HaveUprobeMulti() {
 		keep[0] |= capabilities(unix.CAP_SYS_ADMIN)[0]
 	}
 	head, data, err := ownCapabilities()
@@ -46,6 +49,35 @@ func dropPrivileges() error {
 		data[i].Permitted &= keep[i]
 		data[i].Effective &= keep[i]
 	}
+	return setCapabilities(head, data)
+}
+
+// dropAllPrivileges is for the viewer: a file's capabilities are not refused by
+// no_new_privs where who executes it has them already. It keeps CAP_BPF where
+// that was handed on as an ambient capability.
+func dropAllPrivileges() error {
+	var keep [2]uint32
+	ambient, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_BPF, 0, 0)
+	if err != nil {
+		return fmt.Errorf("reading the own capabilities: %w", err)
+	}
+	if ambient == 1 {
+		keep = capabilities(unix.CAP_BPF)
+	}
+	head, data, err := ownCapabilities()
+	if err != nil {
+		return err
+	}
+	for i := range data {
+		data[i].Permitted &= keep[i]
+		data[i].Effective &= keep[i]
+		data[i].Inheritable &= keep[i]
+	}
+	return setCapabilities(head, data)
+}
+
+// setCapabilities sets those of all threads.
+func setCapabilities(head *unix.CapUserHeader, data *[2]unix.CapUserData) error {
 	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
 		return fmt.Errorf("giving up capabilities: %w", errno)

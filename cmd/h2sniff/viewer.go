@@ -25,15 +25,6 @@ type viewer struct {
 	err    error
 }
 
-// nameProcess gives the viewer the name of its program again, which it lost as
-// it was executed by way of /proc/self/exe.
-func nameProcess() error {
-	if err := os.WriteFile("/proc/self/comm", []byte("h2sniff"), 0); err != nil {
-		return fmt.Errorf("naming the process: %w", err)
-	}
-	return nil
-}
-
 // startViewer starts h2sniff once more, with the same arguments, as the caller
 // and without capabilities. keepBPF leaves it CAP_BPF, for kernels on which
 // nothing can be read without.

@@ -26,9 +26,6 @@ const maxFailures = 3
 // Request makes requests until in ends or ctx does, or the server does not
 // answer any more. It begins when in has told the address of the server.
 func Request(ctx context.Context, in io.Reader) error {
-	if err := call("demo-client"); err != nil {
-		return err
-	}
 	a, err := hear(in)
 	if errors.Is(err, io.EOF) {
 		return nil // never told to begin

@@ -22,7 +22,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -61,15 +60,6 @@ func identity() (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-// call gives the process a name by which it is recognised (TASK_COMM_LEN
-// allows 15 octets).
-func call(name string) error {
-	if err := os.WriteFile("/proc/self/comm", []byte(name), 0); err != nil {
-		return fmt.Errorf("naming the process: %w", err)
-	}
-	return nil
 }
 
 // tell and hear pass an address on as a line.

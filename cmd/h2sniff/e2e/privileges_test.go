@@ -161,6 +161,39 @@ func TestCapabilitiesSuffice(t *testing.T) {
 	}
 }
 
+// TestFileCapabilities: the same where the file has them, as setcap gives them
+// to it; the viewer, which executes that file too, keeps none.
+func TestFileCapabilities(t *testing.T) {
+	needPrograms(t, "nghttp", "setcap", "runuser")
+	nginx := startNginx(t, 1)
+	program := copyFile(t, filepath.Join(sharedDir(t), "h2sniff"), h2sniff)
+	run(t, lookPath(t, "/usr/sbin/setcap"), "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,cap_sys_admin=ep", program)
+	s := startSniffCommand(t, exec.Command("runuser", "-u", "nobody", "--", program, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid)))
+	capturing := children(t, s.cmd.Process.Pid) // runuser waits for it
+	if len(capturing) != 1 {
+		t.Fatalf("runuser has %d children", len(capturing))
+	}
+	viewer := viewerOf(t, capturing[0])
+	for _, field := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+		if got := procStatus(t, viewer, field); got != fmt.Sprintf("%016x", 0) {
+			t.Errorf("the viewer's %s is %s", field, got)
+		}
+	}
+	if got := procStatus(t, viewer, "Name"); got != "h2sniff" {
+		t.Errorf("the viewer is called %s", got)
+	}
+	run(t, "nghttp", "-n", nginx.url("/"))
+	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
+	wantClean(t, s.snapshot())
+	if err := syscall.Kill(capturing[0], syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	s.wait()
+	if out, err := exec.Command("runuser", "-u", "nobody", "--", program, "demo", "--lines", "--for", "2s").CombinedOutput(); err != nil || !strings.Contains(string(out), "SETTINGS frame") {
+		t.Errorf("demo: %v\n%s", err, out)
+	}
+}
+
 // TestFilesOfTheCaller: what is written belongs to the caller, who must be
 // allowed to.
 func TestFilesOfTheCaller(t *testing.T) {
@@ -260,6 +293,23 @@ func TestHalfKilled(t *testing.T) {
 		s.waitFor("echo still", "\nstill")
 		restored()
 	})
+}
+
+// TestCapturingProcessKilledBesideScreen: the user interface does not stay on a
+// terminal that the shell has again.
+func TestCapturingProcessKilledBesideScreen(t *testing.T) {
+	nginx := startNginx(t, 1)
+	s := startScreen(t, 80, 24)
+	s.keys(h2sniff+" -p "+strconv.Itoa(nginx.pid), "Enter")
+	s.waitFor("LIVE", "OpenSSL, 2 processes")
+	shell, err := strconv.Atoi(strings.TrimSpace(s.tmux("list-panes", "-F", "#{pane_pid}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill(t, viewerOf(t, shell)) // the shell's child
+	s.waitFor("the process that captures has ended unexpectedly")
+	s.keys("echo st", "ill", "Enter")
+	s.waitFor("\nstill")
 }
 
 func kill(t testing.TB, pid int) {
