@@ -95,9 +95,9 @@ func TestColumnsGrowToTheirContent(t *testing.T) {
 	}
 }
 
-// The streams are of the connection that was chosen, or of the one under the
-// cursor of the connections, wherever the frames' cursor is: the title says of
-// which.
+// The streams are of the connection that was chosen, or of the one of the row
+// under the frames' cursor, or of the one under the cursor of the connections:
+// the title says of which.
 func TestStreamsSayOfWhichConnection(t *testing.T) {
 	tr := newTraffic(0)
 	for range 4 {
@@ -106,10 +106,10 @@ func TestStreamsSayOfWhichConnection(t *testing.T) {
 	for _, size := range screenSizes {
 		m := newScreen(tr.st, size[0], size[1], Options{})
 		press(m, "1 g j 3 G")
-		if e := m.frames.selected(); e == nil || e.Conn != 4 || !strings.Contains(m.View(), "2 Streams of c2: 3") {
+		if e := m.frames.selected(); e == nil || e.Conn != 4 || !strings.Contains(m.View(), "2 Streams of c4: 3") {
 			t.Errorf("%v: the title does not say of which connection the streams are:\n%s", size, m.View())
 		}
-		press(m, "1 j enter")
+		press(m, "1 k enter")
 		if !strings.Contains(m.View(), "2 Streams of c3: 3") {
 			t.Errorf("%v: after enter on c3:\n%s", size, m.View())
 		}

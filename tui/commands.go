@@ -163,8 +163,9 @@ func (m *Model) goToNumber(arg string) error {
 	return nil
 }
 
-// follow stays with the newest rows.
+// follow stays with the newest rows; a pause ends.
 func (m *Model) follow() {
+	m.resume()
 	m.frames.toEnd(true)
 	m.refresh()
 }

@@ -69,10 +69,18 @@ func TestQuit(t *testing.T) {
 	if quits(m, keyMsg("q")) {
 		t.Error("q quits while a line is typed")
 	}
-	if !quits(m, keyMsg("ctrl+c")) {
-		t.Error("^c does not quit while a line is typed")
+	if quits(m, keyMsg("ctrl+c")) || m.typing != nil {
+		t.Error("^c does not close the line that is typed first")
 	}
-	press(m, "esc ?")
+	for _, key := range []string{"?", "C", "y", "m"} {
+		if press(m, key); quits(m, keyMsg("ctrl+c")) || m.overlay != nil || m.choosing || m.chord != noChord {
+			t.Errorf("^c does not close what %s opened first", key)
+		}
+	}
+	if !quits(m, keyMsg("ctrl+c")) {
+		t.Error("^c does not quit after it closed the rest")
+	}
+	press(m, "?")
 	if !quits(m, keyMsg("q")) {
 		t.Error("q does not quit from the help")
 	}

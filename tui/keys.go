@@ -23,7 +23,7 @@ type keyMap struct {
 
 	// While a line is typed.
 	Accept, Cancel, Complete, CompleteBack, Older, Newer key.Binding
-	// Interrupt quits wherever the focus is.
+	// Interrupt closes a prompt or an overlay, or else quits, wherever the focus is.
 	Interrupt key.Binding
 }
 
@@ -157,7 +157,11 @@ func keyName(k string) string {
 
 // hints are the keys that the bottom line names while pane is focused, the
 // most useful first, in few words.
-func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
+func (k keyMap) hints(pane paneID, narrowed, paused bool) []key.Binding {
+	pause := "pause"
+	if paused {
+		pause = "resume"
+	}
 	var out []key.Binding
 	switch pane {
 	case paneConns, paneStreams:
@@ -170,7 +174,7 @@ func (k keyMap) hints(pane paneID, narrowed bool) []key.Binding {
 	} else if pane == paneFrames {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
-	return append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"), hint(k.Pause, "", "pause"),
+	return append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"), hint(k.Pause, "", pause),
 		hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"),
 		hint(k.NextProblem, "", "problem"), hint(k.Partner, "", "partner"), hint(k.Zoom, "", "zoom"),
 		hint(k.Mark, "m", "mark"), hint(k.Command, "", "command"))

@@ -104,8 +104,9 @@ type Model struct {
 	frames *framePane
 	detail *detailPane
 
-	view store.View // what the panes are narrowed to
-	back []place    // where esc leads
+	view    store.View // what the panes are narrowed to
+	pointed uint64     // row whose connection and stream the other lists were put on last; 0: none
+	back    []place    // where esc leads
 
 	now    store.Snapshot // of the last tick
 	shown  store.Snapshot // what the panes show: now, or of the moment of the pause
@@ -235,8 +236,11 @@ func (m *Model) snapshot() bool {
 
 // refresh fetches what is in sight. Each pane may depend on those before it.
 func (m *Model) refresh() {
-	for _, p := range m.panes {
+	for id, p := range m.panes {
 		p.refresh(m)
+		if paneID(id) == paneFrames {
+			m.pointAtFrame()
+		}
 	}
 	m.dirty = true
 }
@@ -300,10 +304,18 @@ func (m *Model) goBack() {
 	case len(m.back) > 0:
 		p := m.back[len(m.back)-1]
 		m.back = m.back[:len(m.back)-1]
+		here := m.frames.selected()
+		unfiltered := m.filter != nil && (p.filter == nil || p.filter.text != m.filter.text)
 		m.view = p.view
 		if m.filter != p.filter {
 			m.filter = p.filter
 			m.startFilter()
+		}
+		if unfiltered && here != nil && here.Seq != p.seq && m.holds(m.frameView(), here.Seq) {
+			if p.seq != 0 {
+				m.marks[lastPlace] = p.seq
+			}
+			p.seq, p.follow = here.Seq, p.follow && m.frames.follow
 		}
 		m.frames.goTo(m, m.frameView(), p.seq, p.follow)
 		m.focusOn(p.focus)

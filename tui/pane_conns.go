@@ -97,7 +97,7 @@ func (p *connPane) measure() {
 	for i := range p.conns {
 		c := &p.conns[i]
 		local, remote := addresses(c)
-		p.whole(connID, len(c.ID.String()))
+		p.whole(connID, width(connName(c)))
 		p.content(connProcess, width(process(&c.Info, p.cols[connProcess].want)))
 		p.content(connLocal, width(local))
 		p.content(connRemote, width(remote))
@@ -131,6 +131,14 @@ func (p *connPane) settlePlaces(m *Model) {
 	p.bounds(0, uint64(n))
 }
 
+// pointAt puts the cursor on a connection.
+func (p *connPane) pointAt(m *Model, id capture.ConnID) {
+	p.follow = false
+	p.cursor = uint64(p.placeOf(m, int(p.end), id))
+	p.anchor, p.place = id, int(p.cursor)
+	p.settle()
+}
+
 // find is the place of the first connection from id on.
 func (p *connPane) find(m *Model, n int, id capture.ConnID) int {
 	return sort.Search(n, func(i int) bool {
@@ -151,7 +159,7 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 	s := m.sty
 	local, remote := addresses(c)
 	r := row{faded: c.Closed != 0, mark: c.ID == m.view.Conn, cells: []cell{
-		connID:       {text: c.ID.String()},
+		connID:       {text: connName(c)},
 		connProcess:  {text: process(&c.Info, p.columnWidth(connProcess))},
 		connRole:     {text: role(c.Role)},
 		connLocal:    {text: keepEnd(local, p.columnWidth(connLocal))},
@@ -172,6 +180,15 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 		p.tellProtocol(&r, c)
 	}
 	return r
+}
+
+// connName is the id of a connection; a ○ says, without colours too, that it
+// was closed.
+func connName(c *store.ConnSummary) string {
+	if c.Closed != 0 {
+		return "○" + c.ID.String()
+	}
+	return c.ID.String()
 }
 
 // tellProtocol says why a connection has no frames where the column that would

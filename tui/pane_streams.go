@@ -18,6 +18,7 @@ import (
 type streamPane struct {
 	list
 	conn    capture.ConnID
+	closed  bool                  // the connection was
 	streams []store.StreamSummary // those of the window
 	view    store.View            // that the cursor was put on the stream of
 	// anchor and place are a stream with its FirstSeq, and where in the list it
@@ -123,6 +124,8 @@ func (p *streamPane) refresh(m *Model) {
 	if key != p.page {
 		p.page, p.from = key, from
 		p.fetch(m, int(from), n)
+		c, _ := m.st.Conn(conn)
+		p.closed = c.Closed != 0
 		for i := range p.streams {
 			t := &p.streams[i]
 			n := digits(uint64(t.ID))
@@ -188,6 +191,14 @@ func (p *streamPane) settlePlaces(m *Model) {
 	p.bounds(0, uint64(n))
 }
 
+// pointAt puts the cursor on a stream.
+func (p *streamPane) pointAt(m *Model, t *store.StreamSummary) {
+	p.follow, p.arrived = false, false
+	p.cursor = uint64(p.placeOf(m, int(p.end), t.ID, t.FirstSeq))
+	p.anchor, p.anchorID, p.place = t.FirstSeq, t.ID, int(p.cursor)
+	p.settle()
+}
+
 // find is the place of the first stream that began with row seq or later.
 func (p *streamPane) find(m *Model, n int, seq uint64) int {
 	return sort.Search(n, func(i int) bool {
@@ -207,6 +218,13 @@ func (p *streamPane) selected() *store.StreamSummary {
 func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	s := m.sty
 	state, style := streamStateOf(s, t)
+	switch {
+	case t.Reset || t.EndSend && t.EndRecv:
+	case isIdle(m.st, t):
+		state, style = "idle", s.dim
+	case p.closed:
+		state, style = "unfinished", s.warn
+	}
 	r := row{mark: m.view.HasStream && t.ID == m.view.Stream && t.Conn == m.view.Conn, cells: []cell{
 		streamID:      {text: strconv.FormatUint(uint64(t.ID), 10)},
 		streamRequest: {text: request(t, p.columnWidth(streamRequest))},
@@ -272,6 +290,32 @@ func streamStateOf(s *styles, t *store.StreamSummary) (string, sgr) {
 		return "hc-remote", s.plain
 	}
 	return "open", s.good
+}
+
+// fewFrames is how many frames of a stream are looked at for its state.
+const fewFrames = 8
+
+// isIdle says that a stream carried PRIORITY frames and nothing else, which
+// leave it idle: RFC 9113, section 5.1. A stream with frames that are not held
+// any more, or with many, is taken for one that began.
+func isIdle(st *store.Store, t *store.StreamSummary) bool {
+	if t.Frames > fewFrames || t.Phases[0].Begin != 0 || t.Phases[1].Begin != 0 {
+		return false
+	}
+	v := store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}
+	first, _ := st.Span(v)
+	rows := st.Rows(v, first, fewFrames)
+	frames := uint64(0)
+	for i := range rows {
+		if rows[i].Kind != decode.RowFrame {
+			continue
+		}
+		if rows[i].Header.Type != http2.FramePriority {
+			return false
+		}
+		frames++
+	}
+	return frames > 0 && frames == t.Frames
 }
 
 func statusStyle(s *styles, status string) sgr {

@@ -158,11 +158,11 @@ func TestFlowFromCheckpoints(t *testing.T) {
 	last := tr.st.Snapshot().Rows
 	fresh := func(seq uint64) string {
 		m := onRow(tr.st, 120, 36, seq)
-		press(m, "] ] ] ]")
+		press(m, "] ] ] ] 4 z")
 		return m.View()
 	}
 	m := onRow(tr.st, 120, 36, last)
-	press(m, "] ] ] ]")
+	press(m, "] ] ] ] 4 z")
 	if len(m.detail.past.points) == 0 {
 		t.Fatal("nothing was kept on the way")
 	}

@@ -106,6 +106,9 @@ func (m *Model) typed(msg tea.KeyMsg) tea.Cmd {
 
 func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	if key.Matches(msg, m.keys.Interrupt) {
+		if m.closeTop() {
+			return nil
+		}
 		return tea.Quit
 	}
 	switch {
@@ -224,6 +227,9 @@ func (m *Model) moveKey(msg tea.KeyMsg) {
 	case key.Matches(msg, k.Home):
 		t.home()
 	case key.Matches(msg, k.End):
+		if m.focus != paneDetail {
+			m.resume()
+		}
 		t.toEnd(m.focus != paneDetail)
 	default:
 		return
@@ -244,6 +250,31 @@ func (m *Model) pause() {
 		m.followFilter()
 	}
 	m.refresh()
+}
+
+// resume ends a pause.
+func (m *Model) resume() {
+	if m.paused {
+		m.pause()
+	}
+}
+
+// closeTop closes what takes the keys in place of the panes, and reports
+// whether there was anything.
+func (m *Model) closeTop() bool {
+	switch {
+	case m.typing != nil:
+		m.closePrompt()
+	case m.choosing:
+		m.choosing = false
+	case m.chord != noChord:
+		m.chord = noChord
+	case m.overlay != nil:
+		m.overlay = nil
+	default:
+		return false
+	}
+	return true
 }
 
 // onlyThisStream narrows the panes to the stream of the frame under the

@@ -116,14 +116,14 @@ func TestPauseFreezesTheViewOnly(t *testing.T) {
 		t.Errorf("no %q in %q", want, strings.SplitN(m.View(), "\n", 2)[0])
 	}
 	// Moving about shows nothing that came since.
-	press(m, "g G j pgdown 2 G 1 G j 3")
+	press(m, "g"+strings.Repeat(" pgdown", 20)+" 2 pgdown pgdown pgdown 1 j 3 j")
 	if got := selectedSeq(t, m); got != rows {
 		t.Errorf("row %d under the cursor, %d was the newest at the pause", got, rows)
 	}
 	if m.strms.end != 20 || m.conns.end != 1 {
 		t.Errorf("%d streams, %d connections; at the pause 20 and 1", m.strms.end, m.conns.end)
 	}
-	press(m, "1 enter 3 G")
+	press(m, "1 enter 3"+strings.Repeat(" pgdown", 20))
 	if got := selectedSeq(t, m); got != rows {
 		t.Errorf("narrowed: row %d under the cursor, %d was the newest at the pause", got, rows)
 	}
