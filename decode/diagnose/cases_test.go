@@ -22,6 +22,7 @@ func with(client, server []http2.Setting, f func(*script)) func(*testing.T, capt
 	return func(t *testing.T, role capture.Role) *script {
 		s := newScript(t, role, client, server)
 		f(s)
+		s.answer()
 		s.close()
 		return s
 	}
@@ -32,6 +33,7 @@ func from(fresh bool, f func(*script)) func(*testing.T, capture.Role) *script {
 	return func(t *testing.T, role capture.Role) *script {
 		s := blank(t, role, fresh)
 		f(s)
+		s.answer()
 		s.close()
 		return s
 	}

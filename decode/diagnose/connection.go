@@ -113,7 +113,7 @@ func (t *Tracker) settings(d capture.Direction, ch *stream.Change) {
 	}
 	if row.Header.Flags.Has(http2.FlagSettingsAck) {
 		if !ch.HasAcked && t.conn.Half(d.Reverse()).SettingsSure() {
-			t.report(settingsAckUnexpected, 0, "SETTINGS are acknowledged that were not sent, or twice.")
+			t.hold(settingsAckUnexpected, 0, "SETTINGS are acknowledged that were not sent, or twice.")
 		}
 		return
 	}

@@ -25,7 +25,7 @@ func (t *Tracker) sectionSize(d capture.Direction, ch *stream.Change) {
 	}
 	rev := t.conn.Half(d.Reverse())
 	if limit := rev.Loosest.MaxHeaderListSize; limit != math.MaxUint32 && size > uint64(limit) && rev.SettingsSure() {
-		t.report(headerListTooLarge, row.Header.StreamID, "The field section has %d octets; SETTINGS_MAX_HEADER_LIST_SIZE is %d.", size, limit)
+		t.hold(headerListTooLarge, row.Header.StreamID, "The field section has %d octets; SETTINGS_MAX_HEADER_LIST_SIZE is %d.", size, limit)
 	}
 }
 

@@ -22,13 +22,13 @@ func (t *Tracker) data(d capture.Direction, s *stream.Stream) {
 	}
 	if hd.Length > 0 && t.conn.WindowSure(d) {
 		if left := t.conn.Half(d).Window.Left(connectionWindow); left < 0 {
-			t.report(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the connection.", -left)
+			t.hold(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the connection.", -left)
 		}
 		if s != nil && !s.Unseen {
 			// What was given out before the sender acknowledges it counts.
 			initial := t.conn.Half(d.Reverse()).Loosest.InitialWindowSize
 			if left := s.Side(d).Window.Left(initial); left < 0 {
-				t.report(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the stream.", -left)
+				t.hold(flowControlExceeded, hd.StreamID, "DATA goes %d octets beyond the window of the stream.", -left)
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func (t *Tracker) windowUpdate(d capture.Direction, s *stream.Stream) {
 	}
 	if t.row.Header.StreamID == 0 {
 		if left := t.conn.Half(carries).Window.Left(connectionWindow); left > largestWindow {
-			t.report(windowOverflow, 0, "WINDOW_UPDATE makes the window of the connection %d octets.", left)
+			t.hold(windowOverflow, 0, "WINDOW_UPDATE makes the window of the connection %d octets.", left)
 		}
 		return
 	}
@@ -54,7 +54,7 @@ func (t *Tracker) windowUpdate(d capture.Direction, s *stream.Stream) {
 		return
 	}
 	if left := s.Side(carries).Window.Left(h.LeastWindow); left > largestWindow {
-		t.report(windowOverflow, s.ID, "WINDOW_UPDATE makes the window of the stream %d octets.", left)
+		t.hold(windowOverflow, s.ID, "WINDOW_UPDATE makes the window of the stream %d octets.", left)
 	}
 }
 
@@ -100,5 +100,6 @@ func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
 	if client == d && s.Side(d.Reverse()).Headers {
 		sev = Warning // the answer came first, the rest may not have been wanted
 	}
-	t.reportAs(contentLength, sev, rules[contentLength].Section, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
+	// That the other side did not reset the stream is not known yet.
+	t.holdAs(contentLength, sev, rules[contentLength].Section, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
 }

@@ -28,5 +28,6 @@ const (
 	// Bounds on what is kept and reported, each for one connection.
 	maxReports  = 50 // of one code; the rest is counted
 	maxPings    = 64 // waiting for their acknowledgement, each direction
+	maxHeld     = 32 // waiting for the other direction's next frame, each direction
 	maxNameText = 64 // octets of a peer's string in a sentence
 )

@@ -25,6 +25,7 @@ type script struct {
 	track *Tracker
 	seq   uint64
 	pos   [2]uint64
+	last  capture.Direction // that something was sent in
 	got   []Diagnosis
 	enc   *hpack.Encoder
 	block bytes.Buffer
@@ -61,7 +62,16 @@ func (s *script) feed(ev *capture.Event) {
 func (s *script) send(d capture.Direction, data string) {
 	ev := capture.Event{Kind: capture.Data, Direction: d, Offset: s.pos[d], Length: uint64(len(data)), Data: []byte(data)}
 	s.pos[d] += ev.Length
+	s.last = d
 	s.feed(&ev)
+}
+
+// answer sends a frame that means nothing from the side that did not send last:
+// it shows that nothing of that side was lost.
+func (s *script) answer() {
+	if d := s.last.Reverse(); s.pos[d] > 0 {
+		s.send(d, frame(0x2a, 0, 0, ""))
+	}
 }
 
 func (s *script) dir(client bool) capture.Direction {

@@ -4,6 +4,7 @@ package diagnose
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -50,7 +51,11 @@ func (t *Tracker) malformed(h *stream.Half, sd *side) {
 			id, section = frameNotAllowed, "RFC 9113, section 8.4"
 		}
 	}
-	t.reportAs(id, Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), err.Reason)
+	report := t.reportAs
+	if id == frameTooLarge || id == fieldBlockInvalid && strings.Contains(err.Reason, "SETTINGS_HEADER_TABLE_SIZE") {
+		report = t.holdAs // the peer's SETTINGS may allow it
+	}
+	report(id, Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), err.Reason)
 }
 
 func fixedSize(t http2.FrameType) bool {
@@ -164,7 +169,11 @@ func (t *Tracker) unrecorded(d capture.Direction, h *stream.Half, fromClient, kn
 		if hd.Type == http2.FrameRSTStream && fromClient == (hd.StreamID&1 == 0) {
 			sev = Warning
 		}
-		t.reportAs(frameOnIdleStream, sev, rules[frameOnIdleStream].Section, hd.StreamID,
+		report := t.reportAs
+		if fromClient == (hd.StreamID&1 == 0) {
+			report = t.holdAs // the other side would have begun it
+		}
+		report(frameOnIdleStream, sev, rules[frameOnIdleStream].Section, hd.StreamID,
 			"%s on stream %d, which was never begun.", decode.TypeName(hd.Type), hd.StreamID)
 		return
 	}
@@ -182,7 +191,7 @@ func (t *Tracker) begins(d capture.Direction, h *stream.Half) {
 	rev := t.conn.Half(d.Reverse())
 	if limit := rev.Loosest.MaxConcurrentStreams; rev.SettingsSure() && h.Complete() && !t.conn.Overflowed() &&
 		uint64(t.conn.NumOpen(true)) >= uint64(limit) {
-		t.report(tooManyStreams, id, "Stream %d is begun while %d are open; SETTINGS_MAX_CONCURRENT_STREAMS is %d.", id, t.conn.NumOpen(true), limit)
+		t.hold(tooManyStreams, id, "Stream %d is begun while %d are open; SETTINGS_MAX_CONCURRENT_STREAMS is %d.", id, t.conn.NumOpen(true), limit)
 	}
 	if at := t.sides[d.Reverse()].goAwayAt; at != 0 && t.row.Time-at > goAwayPatience && h.Complete() {
 		t.report(streamAfterGoAway, id, "Stream %d is begun %s after the server's GOAWAY.", id, duration(t.row.Time-at))
@@ -194,7 +203,7 @@ func (t *Tracker) push(d capture.Direction) {
 	client, known := t.conn.ClientDirection()
 	rev := t.conn.Half(d.Reverse())
 	if known && client != d && rev.SettingsSure() && rev.Loosest.EnablePush == 0 {
-		t.report(pushDisabled, t.row.Header.StreamID, "PUSH_PROMISE, though the server has acknowledged SETTINGS_ENABLE_PUSH = 0.")
+		t.hold(pushDisabled, t.row.Header.StreamID, "PUSH_PROMISE, though the server has acknowledged SETTINGS_ENABLE_PUSH = 0.")
 	}
 }
 

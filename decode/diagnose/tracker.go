@@ -45,6 +45,9 @@ type side struct {
 	goAwayAt   int64  // 0 for none
 	unackedSeq uint64 // SETTINGS reported as unacknowledged
 	notCopied  bool   // octets that were not copied were reported
+
+	gap  uint64 // octets missing since the last frame
+	held []held // waits for this direction's next frame
 }
 
 type ping struct {
@@ -80,6 +83,7 @@ func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 	t.lastTime = max(t.lastTime, row.TimeEnd)
 	switch row.Kind {
 	case decode.RowFrame:
+		t.release(row.Direction & 1)
 		t.overdue(row.TimeEnd)
 		t.frame()
 	case decode.RowGap:
@@ -123,6 +127,7 @@ func (t *Tracker) finish(now int64) {
 		return
 	}
 	t.ended = true
+	t.releaseLast()
 	t.overdue(now)
 	for d := range t.sides {
 		dir := capture.Direction(d)
@@ -187,6 +192,7 @@ func (t *Tracker) full(id ruleID) bool {
 func (t *Tracker) gap() {
 	s := &t.sides[t.row.Direction&1]
 	s.blockOpen = false
+	s.gap += t.row.GapBytes
 	s.pings = s.pings[:0]
 	t.sides[t.row.Direction.Reverse()&1].pings = nil
 	h := t.conn.Half(t.row.Direction)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+
+	"golang.org/x/net/http2"
 )
 
 // tap records what one end of a connection sends, by its beginning, and
@@ -210,12 +213,77 @@ func TestRealTraffic(t *testing.T) {
 				lossy[i].Kind, lossy[i].Data = capture.Lost, nil
 				noErrors(t, "lost event", i, lossy, &capture.ConnInfo{Fresh: true})
 
+				// Nothing tells of it until the direction goes on.
+				gone := slices.Delete(slices.Clone(events), i, i+1)
+				noErrors(t, "without event", i, gone, &capture.ConnInfo{Fresh: true})
+
 				short := append([]capture.Event(nil), events...)
 				short[i].Data = short[i].Data[:len(short[i].Data)/2]
 				noErrors(t, "half copied event", i, short, &capture.ConnInfo{Fresh: true})
 			}
 		})
 	}
+}
+
+// TestEachFrameLost: no error, whichever frame is lost, untold.
+func TestEachFrameLost(t *testing.T) {
+	client, server := goTraffic(t)
+	for name, events := range map[string][]capture.Event{"client": client, "server": server} {
+		t.Run(name, func(t *testing.T) {
+			frames := perFrame(events)
+			if len(frames) < 500 {
+				t.Fatalf("only %d pieces", len(frames))
+			}
+			step := max(1, len(frames)/300)
+			for i := range frames {
+				// Frames of DATA are most; of the others each is lost.
+				if len(frames[i].Data) < 1000 || i%step == 0 {
+					noErrors(t, "without frame", i, slices.Delete(slices.Clone(frames), i, i+1), &capture.ConnInfo{Fresh: true})
+				}
+			}
+		})
+	}
+}
+
+// perFrame splits events where frames begin.
+func perFrame(events []capture.Event) (out []capture.Event) {
+	var header [2][]byte
+	left := [2]int{} // of the payload, or the client's preface
+	for i := range events {
+		ev := events[i]
+		d := ev.Direction
+		if ev.Offset == 0 && bytes.HasPrefix(ev.Data, []byte(http2.ClientPreface)) {
+			left[d] = len(http2.ClientPreface)
+		}
+		from := 0
+		cut := func(at int) {
+			if at > from {
+				piece := ev
+				piece.Data = ev.Data[from:at]
+				piece.Offset, piece.Length = ev.Offset+uint64(from), uint64(at-from)
+				out = append(out, piece)
+				from = at
+			}
+		}
+		for at := 0; at < len(ev.Data); {
+			if n := min(left[d], len(ev.Data)-at); n > 0 {
+				left[d] -= n
+				at += n
+				continue
+			}
+			if len(header[d]) == 0 {
+				cut(at)
+			}
+			header[d] = append(header[d], ev.Data[at])
+			at++
+			if h := header[d]; len(h) == 9 {
+				left[d] = int(h[0])<<16 | int(h[1])<<8 | int(h[2])
+				header[d] = nil
+			}
+		}
+		cut(len(ev.Data))
+	}
+	return out
 }
 
 func seen(events []capture.Event, d capture.Direction) bool {
