@@ -5,6 +5,7 @@ package tui
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -65,6 +66,35 @@ func TestListsFollowTheFrames(t *testing.T) {
 	do(m, later(5))
 	if m.strms.conn != 2 {
 		t.Errorf("a tick took the connections to %v", m.strms.conn)
+	}
+}
+
+// While the newest row is now of one connection and now of another, their
+// streams are sorted no more often than a tenth of the time does for.
+func TestSortWhileTheConnectionChanges(t *testing.T) {
+	tr := newTraffic(0)
+	a := tr.requests(3)
+	b := tr.requests(3)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	m.strms.turn(streamFrames)
+	do(m, later(1))
+	if !m.strms.ordered() {
+		t.Fatal("the streams are not sorted")
+	}
+	m.strms.order.took = time.Hour
+	for i, k := range []*talk{a, b, a} {
+		k.more(uint32(101+i*100), 2)
+		m.take(later(2 + i))
+		if m.works[workSort] != nil || m.strms.conn != k.id {
+			t.Errorf("streams of %v, newest of %v, sorted %v", m.strms.conn, k.id, m.works[workSort])
+		}
+	}
+	press(m, "k")
+	do(m, later(9))
+	m.strms.order.took = 0
+	do(m, later(10))
+	if !m.strms.ordered() || m.strms.order.conn != m.strms.conn {
+		t.Errorf("the streams of %v stay unsorted", m.strms.conn)
 	}
 }
 

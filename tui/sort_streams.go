@@ -156,11 +156,16 @@ func (p *streamPane) keepSorted(m *Model) {
 		return
 	}
 	generation := m.shown.Generation
-	if p.ordered() && (p.order.generation == generation || time.Since(p.order.at) < 10*p.order.took) {
+	if p.ordered() && p.order.generation == generation {
+		return
+	}
+	// Where the list follows the newest row, its connection changes all the time.
+	swift := m.pointed != 0 && m.frames.follow
+	if (p.ordered() || swift) && time.Since(p.order.at) < 10*p.order.took {
 		return
 	}
 	if w := m.works[workSort]; w != nil {
-		if p.sorting == (streamOrderKey{p.conn, p.by}) {
+		if swift || p.sorting == (streamOrderKey{p.conn, p.by}) {
 			return // on its way
 		}
 		m.end(workSort)
