@@ -19,15 +19,16 @@ import (
 	"h2sniff/decode/store"
 )
 
-// exportLimits are for an archive: whole bodies, as far as memory allows.
-var exportLimits = content.Limits{Body: 64 << 20, Held: 512 << 20, Decoded: 64 << 20}
+// exportLimits are for an archive: whole bodies, as far as memory allows and what
+// reads an archive can take.
+var exportLimits = content.Limits{Body: 16 << 20, Held: 512 << 20, Decoded: 16 << 20}
 
 // exportHistory has room for the rows of one event, which are taken before the
 // next is read.
 const exportHistory = 128 << 20
 
 // exportBody is how much of one body an archive holds, as the help says it.
-const exportBody = "64 MiB"
+const exportBody = "16 MiB"
 
 func newExport(std stdio) *cobra.Command {
 	var o options

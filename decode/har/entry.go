@@ -214,12 +214,18 @@ func body(m *c.Message, l c.Limits) (c.Body, string) {
 	return out, strings.Join(notes, "; ")
 }
 
-// bodyText gives a body as the text of HAR and its encoding.
+// bodyText gives a body as the text of HAR and its encoding. Octets that no text
+// has go out as base64 even where they are UTF-8: JSON takes six octets for each.
 func bodyText(b c.Body) (string, string) {
-	if utf8.Valid(b.Data) {
+	if utf8.Valid(b.Data) && !slices.ContainsFunc(b.Data, notText) {
 		return string(b.Data), ""
 	}
 	return base64.StdEncoding.EncodeToString(b.Data), "base64"
+}
+
+// notText tells whether an octet is a control character that text does not have.
+func notText(o byte) bool {
+	return o < ' ' && o != '\t' && o != '\n' && o != '\f' && o != '\r' || o == 0x7f
 }
 
 func mimeType(s *c.Side) string {

@@ -348,3 +348,20 @@ func TestWebSocketMessages(t *testing.T) {
 		"_webSocketMessages.1.opcode": 2.0, "_webSocketMessages.1.data": "/w==", "_webSocketMessages.2.data": "hey",
 	})
 }
+
+// TestBodyText: text goes out as it is, all else as base64, which takes a third
+// more than the body whatever it holds.
+func TestBodyText(t *testing.T) {
+	for _, text := range []string{"", "a\tb\r\n\f", "é 世"} {
+		if got, encoding := bodyText(content.Body{Data: []byte(text)}); got != text || encoding != "" {
+			t.Errorf("%q becomes %q, %q", text, got, encoding)
+		}
+	}
+	for _, binary := range []string{"\x00", "a\x01", "a\x1bb", "\x7f", "\xff", "\v", strings.Repeat("\x00", 3000)} {
+		got, encoding := bodyText(content.Body{Data: []byte(binary)})
+		back, err := base64.StdEncoding.DecodeString(got)
+		if err != nil || string(back) != binary || encoding != "base64" {
+			t.Errorf("%.20q becomes %.20q, %q", binary, got, encoding)
+		}
+	}
+}
