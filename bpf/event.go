@@ -199,7 +199,7 @@ type ConnKey struct {
 type ConnState struct {
 	Gen             uint64
 	Pos             [2]uint64 // by direction
-	Exact, Inferred uint64    // socket cookies
+	Exact, Inferred uint64    // socket cookies; of cleartext, Inferred is the kernel's own positions at Pos 0
 	Frames          [2]Frames // by direction
 }
 

@@ -24,13 +24,11 @@ struct tcp_state {
 	u64 gen; /* boot time of its first call: the kernel reuses struct sock */
 	u32 tgids[MAX_TGIDS]; /* processes with a connection on it, 0 where unused */
 	u32 busy[2];	      /* calls that run, by direction */
-	u32 seq[2];	      /* the kernel's own positions after the last call */
 	u32 due[2];	      /* payload of the frame header that was a call of its own */
 	u16 unjudged;
 	u8 verdict;
 	u8 asker;	/* direction of the HTTP/1 request */
 	u8 passes[2];	/* the direction has begun to speak HTTP/2 */
-	u8 positioned[2]; /* seq is known */
 };
 
 /* A TLS record header (RFC 8446, section 5.1). */

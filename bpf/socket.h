@@ -16,6 +16,14 @@
 #define S_IFSOCK 0140000
 #define IPPROTO_TCP 6
 
+/* include/net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE_WAIT = 8,
+};
+
 /* The TCP socket behind a descriptor of the task; 0 where it is none, or one
  * whose octets a protocol between it and the program changes (kernel TLS). */
 static __always_inline struct sock *tcp_of(struct task_struct *task, u32 fd)
@@ -60,10 +68,23 @@ static __always_inline bool tcp_address(struct sock *sk, struct address *a)
 
 /* The kernel's own position in a direction, modulo 2^32: it moves with what no
  * followed call has moved too (io_uring, another process). */
-static __always_inline u32 tcp_position(struct sock *sk, u8 dir)
+static __always_inline bool tcp_position(struct sock *sk, u8 dir, u32 *position)
 {
 	struct tcp_sock *tcp = (void *)sk;
-	return dir == DIR_RECV ? BPF_CORE_READ(tcp, copied_seq) : BPF_CORE_READ(tcp, write_seq);
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	/* In others SYN and FIN, which have positions too, can be in between. */
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT &&
+	    (dir != DIR_RECV || (state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2)))
+		return false;
+	if (dir != DIR_RECV) {
+		*position = BPF_CORE_READ(tcp, write_seq);
+		return true;
+	}
+	u32 taken = BPF_CORE_READ(tcp, copied_seq);
+	if (state == TCP_CLOSE_WAIT && taken == BPF_CORE_READ(tcp, rcv_nxt))
+		taken--; /* FIN was taken */
+	*position = taken;
+	return true;
 }
 
 /* Whether the program has sent nothing on the connection, and received n octets. */

@@ -68,7 +68,10 @@ struct conn {
 	u64 gen;
 	u64 pos[2];
 	u64 exact;    /* cookie of the socket last bound */
-	u64 inferred;
+	union {
+		u64 inferred; /* the same, of TLS, where it was inferred */
+		u32 base[2];  /* of TCP: the kernel's own position where pos is 0; 0 is not known */
+	};
 	struct frames frames[2];
 };
 

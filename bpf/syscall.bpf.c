@@ -169,6 +169,31 @@ static __always_inline struct tcp_state *tcp_state(u64 sk)
 	return s;
 }
 
+/* Octets that moved with nobody to tell of them, or by another process, are
+ * skipped in the position: a gap of known length. n were moved by the call that
+ * ends. What calls that still run have moved is not told apart, so nothing is
+ * judged while there are more than own of them: it is found later. */
+static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir, u64 n, u32 own)
+{
+	u64 pos = *(volatile u64 *)&c->pos[dir & 1];
+	u32 now;
+	if (!tcp_position((struct sock *)sk, dir, &now) || *(volatile u32 *)&s->busy[dir & 1] > own ||
+	    *(volatile u64 *)&c->pos[dir & 1] != pos)
+		return;
+	now -= (u32)(pos + n);
+	if (!c->base[dir & 1]) {
+		c->base[dir & 1] = now;
+		return;
+	}
+	now -= c->base[dir & 1];
+	/* A send that ends has its place already. */
+	if (!now || (own && dir == DIR_SEND))
+		return;
+	c->pos[dir & 1] += now;
+	if (headers_only)
+		frames_pass(&c->frames[dir & 1], now);
+}
+
 /* The connection of the calling process on the socket, opened where there is
  * none. fresh says that it has just begun. 0 where nothing is to be told. */
 static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id, bool fresh)
@@ -186,6 +211,9 @@ static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id
 	c = open_conn(th, id, sk, (fresh ? OP_HANDSHAKE : OP_OTHER) | (u64)library << COOKIE_LIBRARY);
 	if (!c)
 		return 0;
+	for (u32 dir = 0; dir < 2; dir++)
+		if (s->passes[dir])
+			tcp_catch_up(s, c, sk, dir, 0, 0);
 	for (u32 i = 0; i < MAX_TGIDS; i++) {
 		if (!s->tgids[i]) {
 			s->tgids[i] = id >> 32;
@@ -205,29 +233,11 @@ static __always_inline void tcp_bind(struct conn *c, u64 sk, u64 id)
 	emit_address(th, id, sk, c->gen, &a, true);
 }
 
-/* Octets that moved since the last call, with nobody to tell of them, are
- * skipped in the position: a gap of known length. */
-static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir)
-{
-	u32 now = tcp_position((struct sock *)sk, dir);
-	u32 missed = now - s->seq[dir & 1];
-	if (s->positioned[dir & 1] && !s->busy[dir & 1] && missed) {
-		c->pos[dir & 1] += missed;
-		if (headers_only)
-			frames_pass(&c->frames[dir & 1], missed);
-	}
-	s->seq[dir & 1] = now;
-	s->positioned[dir & 1] = 1;
-}
-
-static __always_inline void accept_http2(struct tcp_state *s, u64 sk, bool both)
+static __always_inline void accept_http2(struct tcp_state *s, bool both)
 {
 	s->verdict = VERDICT_HTTP2;
-	if (!both)
-		return;
-	s->passes[0] = s->passes[1] = 1;
-	s->seq[DIR_SEND] = tcp_position((struct sock *)sk, DIR_SEND);
-	s->positioned[DIR_SEND] = 1;
+	if (both)
+		s->passes[0] = s->passes[1] = 1;
 }
 
 /* Judges a send before it is made, by its first octets: so that it has its
@@ -247,7 +257,7 @@ static __always_inline void judge_beginning(struct tcp_state *s, const struct tr
 	if (s->verdict != VERDICT_OPEN || !(is_preface(head, n) || is_settings(head, n)))
 		return;
 	*fresh = tcp_moved_only((struct sock *)t->sk, 0);
-	accept_http2(s, t->sk, true);
+	accept_http2(s, true);
 }
 
 /* Judges a call by what it moved. The octets that are not HTTP/2 yet, of a
@@ -269,12 +279,18 @@ static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n
 	if (have && s->verdict == VERDICT_ASKED) {
 		if (dir == s->asker)
 			return 0;
+		if (is_settings(head, have)) { /* a server that speaks nothing else */
+			accept_http2(s, false);
+			s->passes[dir] = 1;
+			*fresh = true;
+			return 0;
+		}
 		u32 length = is_response(head, have) && is_switching(head, have) ? switching_length(addr, flat) : 0;
 		if (!length) {
 			s->verdict = VERDICT_REFUSED;
 			return 0;
 		}
-		accept_http2(s, t->sk, false);
+		accept_http2(s, false);
 		s->passes[dir] = 1;
 		*fresh = true;
 		return length;
@@ -282,7 +298,7 @@ static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n
 	if (have && s->verdict == VERDICT_OPEN) {
 		if (is_preface(head, have) || is_settings(head, have)) {
 			*fresh = dir == DIR_RECV && tcp_moved_only((struct sock *)t->sk, n);
-			accept_http2(s, t->sk, true);
+			accept_http2(s, true);
 			return 0;
 		}
 		if (is_request(head, have)) {
@@ -298,7 +314,7 @@ static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n
 		u32 due = s->due[dir];
 		u32 chain = find_chain(addr, flat, n);
 		if ((due && due == n) || chain == CHAIN) {
-			accept_http2(s, t->sk, true);
+			accept_http2(s, true);
 			return 0;
 		}
 		s->due[dir] = chain;
@@ -346,7 +362,7 @@ int enter(u64 *ctx)
 		if (!c)
 			return 0;
 		tcp_bind(c, t.sk, id);
-		tcp_catch_up(s, c, t.sk, t.dir);
+		tcp_catch_up(s, c, t.sk, t.dir, 0, 0);
 		struct thread *th = thread_of(id, false);
 		if (!th)
 			return 0;
@@ -392,9 +408,8 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 	if (!c || !th)
 		return;
 	tcp_bind(c, t->sk, id);
-	s->seq[dir] = tcp_position((struct sock *)t->sk, dir);
-	s->positioned[dir] = 1;
 	n -= skip;
+	tcp_catch_up(s, c, t->sk, dir, n, 1);
 
 	struct walk w = {.frames = {.e = {
 		.who = who_is(th, id, t->sk, c->gen), .begin = t->begin, .pos = c->pos[dir],
@@ -443,8 +458,8 @@ int leave(u64 *ctx)
 	u64 sk = running->sk;
 	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
 	if (s && s->gen == running->gen) {
-		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
 		finish(s, running, id, ctx[1]);
+		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
 	}
 	bpf_map_delete_elem(&transfers, &id);
 	return 0;

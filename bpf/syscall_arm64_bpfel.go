@@ -38,17 +38,16 @@ type syscallConnKey struct {
 }
 
 type syscallTcpState struct {
-	_          structs.HostLayout
-	Gen        uint64
-	Tgids      [4]uint32
-	Busy       [2]uint32
-	Seq        [2]uint32
-	Due        [2]uint32
-	Unjudged   uint16
-	Verdict    uint8
-	Asker      uint8
-	Passes     [2]uint8
-	Positioned [2]uint8
+	_        structs.HostLayout
+	Gen      uint64
+	Tgids    [4]uint32
+	Busy     [2]uint32
+	Due      [2]uint32
+	Unjudged uint16
+	Verdict  uint8
+	Asker    uint8
+	Passes   [2]uint8
+	_        [2]byte
 }
 
 type syscallThread struct {
