@@ -66,10 +66,12 @@ bench-live: go-toolchain
 		BENCH_CONNS="$(CONNS)" BENCH_MODES="$(MODES)" \
 		$(GO) test -count=1 -timeout 60m -run '^$$' -bench BenchmarkLive -benchtime 1x ./cmd/h2sniff/e2e
 
-# The end-to-end tests with --headers-only wherever they capture.
+# The end-to-end tests with --headers-only wherever they capture, or those that
+# RUN chooses.
+RUN ?= .
 test-headers-only: go-toolchain
 	.ci/packages $(TEST_PACKAGES)
-	HEADERS_ONLY=1 $(GO) test -count=1 -timeout 15m ./cmd/h2sniff/e2e
+	HEADERS_ONLY=1 $(GO) test -count=1 -timeout 15m -run '$(RUN)' ./cmd/h2sniff/e2e
 
 # How fast programs are found, and what h2sniff costs where nothing happens.
 .PHONY: bench-finding

@@ -360,8 +360,23 @@ func TestAddressesOfBatches(t *testing.T) {
 
 // TestAddressesWithdrawn: where one thread receives and another decrypts, what
 // was inferred is taken back.
+// In step for long the threads err always alike: that is tried anew.
 func TestAddressesWithdrawn(t *testing.T) {
 	t.Parallel()
+	for try := range 3 {
+		inferred, withdrawn := inferApart(t)
+		t.Logf("%d of %d addresses were withdrawn", withdrawn, inferred)
+		if inferred > 0 && withdrawn == inferred {
+			return
+		}
+		if try == 2 || withdrawn > 0 {
+			t.Fatalf("%d of %d addresses were withdrawn, want all of at least one", withdrawn, inferred)
+		}
+	}
+}
+
+func inferApart(t *testing.T) (inferred, withdrawn int) {
+	t.Helper()
 	const connections, rounds = 24, 12
 	server := startApartServer(t, "threads")
 	s := startSniff(t, "-p", strconv.Itoa(server.pid))
@@ -397,10 +412,7 @@ func TestAddressesWithdrawn(t *testing.T) {
 	})
 	rows := s.stop()
 	wantClean(t, rows)
-	inferred := count(rows, func(r row) bool { return r.Address == "inferred" })
-	withdrawn := count(rows, func(r row) bool { return r.Address == "withdrawn" })
-	t.Logf("%d of %d addresses were withdrawn", withdrawn, inferred)
-	if inferred == 0 || withdrawn != inferred {
-		t.Errorf("%d of %d addresses were withdrawn, want all of at least one", withdrawn, inferred)
-	}
+	inferred = count(rows, func(r row) bool { return r.Address == "inferred" })
+	withdrawn = count(rows, func(r row) bool { return r.Address == "withdrawn" })
+	return inferred, withdrawn
 }
