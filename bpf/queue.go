@@ -5,7 +5,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -97,29 +96,15 @@ func QueueNeedsPrivilege() (bool, error) {
 		return false, nil
 	}
 	defer m.Close()
-	needs := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		needs <- useWithoutCapabilities(m)
-	}()
-	err = <-needs
+	err = WithCapabilities([2]uint32{}, func() error { return useCopy(m) })
 	if errors.Is(err, unix.EPERM) {
 		return true, nil
 	}
 	return false, err
 }
 
-func useWithoutCapabilities(m *ebpf.Map) error {
-	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&head, &data[0]); err != nil {
-		return fmt.Errorf("reading the capabilities of a thread: %w", err)
-	}
-	// Permitted ones stay: another thread may be about to set those of all.
-	data[0].Effective, data[1].Effective = 0, 0
-	if err := unix.Capset(&head, &data[0]); err != nil {
-		return fmt.Errorf("laying down the capabilities of a thread: %w", err)
-	}
+// useCopy opens a map by a copy of its descriptor, and reads from it.
+func useCopy(m *ebpf.Map) error {
 	fd, err := unix.FcntlInt(uintptr(m.FD()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("copying a descriptor: %w", err)

@@ -187,3 +187,11 @@ func ErrorName(code uint32) string {
 	}
 	return "UNKNOWN_0x" + strconv.FormatUint(uint64(code), 16)
 }
+
+// GRPCStatusNames are the names of gRPC's status codes, by code (grpc/grpc,
+// doc/statuscodes.md).
+func GRPCStatusNames() []string {
+	return []string{"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+		"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+		"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"}
+}

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"h2sniff/bpf"
@@ -41,15 +40,7 @@ func dropPrivileges() error {
 	if admin || !bpf.HaveUprobeMulti() {
 		keep[0] |= capabilities(unix.CAP_SYS_ADMIN)[0]
 	}
-	head, data, err := ownCapabilities()
-	if err != nil {
-		return err
-	}
-	for i := range data {
-		data[i].Permitted &= keep[i]
-		data[i].Effective &= keep[i]
-	}
-	return setCapabilities(head, data)
+	return keepOnly(keep)
 }
 
 // dropAllPrivileges is for the viewer: a file's capabilities are not refused by
@@ -64,6 +55,11 @@ func dropAllPrivileges() error {
 	if ambient == 1 {
 		keep = capabilities(unix.CAP_BPF)
 	}
+	return keepOnly(keep)
+}
+
+// keepOnly takes all other capabilities from all threads.
+func keepOnly(keep [2]uint32) error {
 	head, data, err := ownCapabilities()
 	if err != nil {
 		return err
@@ -71,13 +67,7 @@ func dropAllPrivileges() error {
 	for i := range data {
 		data[i].Permitted &= keep[i]
 		data[i].Effective &= keep[i]
-		data[i].Inheritable &= keep[i]
 	}
-	return setCapabilities(head, data)
-}
-
-// setCapabilities sets those of all threads.
-func setCapabilities(head *unix.CapUserHeader, data *[2]unix.CapUserData) error {
 	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
 		return fmt.Errorf("giving up capabilities: %w", errno)
@@ -87,12 +77,7 @@ func setCapabilities(head *unix.CapUserHeader, data *[2]unix.CapUserData) error 
 
 // perfNeedsAdmin tries whether the needed capabilities open perf events.
 func perfNeedsAdmin() (bool, error) {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		result <- openPerfEvent()
-	}()
-	err := <-result
+	err := bpf.WithCapabilities(needed, openPerfEvent)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		return true, nil
 	}
@@ -100,16 +85,6 @@ func perfNeedsAdmin() (bool, error) {
 }
 
 func openPerfEvent() error {
-	head, data, err := ownCapabilities()
-	if err != nil {
-		return err
-	}
-	for i := range data {
-		data[i].Effective &= needed[i]
-	}
-	if err := unix.Capset(head, &data[0]); err != nil {
-		return fmt.Errorf("laying down the capabilities of a thread: %w", err)
-	}
 	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_DUMMY, Size: unix.PERF_ATTR_SIZE_VER0}
 	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {

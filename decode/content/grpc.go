@@ -22,11 +22,6 @@ const (
 	grpcTrailers   = 0x80 // of gRPC-Web
 )
 
-// grpcCodes are the status codes (grpc/doc/statuscodes.md).
-var grpcCodes = [...]string{"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-	"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"}
-
 // grpcFormat tells whether a media type is gRPC's, and how its messages are
 // encoded: "proto" where it does not say.
 func grpcFormat(media string) (format string, ok bool) {
@@ -157,8 +152,9 @@ func (t *builder) grpcStatus(g *Part, m *Message) {
 	switch presence {
 	case Present:
 		p.attr("status", status)
-		if n, err := strconv.ParseUint(status, 10, 32); err == nil && n < uint64(len(grpcCodes)) {
-			p.attr("name", grpcCodes[n])
+		names := decode.GRPCStatusNames()
+		if n, err := strconv.ParseUint(status, 10, 32); err == nil && n < uint64(len(names)) {
+			p.attr("name", names[n])
 		}
 	case Absent:
 		p.problem("the trailers have no grpc-status")

@@ -169,12 +169,9 @@ func errorNames() []named {
 	return out
 }
 
-// grpcNames are the status codes of gRPC (grpc/grpc, doc/statuscodes.md).
 func grpcNames() []named {
 	var out []named
-	for i, n := range []string{"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-		"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-		"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"} {
+	for i, n := range decode.GRPCStatusNames() {
 		out = append(out, named{n, uint64(i)})
 	}
 	return out

@@ -57,11 +57,7 @@ func startDebugger(t *testing.T, pid int, argv []string) (stop func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	for deadline := time.Now().Add(timeout); procStatus(t, pid, "TracerPid") == "0"; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not trace:\n%s", argv[0], out.String())
-		}
-	}
+	waitUntil(t, argv[0]+" to trace", func() bool { return procStatus(t, pid, "TracerPid") != "0" })
 	return func() {
 		t.Helper()
 		cmd.Process.Signal(syscall.SIGTERM)

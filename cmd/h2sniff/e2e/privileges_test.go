@@ -167,7 +167,7 @@ func TestFileCapabilities(t *testing.T) {
 	needPrograms(t, "nghttp", "setcap", "runuser")
 	nginx := startNginx(t, 1)
 	program := copyFile(t, filepath.Join(sharedDir(t), "h2sniff"), h2sniff)
-	run(t, lookPath(t, "/usr/sbin/setcap"), "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,cap_sys_admin=ep", program)
+	run(t, "/usr/sbin/setcap", "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,cap_sys_admin=ep", program)
 	s := startSniffCommand(t, exec.Command("runuser", "-u", "nobody", "--", program, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid)))
 	capturing := children(t, s.cmd.Process.Pid) // runuser waits for it
 	if len(capturing) != 1 {
@@ -225,19 +225,10 @@ func TestFilesOfTheCaller(t *testing.T) {
 func TestHalfKilled(t *testing.T) {
 	needPrograms(t, "nghttp")
 	nginx := startNginx(t, 1)
-	library := installedLibrary(t, libssl)
 	pid := strconv.Itoa(nginx.pid)
 	restored := func() {
 		t.Helper()
-		for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
-			changed := changedFunctions(t, nginx.pid, library)
-			if len(changed) == 0 {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("still changed: %v", changed)
-			}
-		}
+		wantUntouched(t, []int{nginx.pid})
 	}
 
 	t.Run("viewer", func(t *testing.T) {
@@ -257,15 +248,10 @@ func TestHalfKilled(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		r.cmd.Process.Kill()
 		<-r.done // standard error is closed by the viewer's end
-		for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
+		waitUntil(t, "the viewer's end", func() bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", viewer))
-			if err != nil || strings.Contains(string(stat), ") Z ") {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the viewer is still there: %s", stat)
-			}
-		}
+			return err != nil || strings.Contains(string(stat), ") Z ")
+		})
 		if !strings.Contains(r.errors.String(), "the process that captures has ended unexpectedly") {
 			t.Errorf("standard error:\n%s", r.errors.String())
 		}

@@ -82,11 +82,7 @@ func TestSoak(t *testing.T) {
 				t.Logf("%v said:\n%s", cmd.Args, errors.String())
 			}
 		})
-		for deadline := time.Now().Add(timeout); !strings.Contains(errors.String(), "h2sniff: ready"); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("not ready:\n%s", errors.String())
-			}
-		}
+		waitUntil(t, "h2sniff to be ready", func() bool { return strings.Contains(errors.String(), "h2sniff: ready") })
 		return cmd, errors
 	}
 	server, serverErrors := watch("-p", strconv.Itoa(nginx.pid))
