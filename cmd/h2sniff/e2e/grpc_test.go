@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -177,6 +178,10 @@ func TestGRPC(t *testing.T) {
 			client, clientLog := startLogging(t, "grpc client", append([]string{port}, clientArgs...)...)
 			if late {
 				client.do("calls")
+				// What they still send of themselves is logged before the attach.
+				for n := -1; n != len(clientLog.String())+len(serverLog.String()); time.Sleep(200 * time.Millisecond) {
+					n = len(clientLog.String()) + len(serverLog.String())
+				}
 			}
 			s := startSniff(t, "-p", strconv.Itoa(server.pid), "-p", strconv.Itoa(client.pid))
 			var before [2][2]int
