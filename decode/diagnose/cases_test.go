@@ -350,6 +350,17 @@ var cases = []struct {
 			s.client(s.headers(1, 0, append(requestNV[:8:8], "content-length", "5")...) +
 				frame(http2.FrameData, http2.FlagDataPadded, 1, "\x02abc\x00\x00") + data(1, endStream, 2))
 		})},
+	{code: "content-length-mismatch", name: "too long before its end", severity: Error,
+		raises: one(func(s *script) {
+			s.client(s.headers(1, 0, append(requestNV[:8:8], "content-length", "5")...) + data(1, 0, 5) + data(1, 0, 1))
+			s.server(rst(1, http2.ErrCodeProtocol))
+			s.client(data(1, endStream, 1))
+		}),
+		near: one(func(s *script) {
+			s.client(s.headers(1, 0, append(requestNV[:8:8], "content-length", "5")...) + data(1, 0, 5))
+			s.server(rst(1, http2.ErrCodeProtocol))
+			s.client(data(1, endStream, 1))
+		})},
 	{code: "content-length-mismatch", name: "response", severity: Error,
 		raises: one(func(s *script) {
 			s.client(s.get(1))

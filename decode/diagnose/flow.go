@@ -5,8 +5,6 @@ package diagnose
 import (
 	"h2sniff/capture"
 	"h2sniff/decode/stream"
-
-	"golang.org/x/net/http2"
 )
 
 const (
@@ -15,8 +13,8 @@ const (
 )
 
 // data judges a DATA frame that was applied.
-func (t *Tracker) data(d capture.Direction, s *stream.Stream) {
-	hd := t.row.Header
+func (t *Tracker) data(d capture.Direction, ch *stream.Change) {
+	hd, s := t.row.Header, ch.Stream
 	if hd.StreamID == 0 {
 		return
 	}
@@ -32,8 +30,8 @@ func (t *Tracker) data(d capture.Direction, s *stream.Stream) {
 			}
 		}
 	}
-	if s != nil && hd.Flags.Has(http2.FlagDataEndStream) {
-		t.length(d, s)
+	if s != nil {
+		t.length(d, s, ch.Content)
 	}
 }
 
@@ -77,12 +75,18 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 }
 
 // length compares content-length with the DATA of a message that has just
-// ended. A sender that was told to stop may have ended it early.
-func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
+// ended, or that the last frame, with its octets of content, made too long. A
+// sender that was told to stop may have ended it early.
+func (t *Tracker) length(d capture.Direction, s *stream.Stream, content uint64) {
 	sd := s.Side(d)
 	client, known := t.conn.ClientDirection()
-	if sd.Length < 0 || !sd.EndStream || !sd.DataSure || !known || !t.conn.Whole(s, d) || uint64(sd.Length) == sd.Data ||
-		s.Side(d.Reverse()).Reset {
+	if sd.Length < 0 || !sd.DataSure || !known || !t.conn.Whole(s, d) || s.Side(d.Reverse()).Reset {
+		return
+	}
+	length := uint64(sd.Length)
+	tooShort := sd.EndStream && sd.Data < length
+	tooLong := sd.Data > length && sd.Data-content <= length
+	if !tooShort && !tooLong {
 		return
 	}
 	what := "request"
@@ -100,6 +104,10 @@ func (t *Tracker) length(d capture.Direction, s *stream.Stream) {
 	if client == d && s.Side(d.Reverse()).Headers {
 		sev = Warning // the answer came first, the rest may not have been wanted
 	}
+	more := ""
+	if !sd.EndStream {
+		more = " and more"
+	}
 	// That the other side did not reset the stream is not known yet.
-	t.holdAs(contentLength, sev, rules[contentLength].Section, s.ID, "The content-length of the %s is %d, its DATA is %d octets.", what, sd.Length, sd.Data)
+	t.holdAs(contentLength, sev, rules[contentLength].Section, s.ID, "The content-length of the %s is %d, its DATA is %d octets%s.", what, sd.Length, sd.Data, more)
 }

@@ -279,7 +279,7 @@ func (t *Tracker) frame() {
 	}
 	switch hd.Type {
 	case http2.FrameData:
-		t.data(d, ch.Stream)
+		t.data(d, &ch)
 	case http2.FrameWindowUpdate:
 		t.windowUpdate(d, ch.Stream)
 	case http2.FrameSettings:
@@ -292,7 +292,7 @@ func (t *Tracker) frame() {
 			t.fields(d, &ch)
 		}
 		if ch.Stream != nil && sd.blockEnds && hd.Flags.Has(http2.FlagHeadersEndHeaders) {
-			t.length(d, ch.Stream)
+			t.length(d, ch.Stream, 0)
 		}
 	}
 	if ch.Stalls[0].Seq != 0 {

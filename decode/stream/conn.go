@@ -142,6 +142,7 @@ type Change struct {
 	Stream  *Stream  // whose record the row changed; nil for none
 	Section Section  // of a row with fields
 	Wire    uint32   // octets of the field block that ends here
+	Content uint64   // octets of DATA without padding that it added to Stream's
 	Stalls  [2]Stall // that ended with the row: of a stream, of the connection
 	// Acked is the SETTINGS frame that the row acknowledges, if HasAcked.
 	Acked    Announced
@@ -300,6 +301,7 @@ func (c *Conn) data(seq uint64, row *decode.Row, ch *Change) {
 		}
 	}
 	sd.Data += n
+	ch.Content = n
 	if !end && hd.Length > 0 && sd.Window.EmptySeq == 0 && sd.Window.Left(rev.Acked.InitialWindowSize) <= 0 &&
 		!s.Unseen && s.state != Closed && c.WindowSure(d) {
 		sd.Window.EmptySeq, sd.Window.EmptySince = seq, row.TimeEnd
