@@ -162,7 +162,7 @@ func newProblems() *finder {
 				return true
 			}
 			for _, f := range r.Findings() {
-				if f.Severity >= store.Warning {
+				if f.Severity >= decode.Warning {
 					return true
 				}
 			}

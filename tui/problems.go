@@ -2,7 +2,10 @@
 
 package tui
 
-import "h2sniff/decode/store"
+import (
+	"h2sniff/decode"
+	"h2sniff/decode/store"
+)
 
 // problems is how many things are wrong, or likely to be: malformed frames are
 // errors among the findings too, where there are findings at all.
@@ -11,8 +14,8 @@ func problems(malformed uint64, c store.FindingCounts) uint64 {
 }
 
 // worst is the highest severity of a row's findings; 0 where it has none.
-func worst(e *store.Entry) store.Severity {
-	var s store.Severity
+func worst(e *store.Entry) decode.Severity {
+	var s decode.Severity
 	for i := range e.Findings {
 		s = max(s, e.Findings[i].Severity)
 	}
@@ -29,9 +32,9 @@ func finding(s *styles, e *store.Entry) cell {
 	for i := range e.Findings {
 		if f := &e.Findings[i]; f.Severity == level {
 			switch level {
-			case store.Error:
+			case decode.Error:
 				return cell{"!" + f.Code, s.bad}
-			case store.Warning:
+			case decode.Warning:
 				return cell{"!" + f.Code, s.warn}
 			}
 		}

@@ -54,9 +54,9 @@ func (d *details) finding(f *store.Found) {
 	s := d.m.sty
 	style := s.plain
 	switch f.Severity {
-	case store.Error:
+	case decode.Error:
 		style = s.bad
-	case store.Warning:
+	case decode.Warning:
 		style = s.warn
 	}
 	d.seq = f.Seq

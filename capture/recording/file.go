@@ -5,7 +5,6 @@ package recording
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -90,36 +89,16 @@ func (w *Writer) begin(f *os.File) error {
 	return nil
 }
 
-// Open begins to read the recording in the file path, "-" being standard
-// input.
+// Open begins to read the recording in the file path.
 func Open(path string) (*Reader, error) {
-	var src io.ReadCloser
-	if path == "-" {
-		path = "standard input"
-		src = interruptible(os.Stdin)
-	} else {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		src = f
-	}
-	r, err := NewReader(src)
+	f, err := os.Open(path)
 	if err != nil {
-		src.Close()
+		return nil, err
+	}
+	r, err := NewReader(f)
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
-}
-
-// interruptible reads from r in a goroutine, because closing standard input
-// does not end a read that waits for it. The goroutine ends after the next
-// octet, or with the process.
-func interruptible(r io.Reader) io.ReadCloser {
-	pr, pw := io.Pipe()
-	go func() {
-		_, err := io.Copy(pw, r)
-		pw.CloseWithError(err) // nil: io.EOF
-	}()
-	return pr
 }

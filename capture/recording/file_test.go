@@ -80,16 +80,16 @@ func TestClosedWriter(t *testing.T) {
 	}
 }
 
-func TestStandardStreams(t *testing.T) {
+func TestStandardOutput(t *testing.T) {
 	_, events, _ := small(t)
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pr.Close()
-	stdin, stdout := os.Stdin, os.Stdout
-	defer func() { os.Stdin, os.Stdout = stdin, stdout }()
-	os.Stdin, os.Stdout = pr, pw
+	stdout := os.Stdout
+	defer func() { os.Stdout = stdout }()
+	os.Stdout = pw
 
 	go func() {
 		defer pw.Close()
@@ -111,7 +111,7 @@ func TestStandardStreams(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	r, err := Open("-")
+	r, err := NewReader(pr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,11 +133,8 @@ func TestCloseEndsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pw.Close()
-	stdin := os.Stdin
-	defer func() { os.Stdin = stdin }()
-	os.Stdin = pr
 	go pw.Write(file[:len(file)-1])
-	r, err := Open("-")
+	r, err := NewReader(pr)
 	if err != nil {
 		t.Fatal(err)
 	}

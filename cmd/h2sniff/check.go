@@ -23,7 +23,7 @@ import (
 
 // newCheck makes the command that diagnoses a recording.
 func newCheck(std stdio) *cobra.Command {
-	c := checker{least: diagnose.Note}
+	c := checker{least: decode.Note}
 	var format checkFormat
 	cmd := &cobra.Command{
 		Use:   "check [flags] FILE",
@@ -50,7 +50,7 @@ func newCheck(std stdio) *cobra.Command {
 // checker prints the diagnoses of a recording. It keeps no rows.
 type checker struct {
 	json  bool
-	least diagnose.Severity
+	least decode.Severity
 
 	out      *bufio.Writer
 	start    int64
@@ -58,7 +58,7 @@ type checker struct {
 	seq      uint64 // of rows, as everywhere
 	frames   uint64
 	opened   int
-	counts   [diagnose.Error + 1]uint64
+	counts   [decode.Error + 1]uint64
 	withheld uint64
 }
 
@@ -85,12 +85,12 @@ func (c *checker) run(ctx context.Context, name string, std stdio) error {
 		err = errors.Join(err, s.Close())
 	}
 	sum := fmt.Sprintf("%s, %s, %s in %s of %s",
-		plural(c.counts[diagnose.Error], "error"), plural(c.counts[diagnose.Warning], "warning"),
-		plural(c.counts[diagnose.Note], "note"), plural(c.frames, "frame"), plural(c.opened, "connection"))
+		plural(c.counts[decode.Error], "error"), plural(c.counts[decode.Warning], "warning"),
+		plural(c.counts[decode.Note], "note"), plural(c.frames, "frame"), plural(c.opened, "connection"))
 	if c.withheld > 0 {
 		sum += fmt.Sprintf("; %d more of the same are not listed", c.withheld)
 	}
-	if err == nil && c.counts[diagnose.Error] > 0 {
+	if err == nil && c.counts[decode.Error] > 0 {
 		return errors.New(sum) // printed, and exit status 1
 	}
 	say(std.stderr, "%s", sum)
@@ -219,13 +219,13 @@ func (v *checkFormat) Set(s string) error {
 	return errors.New("the formats are text and json")
 }
 
-// severityFlag is a diagnose.Severity by name.
-type severityFlag diagnose.Severity
+// severityFlag is a decode.Severity by name.
+type severityFlag decode.Severity
 
 func (v *severityFlag) Type() string   { return "SEVERITY" }
-func (v *severityFlag) String() string { return diagnose.Severity(*v).String() }
+func (v *severityFlag) String() string { return decode.Severity(*v).String() }
 func (v *severityFlag) Set(s string) error {
-	for sev := diagnose.Note; sev <= diagnose.Error; sev++ {
+	for sev := decode.Note; sev <= decode.Error; sev++ {
 		if s == sev.String() {
 			*v = severityFlag(sev)
 			return nil

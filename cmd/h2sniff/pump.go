@@ -111,7 +111,7 @@ func (p *pump) finish() {
 // found puts a diagnosis to its row.
 func (p *pump) found(d *diagnose.Diagnosis) {
 	p.store.Diagnose(d.Seq, store.Finding{
-		Code: d.Code, Severity: store.Severity(d.Severity), Message: d.Text, Section: d.Section, Stream: d.Stream,
+		Code: d.Code, Severity: d.Severity, Message: d.Text, Section: d.Section, Stream: d.Stream,
 		Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till,
 	})
 }

@@ -50,9 +50,9 @@ func (t *Tracker) goAway(d capture.Direction, sd *side) {
 	if before := t.conn.LastStream(d); last > before {
 		t.report(goAwayIncreased, 0, "GOAWAY names %d as the last stream after one that named %d.", last, before)
 	}
-	sev := Warning
+	sev := decode.Warning
 	if code == http2.ErrCodeNo {
-		sev = Note
+		sev = decode.Note
 	}
 	debug := ""
 	if len(row.Payload) > 8 {
@@ -83,13 +83,13 @@ func (t *Tracker) rst(d capture.Direction, s *stream.Stream) {
 		return
 	}
 	code := http2.ErrCode(binary.BigEndian.Uint32(row.Payload))
-	sev := Warning
+	sev := decode.Warning
 	switch code {
 	case http2.ErrCodeNo, http2.ErrCodeCancel, http2.ErrCodeRefusedStream:
-		sev = Note
+		sev = decode.Note
 	}
 	if s != nil && s.State() == stream.Closed {
-		sev = Note // it changes nothing any more
+		sev = decode.Note // it changes nothing any more
 	}
 	after := ""
 	if s != nil && s.RequestSent != 0 {
@@ -170,7 +170,7 @@ func (t *Tracker) overdue(now int64) {
 		if len(h.Pending) > 0 && h.Pending[0].Seq != sd.unackedSeq && now-h.Pending[0].Time > settingsPatience {
 			a := &h.Pending[0]
 			sd.unackedSeq = a.Seq
-			t.earlier(settingsUnacknowledged, Warning, a.Seq, a.Time, dir, 0, "SETTINGS are not acknowledged after %s.", duration(now-a.Time))
+			t.earlier(settingsUnacknowledged, decode.Warning, a.Seq, a.Time, dir, 0, "SETTINGS are not acknowledged after %s.", duration(now-a.Time))
 		}
 		for i := range sd.pings {
 			p := &sd.pings[i]
@@ -179,7 +179,7 @@ func (t *Tracker) overdue(now int64) {
 			}
 			if !p.reported {
 				p.reported = true
-				t.earlier(pingUnacknowledged, Warning, p.seq, p.time, dir, 0, "PING is not acknowledged after %s.", duration(now-p.time))
+				t.earlier(pingUnacknowledged, decode.Warning, p.seq, p.time, dir, 0, "PING is not acknowledged after %s.", duration(now-p.time))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 	"h2sniff/decode/visible"
 )
 
@@ -60,7 +61,7 @@ func TestFrameCases(t *testing.T) {
 			s.close()
 			errs := 0
 			for _, d := range s.got {
-				if d.Severity == Error {
+				if d.Severity == decode.Error {
 					errs++
 				}
 			}

@@ -36,33 +36,13 @@ package diagnose
 
 import (
 	"h2sniff/capture"
+	"h2sniff/decode"
 )
-
-// Severity ranks a diagnosis.
-type Severity uint8
-
-const (
-	Note    Severity = iota + 1 // worth knowing
-	Warning                     // likely a problem, though allowed
-	Error                       // a rule of the RFC is broken
-)
-
-func (s Severity) String() string {
-	switch s {
-	case Note:
-		return "note"
-	case Warning:
-		return "warning"
-	case Error:
-		return "error"
-	}
-	return "invalid"
-}
 
 // Diagnosis is one finding.
 type Diagnosis struct {
 	Code      string // stable, kebab-case
-	Severity  Severity
+	Severity  decode.Severity
 	Conn      capture.ConnID
 	Direction capture.Direction // of the row
 	Stream    uint32            // 0 for the connection
@@ -78,9 +58,9 @@ type Diagnosis struct {
 // Rule describes a code.
 type Rule struct {
 	Code     string
-	Severity Severity // the highest with which it is reported
-	Section  string   // empty where it depends on the frame
-	About    string   // one line
+	Severity decode.Severity // the highest with which it is reported
+	Section  string          // empty where it depends on the frame
+	About    string          // one line
 }
 
 // Rules lists all codes there are.
@@ -142,50 +122,50 @@ const (
 )
 
 var rules = [numRules]Rule{
-	malformedFrame:            {"malformed-frame", Error, "", "a frame whose fields contradict its type or length"},
-	connectionPreface:         {"connection-preface", Error, "RFC 9113, section 3.4", "the first frame of a side is not SETTINGS"},
-	frameTooLarge:             {"frame-too-large", Error, "RFC 9113, section 4.2", "a frame longer than the peer's SETTINGS_MAX_FRAME_SIZE"},
-	fieldBlockInvalid:         {"field-block-invalid", Error, "RFC 9113, section 4.3", "a field block that cannot be decoded"},
-	fieldBlockInterrupted:     {"field-block-interrupted", Error, "RFC 9113, section 6.10", "another frame inside a field block, or CONTINUATION outside of one"},
-	frameOnIdleStream:         {"frame-on-idle-stream", Error, "RFC 9113, section 5.1", "a frame on a stream that was never begun"},
-	frameAfterEndStream:       {"frame-after-end-stream", Error, "RFC 9113, section 5.1", "DATA, HEADERS or PUSH_PROMISE after the sender's own END_STREAM"},
-	frameAfterReset:           {"frame-after-reset", Error, "RFC 9113, section 5.1", "a frame on a stream that its sender has reset"},
-	frameNotAllowed:           {"frame-not-allowed", Error, "RFC 9113, section 5.1", "a frame that this side may not send, or not in this state"},
-	streamIDParity:            {"stream-id-parity", Error, "RFC 9113, section 5.1.1", "a client begins a stream with an even id"},
-	streamIDDecreasing:        {"stream-id-decreasing", Error, "RFC 9113, section 5.1.1", "a stream begun with a lower id than one before"},
-	streamIDReused:            {"stream-id-reused", Error, "RFC 9113, section 5.1.1", "a second request on one stream id"},
-	tooManyStreams:            {"too-many-streams", Error, "RFC 9113, section 5.1.2", "more streams open than the peer's SETTINGS_MAX_CONCURRENT_STREAMS"},
-	pushDisabled:              {"push-disabled", Error, "RFC 9113, section 8.4", "PUSH_PROMISE after acknowledging SETTINGS_ENABLE_PUSH = 0"},
-	settingNotAllowed:         {"setting-not-allowed", Error, "RFC 9113, section 6.5.2", "a server sets SETTINGS_ENABLE_PUSH to 1"},
-	flowControlExceeded:       {"flow-control-exceeded", Error, "RFC 9113, section 6.9.1", "more DATA than the window allows"},
-	windowOverflow:            {"window-overflow", Error, "RFC 9113, section 6.9.1", "WINDOW_UPDATE makes a window larger than 2^31-1"},
-	goAwayIncreased:           {"goaway-last-stream-increased", Error, "RFC 9113, section 6.8", "a later GOAWAY names a higher last stream id"},
-	headerNameCase:            {"header-name-case", Error, "RFC 9113, section 8.2.1", "upper-case letters in a field name"},
-	headerNameInvalid:         {"header-name-invalid", Error, "RFC 9113, section 8.2.1", "a field name that is empty or has forbidden octets"},
-	headerValueInvalid:        {"header-value-invalid", Error, "RFC 9113, section 8.2.1", "NUL, CR or LF in a field value, or white space at its ends"},
-	connectionSpecific:        {"connection-specific-header", Error, "RFC 9113, section 8.2.2", "a connection-specific field"},
-	pseudoHeaderOrder:         {"pseudo-header-order", Error, "RFC 9113, section 8.3", "a pseudo-header field behind a regular one"},
-	pseudoHeaderSet:           {"pseudo-header-set", Error, "RFC 9113, section 8.3", "pseudo-header fields missing, repeated, unknown, or in the wrong place"},
-	dataBeforeHeaders:         {"data-before-headers", Error, "RFC 9113, section 8.1", "DATA before the field section that begins the message"},
-	trailersWithoutEnd:        {"trailers-without-end-stream", Error, "RFC 9113, section 8.1", "a second field section without END_STREAM"},
-	interimEnds:               {"interim-response-ends-stream", Error, "RFC 9113, section 8.1", "a 1xx response with END_STREAM"},
-	contentLength:             {"content-length-mismatch", Error, "RFC 9113, section 8.1.1", "the DATA of a message is not as long as its content-length"},
-	streamAfterGoAway:         {"stream-after-goaway", Warning, "RFC 9113, section 6.8", "a stream begun long after the peer's GOAWAY"},
-	priorityOnItself:          {"priority-on-itself", Warning, "RFC 7540, section 5.3.1", "a stream that depends on itself"},
-	settingsUnacknowledged:    {"settings-unacknowledged", Warning, "RFC 9113, section 6.5.3", "SETTINGS without an acknowledgement for long"},
-	settingsAckUnexpected:     {"settings-ack-unexpected", Warning, "RFC 9113, section 6.5.3", "an acknowledgement of SETTINGS that were not sent"},
-	pingUnacknowledged:        {"ping-unacknowledged", Warning, "RFC 9113, section 6.7", "PING without an acknowledgement for long"},
-	pingRoundTrip:             {"ping-round-trip", Note, "RFC 9113, section 6.7", "the time from PING to its acknowledgement"},
-	streamWindowExhausted:     {"stream-window-exhausted", Warning, "RFC 9113, section 6.9.1", "a stream that waited for WINDOW_UPDATE, and for how long"},
-	connectionWindowExhausted: {"connection-window-exhausted", Warning, "RFC 9113, section 6.9.1", "a connection that waited for WINDOW_UPDATE, and for how long"},
-	rstStream:                 {"rst-stream", Warning, "RFC 9113, section 6.4", "a stream was reset, and why"},
-	goAway:                    {"goaway", Warning, "RFC 9113, section 6.8", "a side ends the connection, and why"},
-	rapidReset:                {"rapid-reset", Warning, "RFC 9113, section 10.5", "a client begins and resets many streams in a short time"},
-	continuationFlood:         {"continuation-flood", Warning, "RFC 9113, section 10.5.1", "a field block of very many CONTINUATION frames"},
-	settingsFlood:             {"settings-flood", Warning, "RFC 9113, section 10.5", "very many SETTINGS in a short time"},
-	pingFlood:                 {"ping-flood", Warning, "RFC 9113, section 10.5", "more PINGs than messages in a short time"},
-	emptyDataFlood:            {"empty-data-flood", Warning, "RFC 9113, section 10.5", "very many empty DATA frames in a short time"},
-	hpackBomb:                 {"hpack-bomb", Warning, "RFC 7541, section 7.3", "a small field block that becomes a very large field section"},
-	headerListTooLarge:        {"header-list-too-large", Warning, "RFC 9113, section 10.5.1", "a field section larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE"},
-	captureGap:                {"capture-gap", Note, "", "octets were not captured: what depends on them is not judged"},
+	malformedFrame:            {"malformed-frame", decode.Error, "", "a frame whose fields contradict its type or length"},
+	connectionPreface:         {"connection-preface", decode.Error, "RFC 9113, section 3.4", "the first frame of a side is not SETTINGS"},
+	frameTooLarge:             {"frame-too-large", decode.Error, "RFC 9113, section 4.2", "a frame longer than the peer's SETTINGS_MAX_FRAME_SIZE"},
+	fieldBlockInvalid:         {"field-block-invalid", decode.Error, "RFC 9113, section 4.3", "a field block that cannot be decoded"},
+	fieldBlockInterrupted:     {"field-block-interrupted", decode.Error, "RFC 9113, section 6.10", "another frame inside a field block, or CONTINUATION outside of one"},
+	frameOnIdleStream:         {"frame-on-idle-stream", decode.Error, "RFC 9113, section 5.1", "a frame on a stream that was never begun"},
+	frameAfterEndStream:       {"frame-after-end-stream", decode.Error, "RFC 9113, section 5.1", "DATA, HEADERS or PUSH_PROMISE after the sender's own END_STREAM"},
+	frameAfterReset:           {"frame-after-reset", decode.Error, "RFC 9113, section 5.1", "a frame on a stream that its sender has reset"},
+	frameNotAllowed:           {"frame-not-allowed", decode.Error, "RFC 9113, section 5.1", "a frame that this side may not send, or not in this state"},
+	streamIDParity:            {"stream-id-parity", decode.Error, "RFC 9113, section 5.1.1", "a client begins a stream with an even id"},
+	streamIDDecreasing:        {"stream-id-decreasing", decode.Error, "RFC 9113, section 5.1.1", "a stream begun with a lower id than one before"},
+	streamIDReused:            {"stream-id-reused", decode.Error, "RFC 9113, section 5.1.1", "a second request on one stream id"},
+	tooManyStreams:            {"too-many-streams", decode.Error, "RFC 9113, section 5.1.2", "more streams open than the peer's SETTINGS_MAX_CONCURRENT_STREAMS"},
+	pushDisabled:              {"push-disabled", decode.Error, "RFC 9113, section 8.4", "PUSH_PROMISE after acknowledging SETTINGS_ENABLE_PUSH = 0"},
+	settingNotAllowed:         {"setting-not-allowed", decode.Error, "RFC 9113, section 6.5.2", "a server sets SETTINGS_ENABLE_PUSH to 1"},
+	flowControlExceeded:       {"flow-control-exceeded", decode.Error, "RFC 9113, section 6.9.1", "more DATA than the window allows"},
+	windowOverflow:            {"window-overflow", decode.Error, "RFC 9113, section 6.9.1", "WINDOW_UPDATE makes a window larger than 2^31-1"},
+	goAwayIncreased:           {"goaway-last-stream-increased", decode.Error, "RFC 9113, section 6.8", "a later GOAWAY names a higher last stream id"},
+	headerNameCase:            {"header-name-case", decode.Error, "RFC 9113, section 8.2.1", "upper-case letters in a field name"},
+	headerNameInvalid:         {"header-name-invalid", decode.Error, "RFC 9113, section 8.2.1", "a field name that is empty or has forbidden octets"},
+	headerValueInvalid:        {"header-value-invalid", decode.Error, "RFC 9113, section 8.2.1", "NUL, CR or LF in a field value, or white space at its ends"},
+	connectionSpecific:        {"connection-specific-header", decode.Error, "RFC 9113, section 8.2.2", "a connection-specific field"},
+	pseudoHeaderOrder:         {"pseudo-header-order", decode.Error, "RFC 9113, section 8.3", "a pseudo-header field behind a regular one"},
+	pseudoHeaderSet:           {"pseudo-header-set", decode.Error, "RFC 9113, section 8.3", "pseudo-header fields missing, repeated, unknown, or in the wrong place"},
+	dataBeforeHeaders:         {"data-before-headers", decode.Error, "RFC 9113, section 8.1", "DATA before the field section that begins the message"},
+	trailersWithoutEnd:        {"trailers-without-end-stream", decode.Error, "RFC 9113, section 8.1", "a second field section without END_STREAM"},
+	interimEnds:               {"interim-response-ends-stream", decode.Error, "RFC 9113, section 8.1", "a 1xx response with END_STREAM"},
+	contentLength:             {"content-length-mismatch", decode.Error, "RFC 9113, section 8.1.1", "the DATA of a message is not as long as its content-length"},
+	streamAfterGoAway:         {"stream-after-goaway", decode.Warning, "RFC 9113, section 6.8", "a stream begun long after the peer's GOAWAY"},
+	priorityOnItself:          {"priority-on-itself", decode.Warning, "RFC 7540, section 5.3.1", "a stream that depends on itself"},
+	settingsUnacknowledged:    {"settings-unacknowledged", decode.Warning, "RFC 9113, section 6.5.3", "SETTINGS without an acknowledgement for long"},
+	settingsAckUnexpected:     {"settings-ack-unexpected", decode.Warning, "RFC 9113, section 6.5.3", "an acknowledgement of SETTINGS that were not sent"},
+	pingUnacknowledged:        {"ping-unacknowledged", decode.Warning, "RFC 9113, section 6.7", "PING without an acknowledgement for long"},
+	pingRoundTrip:             {"ping-round-trip", decode.Note, "RFC 9113, section 6.7", "the time from PING to its acknowledgement"},
+	streamWindowExhausted:     {"stream-window-exhausted", decode.Warning, "RFC 9113, section 6.9.1", "a stream that waited for WINDOW_UPDATE, and for how long"},
+	connectionWindowExhausted: {"connection-window-exhausted", decode.Warning, "RFC 9113, section 6.9.1", "a connection that waited for WINDOW_UPDATE, and for how long"},
+	rstStream:                 {"rst-stream", decode.Warning, "RFC 9113, section 6.4", "a stream was reset, and why"},
+	goAway:                    {"goaway", decode.Warning, "RFC 9113, section 6.8", "a side ends the connection, and why"},
+	rapidReset:                {"rapid-reset", decode.Warning, "RFC 9113, section 10.5", "a client begins and resets many streams in a short time"},
+	continuationFlood:         {"continuation-flood", decode.Warning, "RFC 9113, section 10.5.1", "a field block of very many CONTINUATION frames"},
+	settingsFlood:             {"settings-flood", decode.Warning, "RFC 9113, section 10.5", "very many SETTINGS in a short time"},
+	pingFlood:                 {"ping-flood", decode.Warning, "RFC 9113, section 10.5", "more PINGs than messages in a short time"},
+	emptyDataFlood:            {"empty-data-flood", decode.Warning, "RFC 9113, section 10.5", "very many empty DATA frames in a short time"},
+	hpackBomb:                 {"hpack-bomb", decode.Warning, "RFC 7541, section 7.3", "a small field block that becomes a very large field section"},
+	headerListTooLarge:        {"header-list-too-large", decode.Warning, "RFC 9113, section 10.5.1", "a field section larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE"},
+	captureGap:                {"capture-gap", decode.Note, "", "octets were not captured: what depends on them is not judged"},
 }

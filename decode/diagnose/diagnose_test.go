@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 	"h2sniff/decode/visible"
 )
 
@@ -41,7 +42,7 @@ func TestCases(t *testing.T) {
 					t.Errorf("the near miss raises it: %+v", *d)
 				}
 				for _, d := range s.got {
-					if d.Severity == Error {
+					if d.Severity == decode.Error {
 						t.Errorf("the near miss raises an error: %+v", d)
 					}
 				}
@@ -52,7 +53,7 @@ func TestCases(t *testing.T) {
 
 // TestEachCodeHasACase holds the table of cases against the table of rules.
 func TestEachCodeHasACase(t *testing.T) {
-	cased := make(map[string]Severity)
+	cased := make(map[string]decode.Severity)
 	for _, c := range cases {
 		cased[c.code] = max(cased[c.code], c.severity)
 	}

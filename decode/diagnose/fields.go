@@ -111,7 +111,7 @@ func (t *Tracker) fields(d capture.Direction, ch *stream.Change) {
 		t.responseSet(d, id, seen, unknown, status)
 	case stream.Trailers:
 		if seen != 0 {
-			t.reportAs(pseudoHeaderSet, Error, "RFC 9113, section 8.1", id, "A pseudo-header field in trailers.")
+			t.reportAs(pseudoHeaderSet, decode.Error, "RFC 9113, section 8.1", id, "A pseudo-header field in trailers.")
 		}
 		if !t.sides[d].blockEnds && ch.Stream != nil && t.conn.Whole(ch.Stream, d) {
 			t.report(trailersWithoutEnd, id, "A second field section of the message does not end the stream.")
@@ -123,28 +123,28 @@ func (t *Tracker) fields(d capture.Direction, ch *stream.Change) {
 func (t *Tracker) requestSet(id uint32, seen uint, unknown bool, method, path *decode.Field) {
 	const section = "RFC 9113, section 8.3.1"
 	if seen&pStatus != 0 {
-		t.reportAs(pseudoHeaderSet, Error, section, id, "A request has the pseudo-header field “:status”.")
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A request has the pseudo-header field “:status”.")
 	}
 	if method == nil && !unknown {
-		t.reportAs(pseudoHeaderSet, Error, section, id, "A request lacks the pseudo-header field “:method”.")
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A request lacks the pseudo-header field “:method”.")
 	}
 	connect := method != nil && method.ValueKnown && method.Value == "CONNECT"
 	switch {
 	case connect && seen&pProtocol == 0 && !unknown:
 		if seen&(pScheme|pPath) != 0 {
-			t.reportAs(pseudoHeaderSet, Error, "RFC 9113, section 8.5", id, "A CONNECT request has “:scheme” or “:path”.")
+			t.reportAs(pseudoHeaderSet, decode.Error, "RFC 9113, section 8.5", id, "A CONNECT request has “:scheme” or “:path”.")
 		}
 	case unknown || method != nil && !method.ValueKnown:
 	default:
 		if seen&pScheme == 0 {
-			t.reportAs(pseudoHeaderSet, Error, section, id, "A request lacks the pseudo-header field “:scheme”.")
+			t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A request lacks the pseudo-header field “:scheme”.")
 		}
 		if seen&pPath == 0 {
-			t.reportAs(pseudoHeaderSet, Error, section, id, "A request lacks the pseudo-header field “:path”.")
+			t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A request lacks the pseudo-header field “:path”.")
 		}
 	}
 	if path != nil && path.ValueKnown && path.Value == "" {
-		t.reportAs(pseudoHeaderSet, Error, section, id, "The pseudo-header field “:path” is empty.")
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "The pseudo-header field “:path” is empty.")
 	}
 }
 
@@ -152,16 +152,16 @@ func (t *Tracker) requestSet(id uint32, seen uint, unknown bool, method, path *d
 func (t *Tracker) responseSet(d capture.Direction, id uint32, seen uint, unknown bool, status *decode.Field) {
 	const section = "RFC 9113, section 8.3.2"
 	if seen&^pStatus != 0 {
-		t.reportAs(pseudoHeaderSet, Error, section, id, "A response has a pseudo-header field of requests.")
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A response has a pseudo-header field of requests.")
 	}
 	switch {
 	case status == nil && !unknown:
-		t.reportAs(pseudoHeaderSet, Error, section, id, "A response lacks the pseudo-header field “:status”.")
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "A response lacks the pseudo-header field “:status”.")
 	case status == nil || !status.ValueKnown:
 	case !isStatus(status.Value):
-		t.reportAs(pseudoHeaderSet, Error, section, id, "The “:status” %s is not three digits.", quote(status.Value))
+		t.reportAs(pseudoHeaderSet, decode.Error, section, id, "The “:status” %s is not three digits.", quote(status.Value))
 	case status.Value == "101":
-		t.reportAs(pseudoHeaderSet, Error, "RFC 9113, section 8.6", id, "The status 101 is not for HTTP/2.")
+		t.reportAs(pseudoHeaderSet, decode.Error, "RFC 9113, section 8.6", id, "The status 101 is not for HTTP/2.")
 	case status.Value[0] == '1' && t.sides[d].blockEnds:
 		t.report(interimEnds, id, "The interim response %s ends the stream.", status.Value)
 	}

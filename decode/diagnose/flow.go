@@ -4,6 +4,7 @@ package diagnose
 
 import (
 	"h2sniff/capture"
+	"h2sniff/decode"
 	"h2sniff/decode/stream"
 )
 
@@ -62,9 +63,9 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 	if took < windowNote {
 		return
 	}
-	sev := Note
+	sev := decode.Note
 	if took >= windowWarning {
-		sev = Warning
+		sev = decode.Warning
 	}
 	what := "connection"
 	if id == streamWindowExhausted {
@@ -100,9 +101,9 @@ func (t *Tracker) length(d capture.Direction, s *stream.Stream, content uint64) 
 	if s.Method == "CONNECT" {
 		return
 	}
-	sev := Error
+	sev := decode.Error
 	if client == d && s.Side(d.Reverse()).Headers {
-		sev = Warning // the answer came first, the rest may not have been wanted
+		sev = decode.Warning // the answer came first, the rest may not have been wanted
 	}
 	more := ""
 	if !sd.EndStream {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 
 	"golang.org/x/net/http2"
 )
@@ -20,7 +21,7 @@ func (t *Tracker) hold(id ruleID, streamID uint32, format string, args ...any) {
 	t.holdAs(id, rules[id].Severity, rules[id].Section, streamID, format, args...)
 }
 
-func (t *Tracker) holdAs(id ruleID, sev Severity, section string, streamID uint32, format string, args ...any) {
+func (t *Tracker) holdAs(id ruleID, sev decode.Severity, section string, streamID uint32, format string, args ...any) {
 	other := t.row.Direction.Reverse() & 1
 	sd := &t.sides[other]
 	if len(sd.held) == maxHeld {
@@ -72,7 +73,7 @@ func (t *Tracker) unconfirmed(h *held) {
 	if t.full(h.id) {
 		return
 	}
-	h.diagnosis.Severity = min(h.diagnosis.Severity, Warning)
+	h.diagnosis.Severity = min(h.diagnosis.Severity, decode.Warning)
 	h.diagnosis.Text += unconfirmed
 	t.emit(&h.diagnosis)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 
 	"golang.org/x/net/http2"
 )
@@ -49,7 +50,7 @@ var heldCases = []struct {
 // next frame shows that nothing was lost, not when it shows a loss, and at the
 // end as no more than a warning.
 func TestHeld(t *testing.T) {
-	highest := make(map[string]Severity)
+	highest := make(map[string]decode.Severity)
 	for _, r := range Rules() {
 		highest[r.Code] = r.Severity
 	}
@@ -85,7 +86,7 @@ func TestHeld(t *testing.T) {
 				}
 				s, _ = raised()
 				s.close()
-				if d := s.has(c.code); d == nil || d.Severity != Warning || !strings.HasSuffix(d.Text, unconfirmed) || d.Seq != seq {
+				if d := s.has(c.code); d == nil || d.Severity != decode.Warning || !strings.HasSuffix(d.Text, unconfirmed) || d.Seq != seq {
 					t.Errorf("at the end: %+v", d)
 				}
 			})
@@ -102,7 +103,7 @@ func TestHeldIsBounded(t *testing.T) {
 	if n := len(s.track.sides[capture.Send].held); n != maxHeld {
 		t.Errorf("%d are held", n)
 	}
-	if len(s.got) != 3 || slices.ContainsFunc(s.got, func(d Diagnosis) bool { return d.Severity != Warning }) {
+	if len(s.got) != 3 || slices.ContainsFunc(s.got, func(d Diagnosis) bool { return d.Severity != decode.Warning }) {
 		t.Errorf("came out: %+v", s.got)
 	}
 	for i := 1; i < len(s.got); i++ {

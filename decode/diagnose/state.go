@@ -55,7 +55,7 @@ func (t *Tracker) malformed(h *stream.Half, sd *side) {
 	if id == frameTooLarge || id == fieldBlockInvalid && strings.Contains(err.Reason, "SETTINGS_HEADER_TABLE_SIZE") {
 		report = t.holdAs // the peer's SETTINGS may allow it
 	}
-	report(id, Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), err.Reason)
+	report(id, decode.Error, section, hd.StreamID, "%s: %s.", decode.TypeName(hd.Type), err.Reason)
 }
 
 func fixedSize(t http2.FrameType) bool {
@@ -130,7 +130,7 @@ func (t *Tracker) state(d capture.Direction, h *stream.Half, s *stream.Stream) {
 		switch hd.Type {
 		case http2.FrameRSTStream: // may be sent again
 		case http2.FrameWindowUpdate:
-			t.reportAs(frameAfterReset, Warning, rules[frameAfterReset].Section, hd.StreamID, "WINDOW_UPDATE on a stream that its sender has reset.")
+			t.reportAs(frameAfterReset, decode.Warning, rules[frameAfterReset].Section, hd.StreamID, "WINDOW_UPDATE on a stream that its sender has reset.")
 		default:
 			t.report(frameAfterReset, hd.StreamID, "%s on a stream that its sender has reset.", name)
 		}
@@ -164,10 +164,10 @@ func (t *Tracker) unrecorded(d capture.Direction, h *stream.Half, fromClient, kn
 		if !t.conn.Idle(hd.StreamID) {
 			return
 		}
-		sev := Error
+		sev := decode.Error
 		// The frame that begins the stream may be on its way still, in part.
 		if hd.Type == http2.FrameRSTStream && fromClient == (hd.StreamID&1 == 0) {
-			sev = Warning
+			sev = decode.Warning
 		}
 		report := t.reportAs
 		if fromClient == (hd.StreamID&1 == 0) {

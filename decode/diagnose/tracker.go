@@ -149,7 +149,7 @@ func (t *Tracker) report(id ruleID, streamID uint32, format string, args ...any)
 	t.reportAs(id, rules[id].Severity, rules[id].Section, streamID, format, args...)
 }
 
-func (t *Tracker) reportAs(id ruleID, sev Severity, section string, streamID uint32, format string, args ...any) {
+func (t *Tracker) reportAs(id ruleID, sev decode.Severity, section string, streamID uint32, format string, args ...any) {
 	if t.full(id) {
 		return
 	}
@@ -160,12 +160,12 @@ func (t *Tracker) reportAs(id ruleID, sev Severity, section string, streamID uin
 }
 
 // earlier hands out a diagnosis that hangs on a row before the present one.
-func (t *Tracker) earlier(id ruleID, sev Severity, seq uint64, at int64, d capture.Direction, streamID uint32, format string, args ...any) {
+func (t *Tracker) earlier(id ruleID, sev decode.Severity, seq uint64, at int64, d capture.Direction, streamID uint32, format string, args ...any) {
 	t.lasting(id, sev, stream.Stall{Seq: seq, Since: at, Direction: d}, streamID, format, args...)
 }
 
 // lasting is earlier for what lasted; where st.Till is 0, for what did not.
-func (t *Tracker) lasting(id ruleID, sev Severity, st stream.Stall, streamID uint32, format string, args ...any) {
+func (t *Tracker) lasting(id ruleID, sev decode.Severity, st stream.Stall, streamID uint32, format string, args ...any) {
 	if t.full(id) {
 		return
 	}

@@ -189,7 +189,7 @@ func TestRealTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, frames := diagnoseEvents(events, &capture.ConnInfo{Fresh: true})
 			for _, d := range got {
-				if d.Severity == Error || d.Severity == Warning && d.Code != "stream-window-exhausted" && d.Code != "connection-window-exhausted" {
+				if d.Severity == decode.Error || d.Severity == decode.Warning && d.Code != "stream-window-exhausted" && d.Code != "connection-window-exhausted" {
 					t.Errorf("%+v", d)
 				}
 			}
@@ -299,7 +299,7 @@ func noErrors(t *testing.T, what string, i int, events []capture.Event, info *ca
 	t.Helper()
 	got, _ := diagnoseEvents(events, info)
 	for _, d := range got {
-		if d.Severity == Error {
+		if d.Severity == decode.Error {
 			t.Errorf("%s %d: %+v", what, i, d)
 		}
 	}

@@ -128,7 +128,7 @@ func TestMatchesNaiveEvaluation(t *testing.T) {
 				if late {
 					target = rapid.Uint64Range(1, seq).Draw(t, "seq")
 				}
-				s.Diagnose(target, store.Finding{Code: rapid.SampledFrom([]string{"slow", "odd"}).Draw(t, "code"), Severity: store.Severity(rapid.IntRange(1, 3).Draw(t, "severity"))})
+				s.Diagnose(target, store.Finding{Code: rapid.SampledFrom([]string{"slow", "odd"}).Draw(t, "code"), Severity: decode.Severity(rapid.IntRange(1, 3).Draw(t, "severity"))})
 			}
 		}
 		if !selection.Advance(context.Background(), time.Hour) {

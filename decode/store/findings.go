@@ -10,31 +10,10 @@ import (
 	"h2sniff/decode"
 )
 
-// Severity ranks a Finding.
-type Severity uint8
-
-const (
-	Note    Severity = iota + 1 // worth knowing
-	Warning                     // likely a problem, though allowed
-	Error                       // a rule of the RFC is broken
-)
-
-func (s Severity) String() string {
-	switch s {
-	case Note:
-		return "note"
-	case Warning:
-		return "warning"
-	case Error:
-		return "error"
-	}
-	return "invalid"
-}
-
 // Finding is what a diagnosis says of a row.
 type Finding struct {
 	Code     string // stable, kebab-case
-	Severity Severity
+	Severity decode.Severity
 	Message  string // one sentence, harmless on a terminal
 	Section  string // of the rule, as "RFC 9113, section 5.1"; may be empty
 	Stream   uint32 // that it is about; 0: the connection
@@ -50,13 +29,13 @@ type Finding struct {
 // FindingCounts counts findings by severity.
 type FindingCounts struct{ Notes, Warnings, Errors uint64 }
 
-func (c *FindingCounts) add(s Severity) {
+func (c *FindingCounts) add(s decode.Severity) {
 	switch s {
-	case Note:
+	case decode.Note:
 		c.Notes++
-	case Warning:
+	case decode.Warning:
 		c.Warnings++
-	case Error:
+	case decode.Error:
 		c.Errors++
 	}
 }

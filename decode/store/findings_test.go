@@ -10,9 +10,10 @@ import (
 	"golang.org/x/net/http2"
 
 	"h2sniff/capture"
+	"h2sniff/decode"
 )
 
-func finds(code string, sev Severity, stream uint32) Finding {
+func finds(code string, sev decode.Severity, stream uint32) Finding {
 	return Finding{Code: code, Severity: sev, Message: "It is " + code + ".", Section: "RFC 9113, section 5.1", Stream: stream}
 }
 
@@ -24,7 +25,7 @@ func TestFindings(t *testing.T) {
 	for i := range 500 {
 		appendRPC(s, 1, uint32(1+2*i), i)
 	}
-	note, warn, bad := finds("a", Note, 1), finds("b", Warning, 0), finds("c", Error, 5)
+	note, warn, bad := finds("a", decode.Note, 1), finds("b", decode.Warning, 0), finds("c", decode.Error, 5)
 	last := s.Snapshot().Rows
 	for _, x := range []struct {
 		seq uint64
@@ -55,7 +56,7 @@ func TestFindings(t *testing.T) {
 	if c, _ := s.Conn(1); c.Findings != want {
 		t.Errorf("%+v of the connection", c.Findings)
 	}
-	for id, worst := range map[uint32]Severity{1: Note, 3: 0, 5: Error} {
+	for id, worst := range map[uint32]decode.Severity{1: decode.Note, 3: 0, 5: decode.Error} {
 		if st, ok := s.Stream(1, id); !ok || st.Worst != worst {
 			t.Errorf("stream %d: %v, want %v", id, st.Worst, worst)
 		}
@@ -72,9 +73,9 @@ func TestFindingsAreBounded(t *testing.T) {
 	for ; s.Snapshot().Evicted < 200_000; n++ {
 		seq := s.Append(frame(1, 1, http2.FrameRSTStream, 0, "\x00\x00\x00\x08"))
 		for range 20 {
-			s.Diagnose(seq, finds(fmt.Sprint("x", n%7), Warning, 1))
+			s.Diagnose(seq, finds(fmt.Sprint("x", n%7), decode.Warning, 1))
 		}
-		s.Diagnose(seq, Finding{Code: "long", Severity: Error, Message: strings.Repeat("m", 300) + fmt.Sprint(n)})
+		s.Diagnose(seq, Finding{Code: "long", Severity: decode.Error, Message: strings.Repeat("m", 300) + fmt.Sprint(n)})
 	}
 	if s.findBytes > limit/findingsShare {
 		t.Errorf("findings take %d bytes", s.findBytes)
@@ -108,7 +109,7 @@ func TestFindingsOf(t *testing.T) {
 	for i := range 100 {
 		for id := capture.ConnID(1); id <= 2; id++ {
 			seq := s.Append(frame(id, 1, http2.FrameRSTStream, 0, "\x00\x00\x00\x08"))
-			s.Diagnose(seq, finds(fmt.Sprint("x", i), Note, uint32(i%2)))
+			s.Diagnose(seq, finds(fmt.Sprint("x", i), decode.Note, uint32(i%2)))
 		}
 	}
 	if len(s.segs) < 3 {

@@ -45,12 +45,12 @@ func TestStalls(t *testing.T) {
 	s := New(Options{})
 	seq := s.Append(recv(frame(1, 5, http2.FrameData, 0, "x")))
 	before := s.Snapshot().HistoryUsed
-	s.Diagnose(seq, Finding{Code: "a", Severity: Note, Stream: 5})
+	s.Diagnose(seq, Finding{Code: "a", Severity: decode.Note, Stream: 5})
 	if list, more := s.Stalls(1); len(list) != 0 || more {
 		t.Errorf("%v without any", list)
 	}
 	for i := range int64(maxStalls + 3) {
-		s.Diagnose(seq, Finding{Code: "b", Severity: Warning, Stream: 5, Since: 10 * i, Till: 10*i + 5})
+		s.Diagnose(seq, Finding{Code: "b", Severity: decode.Warning, Stream: 5, Since: 10 * i, Till: 10*i + 5})
 	}
 	list, more := s.Stalls(1)
 	if len(list) != maxStalls || !more {

@@ -27,7 +27,7 @@ type streamRec struct {
 	reset, resetKnown  bool
 	dead               bool // no rows left; waits to leave its connection's list
 	requestTrust       uint8
-	worst              Severity // of the findings about it
+	worst              decode.Severity // of the findings about it
 	phases             [2]phaseRec
 }
 

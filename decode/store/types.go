@@ -75,7 +75,7 @@ type StreamSummary struct {
 	// ResetCodeKnown is false where the octets of the code were not captured.
 	ResetCodeKnown bool
 	Errors         uint64
-	Worst          Severity // of the findings about it; 0: none
+	Worst          decode.Severity // of the findings about it; 0: none
 	FirstSeq       uint64
 	RequestTrust   decode.Trust // of Method and Path
 	Phases         [2]Phase     // by capture.Direction
