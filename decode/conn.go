@@ -116,20 +116,37 @@ func (c *Conn) Feed(ev *capture.Event, emit func(*Row)) {
 		}
 		c.out()
 	case capture.Close:
-		if !c.dropped() {
-			c.dirs[capture.Send].searchLast()
-			c.dirs[capture.Recv].searchLast()
-			c.dirs[capture.Send].close()
-			c.dirs[capture.Recv].close()
-			c.tellProtocol(ev)
-		}
-		c.drop()
-		c.closed = true
+		c.end(errConnectionEnded)
 		c.row = Row{Kind: RowClose, Conn: c.id, TID: ev.TID, Time: ev.Time, TimeEnd: ev.Time}
 		c.out()
 	}
 	c.emit = nil
 	c.row = Row{} // keeps nothing of the event alive
+}
+
+// End says that there will be no more events, though the connection was not seen
+// to close: what is unfinished is told, as when it closes. It does nothing after
+// Close.
+func (c *Conn) End(emit func(*Row)) {
+	if c.closed {
+		return
+	}
+	c.emit = emit
+	c.end(errCaptureEnded)
+	c.emit = nil
+	c.row = Row{}
+}
+
+// end ends both directions.
+func (c *Conn) end(why *FrameError) {
+	if !c.dropped() {
+		c.dirs[capture.Send].searchLast()
+		c.dirs[capture.Recv].searchLast()
+		c.dirs[capture.Send].close(why)
+		c.dirs[capture.Recv].close(why)
+	}
+	c.drop()
+	c.closed = true
 }
 
 // out emits the row that is made, with what is known of its connection by now.

@@ -43,6 +43,7 @@ type direction struct {
 	state dirState
 	pos   uint64 // of the next octet
 	last  int64  // time of the newest octets
+	holes uint64 // how often octets were missing or skipped
 
 	// fromStart is set when the direction was seen from the first octet of
 	// the connection; damaged, when octets were skipped since, so that a
@@ -67,6 +68,8 @@ type direction struct {
 	buf     []byte // the payload so far, at most kept()
 	begun   mark
 	at      uint64 // position of its first octet
+	// The other direction's pos and holes when the header had come.
+	revPos, revHoles uint64
 
 	// due are the newest streams of which a HEADERS frame said that more
 	// comes.
@@ -145,6 +148,8 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 				d.h = parseHeader(d.header[:])
 			}
 			d.got, d.missing, d.cut = 0, 0, false
+			rev := d.reverse()
+			d.revPos, d.revHoles = rev.pos, rev.holes
 			if d.guard > 0 && !credible(d.h) {
 				d.outOfStep()
 				return p
@@ -323,6 +328,7 @@ func (d *direction) gap(n uint64, why GapReason, first, last int64) {
 	if n == 0 {
 		return
 	}
+	d.holes++
 	if d.conn.proto != HTTP2 {
 		g := &d.held[why]
 		if g.bytes == 0 {
@@ -346,8 +352,8 @@ func (d *direction) flushHeld() {
 	}
 }
 
-// close ends the direction: what is unfinished is told.
-func (d *direction) close() {
+// close ends the direction: what is unfinished, and why, is told.
+func (d *direction) close(why *FrameError) {
 	if d.conn.proto != HTTP2 {
 		return
 	}
@@ -362,7 +368,7 @@ func (d *direction) close() {
 			d.gap(d.pos-from, GapSkipped, d.hunt.first, d.last)
 		}
 	case d.headerN == frameHeaderSize:
-		d.unfinished(errConnectionEnded)
+		d.unfinished(why)
 	case d.headerN > 0:
 		d.gap(uint64(d.headerN), GapSkipped, d.begun.time, d.last)
 	}

@@ -16,6 +16,7 @@ var (
 	errBlockUnseen     = &FrameError{http2.ErrCodeNo, "the beginning of the field block was not seen, so it was not decoded"}
 	errBlockTruncated  = &FrameError{http2.ErrCodeNo, "the field block is longer than is kept, so it was not decoded"}
 	errConnectionEnded = &FrameError{http2.ErrCodeNo, "the connection ended before the frame did"}
+	errCaptureEnded    = &FrameError{http2.ErrCodeNo, "the capture ended before the frame did"}
 	errRejected        = &FrameError{http2.ErrCodeNo, "the client began anew before the frame was whole: its early data was rejected"}
 	errClientPromises  = &FrameError{http2.ErrCodeProtocol, "a client sends PUSH_PROMISE"}
 )
@@ -40,20 +41,29 @@ func (d *direction) frame(payload []byte, end int64) {
 	c := d.conn
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: end,
-		Offset: d.at, Header: d.h, Payload: payload, Missing: d.missing}
+		Offset: d.at, Header: d.h, Payload: payload, Missing: d.missing, Overtaken: d.overtaken()}
 	d.judge(row)
 	c.out()
 	d.next()
 }
 
-// unfinished emits the frame in progress as it is, whose rest will not come.
+// overtaken tells whether octets came in the other direction since the header of
+// the frame in progress, with none missing before them.
+func (d *direction) overtaken() bool {
+	rev := d.reverse()
+	return rev.pos > d.revPos && rev.holes == d.revHoles && rev.state == dirFrames
+}
+
+// unfinished emits the frame in progress as it is, whose rest will not come. What
+// came of it can be malformed all the same.
 func (d *direction) unfinished(why *FrameError) {
 	c := d.conn
 	row := &c.row
 	*row = Row{Kind: RowFrame, Direction: d.dir, Conn: c.id, TID: d.begun.tid, Time: d.begun.time, TimeEnd: d.last,
-		Offset: d.at, Header: d.h, Payload: d.buf, Missing: d.missing}
-	if row.Err = d.checkHeader(d.h); row.Err == nil {
-		row.Err = why
+		Offset: d.at, Header: d.h, Payload: d.buf, Missing: d.missing, Overtaken: d.overtaken()}
+	row.Err = why
+	if err := d.malformed(row); err != nil {
+		row.Err = &FrameError{err.Code, err.Reason + andUnfinished + why.Reason}
 	}
 	c.out()
 	d.next()
@@ -83,6 +93,34 @@ func (d *direction) checkHeader(h FrameHeader) *FrameError {
 	return checkHeader(h)
 }
 
+// malformed finds what is malformed about a frame, its field block aside.
+func (d *direction) malformed(row *Row) *FrameError {
+	if err := d.checkHeader(row.Header); err != nil {
+		return err
+	}
+	if row.Missing == 0 {
+		if err := checkPayload(row.Header, row.Payload); err != nil {
+			return err
+		}
+	}
+	return d.checkPlace(row.Header)
+}
+
+// checkPlace finds what is wrong with a frame behind those before it.
+func (d *direction) checkPlace(h FrameHeader) *FrameError {
+	switch continues := h.Type == http2.FrameContinuation && d.block.open && h.StreamID == d.block.stream; {
+	case d.frames == 0 && d.fromStart && !d.damaged && (h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)):
+		return errFirstFrame
+	case d.block.open && !continues:
+		return errBlockCut
+	case h.Type == http2.FrameContinuation && !continues && !d.block.unseen:
+		return errNoBlock
+	case h.Type == http2.FramePushPromise && d.conn.proven == rolePreface && d.conn.role == sender(d.dir):
+		return errClientPromises
+	}
+	return nil
+}
+
 // judge finds what is malformed, decodes the field block and follows the
 // settings.
 func (d *direction) judge(row *Row) {
@@ -91,16 +129,7 @@ func (d *direction) judge(row *Row) {
 	if d.fields.gaveUp() {
 		row.Table = d.fields.end()
 	}
-	if row.Err = d.checkHeader(h); row.Err == nil && row.Missing == 0 {
-		row.Err = checkPayload(h, row.Payload)
-	}
-	if d.frames == 0 && d.fromStart && !d.damaged && row.Err == nil &&
-		(h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)) {
-		row.Err = errFirstFrame
-	}
-	if d.block.open && row.Err == nil && (h.Type != http2.FrameContinuation || h.StreamID != d.block.stream) {
-		row.Err = errBlockCut
-	}
+	row.Err = d.malformed(row)
 	switch h.Type {
 	case http2.FrameHeaders, http2.FramePushPromise:
 		if d.block.open {
@@ -114,9 +143,6 @@ func (d *direction) judge(row *Row) {
 		d.block = block{open: true, stream: h.StreamID, push: h.Type == http2.FramePushPromise}
 		d.fields.begin()
 		d.fields.limitKnown = rev.settingsKnown()
-		if d.block.push && row.Err == nil && d.conn.proven == rolePreface && d.conn.role == sender(d.dir) {
-			row.Err = errClientPromises
-		}
 		d.fragment(row)
 	case http2.FrameContinuation:
 		switch {
@@ -130,9 +156,6 @@ func (d *direction) judge(row *Row) {
 				d.block.unseen = false
 			}
 		default:
-			if row.Err == nil {
-				row.Err = errNoBlock
-			}
 			// It may have changed the encoder's table all the same.
 			d.block = block{}
 			d.fields.abort()

@@ -10,6 +10,8 @@
 package decode
 
 import (
+	"strings"
+
 	"h2sniff/capture"
 
 	"golang.org/x/net/http2"
@@ -140,9 +142,22 @@ type FrameError struct {
 
 func (e *FrameError) Error() string { return e.Code.String() + ": " + e.Reason }
 
-// Unfinished tells whether the frame was cut by the end of its connection, so
-// that what it lacks was never sent.
-func (e *FrameError) Unfinished() bool { return e != nil && *e == *errConnectionEnded }
+// andUnfinished stands before the reason why a malformed frame is not whole.
+const andUnfinished = ", and "
+
+// Unfinished tells whether the frame was cut by the end of its connection or of
+// the capture, so that what it lacks was never sent, or never seen.
+func (e *FrameError) Unfinished() bool {
+	if e == nil {
+		return false
+	}
+	for _, why := range [...]*FrameError{errConnectionEnded, errCaptureEnded} {
+		if before, ok := strings.CutSuffix(e.Reason, why.Reason); ok && (before == "" || strings.HasSuffix(before, andUnfinished)) {
+			return true
+		}
+	}
+	return false
+}
 
 // Row is one row of the ordered frame store.
 type Row struct {
@@ -172,6 +187,10 @@ type Row struct {
 	// other frames it is nil, and the table as it was.
 	Table *TableState
 	Err   *FrameError
+	// Overtaken is set on a frame if octets of the other direction came behind
+	// its header, with none missing before them: nothing that the other side
+	// sent before the frame is still to come. A store does not keep it.
+	Overtaken bool
 
 	GapBytes  uint64    // RowGap
 	GapReason GapReason // RowGap

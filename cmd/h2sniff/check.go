@@ -122,6 +122,8 @@ func (c *checker) read(ctx context.Context, src capture.Source) error {
 		if err != nil {
 			// In the order of their ids, so that the output is the same each time.
 			for _, id := range slices.Sorted(maps.Keys(c.conns)) {
+				conn = c.conns[id]
+				conn.decoder.End(row)
 				c.finish(id, emit)
 			}
 			if errors.Is(err, io.EOF) {

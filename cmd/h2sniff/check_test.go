@@ -49,6 +49,68 @@ func record(t *testing.T, frames func(*http2.Framer)) string {
 	return name
 }
 
+// TestCheckUnfinished: a server reads the beginning of a frame that is too long,
+// says so and hangs up, or the recording ends there.
+func TestCheckUnfinished(t *testing.T) {
+	begin := http2.ClientPreface + h2frame(0, 4, 0, 0, "")
+	header := h2frame(20000, 0, 0, 1, "")
+	for _, closed := range []bool{true, false} {
+		for name, ev := range map[string]capture.Event{
+			"beginning":    {Data: []byte(header + strings.Repeat("x", 100)), Length: 109},
+			"header alone": {Data: []byte(header), Length: 9},
+			"headers only": {Data: []byte(header), Length: 109}, // the content is not copied
+		} {
+			ev.Kind, ev.Conn, ev.Direction, ev.Offset = capture.Data, 1, capture.Recv, uint64(len(begin))
+			events := []capture.Event{
+				{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{PID: 7, Comm: "x", Fresh: true}},
+				{Kind: capture.Data, Conn: 1, Direction: capture.Recv, Length: uint64(len(begin)), Data: []byte(begin)},
+				{Kind: capture.Data, Conn: 1, Length: 9, Data: []byte(h2frame(0, 4, 0, 0, ""))},
+				ev,
+				{Kind: capture.Data, Conn: 1, Offset: 9, Length: 17, Data: []byte(h2frame(8, 7, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x06"))},
+			}
+			if closed {
+				events = append(events, capture.Event{Kind: capture.Close, Conn: 1})
+			}
+			file := recordEvents(t, events)
+			status, out, _ := check("--severity", "error", file)
+			if status != 1 || !strings.Contains(out, "frame-too-large: DATA: the frame is longer than the peer's SETTINGS_MAX_FRAME_SIZE, and the c") {
+				t.Errorf("%s, closed %v: exit status %d\n%s", name, closed, status, out)
+			}
+			end := `"error":"FRAME_SIZE_ERROR: the frame is longer than the peer's SETTINGS_MAX_FRAME_SIZE, and the capture ended before the frame did"`
+			if closed {
+				end = strings.Replace(end, "capture", "connection", 1)
+			}
+			for _, more := range [][]string{nil, {"--filter", "type == DATA"}} { // printed directly, and from the store
+				out, err := runOut(t, append([]string{"dump", "--format", "json", "-r", file}, more...)...)
+				if err != nil || !strings.Contains(out, end) {
+					t.Errorf("%s, closed %v: %v\n%s", name, closed, err, out)
+				}
+			}
+		}
+	}
+}
+
+// recordEvents writes a recording of events, a microsecond from one to the next.
+func recordEvents(t *testing.T, events []capture.Event) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "x.pcapng")
+	now := time.Now().UnixNano()
+	w, err := recording.Create(name, recording.Options{Start: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ev := range events {
+		ev.Time = now + int64(i)*1000
+		if err := w.Write(&ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 func check(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	err := run(context.Background(), append([]string{"check"}, args...), nil, &out, &errs)

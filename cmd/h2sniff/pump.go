@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -56,15 +58,29 @@ func (p *pump) run() error {
 			d.tracker.Row(seq, row, p.found)
 		}
 	}
+	// finish tells of what the end of the source leaves open.
+	finish := func() error {
+		// In the order of their ids, so that the rows are the same each time.
+		for _, id := range slices.Sorted(maps.Keys(p.conns)) {
+			d = p.conns[id]
+			d.End(appendRow)
+			if d.tracker != nil {
+				d.tracker.Finish(p.found)
+			}
+		}
+		if p.after != nil {
+			return p.after()
+		}
+		return nil
+	}
 	ignorer, _ := p.src.(capture.Ignorer)
 	var ev capture.Event
 	for {
 		if err := p.src.Read(&ev); err != nil {
-			p.finish()
 			if errors.Is(err, io.EOF) {
-				return nil
+				return finish()
 			}
-			return err
+			return errors.Join(err, finish())
 		}
 		d = p.conns[ev.Conn]
 		if d == nil {
@@ -95,15 +111,6 @@ func (p *pump) run() error {
 			if err := p.after(); err != nil {
 				return err
 			}
-		}
-	}
-}
-
-// finish diagnoses what the end of the source leaves open.
-func (p *pump) finish() {
-	for _, d := range p.conns {
-		if d.tracker != nil {
-			d.tracker.Finish(p.found)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/net/http2"
 )
 
 var comparable = cmpopts.EquateComparable(netip.AddrPort{})
@@ -114,6 +115,7 @@ func TestTakeDamaged(t *testing.T) {
 	}
 	events = append(events, capture.Event{Kind: capture.Unsent, Conn: 1, Direction: capture.Send, Time: 1e5, Offset: pos[[2]int{1, 0}] - 4, Length: 4})
 	data(1, capture.Send, h2frame(50, 0, 0, 1, "never all of it"), 0)
+	data(1, capture.Recv, h2frame(20000, 1, 4, 3, "nor of this, which is too long as well"), 0)
 	events = append(events, capture.Event{Kind: capture.Close, Conn: 1, Time: 1e6})
 	st := storeFrom(t, &events, 0)
 
@@ -142,8 +144,11 @@ func TestTakeDamaged(t *testing.T) {
 			t.Errorf("row %d: -stored +read back\n%s", w.Seq, diff)
 		}
 	}
-	if cut := want[len(want)-2]; !cut.Err.Unfinished() || cut.Header.Length != 50 {
+	if cut := want[len(want)-3]; !cut.Err.Unfinished() || cut.Header.Length != 50 {
 		t.Errorf("%+v is not the frame that was cut", cut)
+	}
+	if cut := want[len(want)-2]; !cut.Err.Unfinished() || cut.Err.Code != http2.ErrCodeFrameSize || cut.Header.Length != 20000 {
+		t.Errorf("%+v is not the malformed frame that was cut", cut)
 	}
 }
 

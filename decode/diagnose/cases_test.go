@@ -113,6 +113,27 @@ var cases = []struct {
 	{code: "frame-too-large", name: "16385 octets", severity: decode.Error,
 		raises: one(func(s *script) { s.client(s.post(1) + data(1, 0, 16385)) }),
 		near:   one(func(s *script) { s.client(s.post(1) + data(1, 0, 16384)) })},
+	{code: "frame-too-large", name: "never whole", severity: decode.Error,
+		raises: one(func(s *script) { s.client(s.post(1) + data(1, 0, 16385)[:100]) }),
+		near:   one(func(s *script) { s.client(s.post(1) + data(1, 0, 16384)[:100]) })},
+	{code: "frame-too-large", name: "whole after the answer", severity: decode.Error,
+		raises: one(func(s *script) {
+			f := s.post(1) + data(1, 0, 16385)
+			s.client(f[:100])
+			s.server(goAwayFrame(1, http2.ErrCodeFrameSize, ""))
+			s.client(f[100:])
+			s.last = s.dir(false) // nothing follows of the server
+		}),
+		near: one(func(s *script) { s.client(s.post(1) + data(1, 0, 16384)) })},
+	{code: "malformed-frame", name: "length of SETTINGS that never came whole", severity: decode.Error,
+		raises: one(func(s *script) { s.client(frame(http2.FrameSettings, 0, 0, "1234567")[:9]) }),
+		near:   one(func(s *script) { s.client(frame(http2.FrameSettings, 0, 0, "123456")[:9]) })},
+	{code: "field-block-interrupted", name: "by a frame that never came whole", severity: decode.Error,
+		raises: one(func(s *script) { s.client(frame(http2.FrameHeaders, 0, 1, "\x82") + pingFrame[:12]) }),
+		near:   one(func(s *script) { s.client(s.get(1) + pingFrame[:12]) })},
+	{code: "flow-control-exceeded", name: "DATA that never came whole", severity: decode.Error,
+		raises: with(nil, set(http2.SettingInitialWindowSize, 10), func(s *script) { s.client(s.post(1) + data(1, 0, 11)[:15]) }),
+		near:   with(nil, set(http2.SettingInitialWindowSize, 10), func(s *script) { s.client(s.post(1) + data(1, 0, 10)[:15]) })},
 	{code: "frame-too-large", name: "more than announced", severity: decode.Error,
 		raises: with(nil, set(http2.SettingMaxFrameSize, 20000), func(s *script) { s.client(s.post(1) + data(1, 0, 20001)) }),
 		near:   with(nil, set(http2.SettingMaxFrameSize, 20000), func(s *script) { s.client(s.post(1) + data(1, 0, 20000)) })},

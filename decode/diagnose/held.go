@@ -16,7 +16,8 @@ const unconfirmed = " Nothing of the other side was seen after it, so what would
 
 // hold is report for what rests on something that was not seen in the other
 // direction. A loss there shows only with that direction's next row: until then
-// it is not known whether nothing was sent or it was lost.
+// it is not known whether nothing was sent or it was lost. A frame that came whole
+// late, or never, can stand behind that row.
 func (t *Tracker) hold(id ruleID, streamID uint32, format string, args ...any) {
 	t.holdAs(id, rules[id].Severity, rules[id].Section, streamID, format, args...)
 }
@@ -24,6 +25,10 @@ func (t *Tracker) hold(id ruleID, streamID uint32, format string, args ...any) {
 func (t *Tracker) holdAs(id ruleID, sev decode.Severity, section string, streamID uint32, format string, args ...any) {
 	other := t.row.Direction.Reverse() & 1
 	sd := &t.sides[other]
+	if t.row.Overtaken && sd.gap == 0 {
+		t.reportAs(id, sev, section, streamID, format, args...)
+		return
+	}
 	if len(sd.held) == maxHeld {
 		t.unconfirmed(&sd.held[0])
 		sd.held = sd.held[:copy(sd.held, sd.held[1:])]

@@ -21,12 +21,6 @@ func (t *Tracker) malformed(h *stream.Half, sd *side) {
 	id := malformedFrame
 	section := sectionOf(hd.Type)
 	err := row.Err
-	if err.Code == http2.ErrCodeNo && row.Missing == 0 {
-		// Of a frame that the connection's end cut, what came can be wrong.
-		if _, inner := decode.ParsePayload(hd, row.Payload); inner != nil {
-			err = inner
-		}
-	}
 	fieldBlock := hd.Type == http2.FrameHeaders || hd.Type == http2.FramePushPromise || hd.Type == http2.FrameContinuation
 	switch err.Code {
 	case http2.ErrCodeNo:
