@@ -217,7 +217,7 @@ func TestRecordingCut(t *testing.T) {
 			t.Errorf("cut at %d of %d: exit status %d", at, len(octets), got.status)
 		}
 		wantOneSentence(t, got.stderr)
-		if len(got.rows) > len(whole.rows) || !strings.HasPrefix(whole.stdout, got.stdout) {
+		if !strings.HasPrefix(whole.stdout, withoutEnd(got.stdout)) {
 			t.Errorf("cut at %d of %d: the rows are not the first ones of the whole", at, len(octets))
 		}
 		read += len(got.rows)
@@ -225,6 +225,19 @@ func TestRecordingCut(t *testing.T) {
 	if average := read / len(cuts); average < len(whole.rows)/4 {
 		t.Errorf("%d of %d rows were read on average: what is before the cut is lost", average, len(whole.rows))
 	}
+}
+
+// withoutEnd takes the rows off that tell of what the end left open: a frame, or
+// a piece of its header, in each direction of a connection.
+func withoutEnd(stdout string) string {
+	lines := strings.SplitAfter(stdout, "\n")
+	n := len(lines) - 1 // behind the last line there is nothing
+	for ; n > 0; n-- {
+		if s := lines[n-1]; !strings.Contains(s, "the capture ended before the frame did") && !strings.Contains(s, `"reason":"skipped"`) {
+			break
+		}
+	}
+	return strings.Join(lines[:n], "")
 }
 
 // TestNotARecording: files that are something else are told from recordings.
