@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"strings"
 
+	"h2sniff/capture/container"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -82,7 +84,8 @@ func (t *tracker) forked(n *notice) {
 // inherit takes up a child with what its parent has.
 func (t *tracker) inherit(n *notice, parent *proc) {
 	p := &proc{met: parent.met, image: parent.image, since: n.time}
-	p.Process = Process{PID: n.pid, PPID: n.ppid, Comm: parent.Comm, Exe: parent.Exe, Libraries: reopened(parent, n.pid)}
+	p.Process = Process{PID: n.pid, PPID: n.ppid, Comm: parent.Comm, Exe: parent.Exe, Libraries: reopened(parent, n.pid),
+		Container: parent.Container} // where children begin
 	// Kept even if it has ended: it may have forked before that.
 	t.procs[n.pid] = p
 	st, err := readStat(n.pid)
@@ -93,7 +96,9 @@ func (t *tracker) inherit(n *notice, parent *proc) {
 	if comm, err := readComm(n.pid); err == nil {
 		p.Comm = comm
 	}
-	p.Container = readContainer(n.pid)
+	if in, err := container.Of(n.pid); err == nil {
+		p.Container = in.ID
+	}
 	if !allReachable(p.Libraries) { // replaced or deleted since the parent mapped them
 		p.Libraries = t.look(n.pid, func(m *mapping, err error) { t.problem(&p.Process, m, err) })
 	}
