@@ -34,11 +34,14 @@ type direct struct {
 	conns   map[capture.ConnID]*store.Blocks
 	frames  uint64
 	opened  int
-	err     error // of the printer; what comes behind it is not printed
+	err     error // of the printer; what comes behind it is left out
 }
 
-// Append prints a row.
+// Append prints a row. Those behind an error do not count.
 func (d *direct) Append(row *decode.Row) uint64 {
+	if d.err != nil {
+		return d.entry.Seq
+	}
 	d.entry.Seq++
 	e := &d.entry
 	blocks := d.conns[row.Conn]
@@ -55,9 +58,7 @@ func (d *direct) Append(row *decode.Row) uint64 {
 	case decode.RowClose:
 		delete(d.conns, row.Conn)
 	}
-	if d.err == nil {
-		d.err = d.printer.row(e)
-	}
+	d.err = d.printer.row(e)
 	return e.Seq
 }
 

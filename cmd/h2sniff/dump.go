@@ -60,7 +60,11 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		p.after, consume = printer.print, nil
 	}
 	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent(), flush())
-	summarise(std.stderr, st.Snapshot(), s.Stats())
+	snap := st.Snapshot()
+	if printer.enough() {
+		snap.Frames = printer.seen // more may have come meanwhile
+	}
+	summarise(std.stderr, snap, s.Stats())
 	if printer.missed > 0 && err == nil {
 		err = &missedError{printer.missed}
 	}
@@ -84,7 +88,8 @@ type printer struct {
 	conns  map[capture.ConnID]*store.ConnSummary
 	ends   *store.Ends
 	limit  uint64 // frames; 0 for no limit
-	frames uint64
+	frames uint64 // printed
+	seen   uint64 // frames, printed or not
 	// content, where set, prints bodies.
 	content *contentPrinter
 }
@@ -141,14 +146,21 @@ func (p *printer) row(e *store.Entry) error {
 			return fmt.Errorf("writing lines: %w", err)
 		}
 	}
-	if shown && e.Kind == decode.RowFrame && (!p.stream.set || e.Header.StreamID == p.stream.id) {
+	if e.Kind != decode.RowFrame {
+		return nil
+	}
+	p.seen++
+	if shown && (!p.stream.set || e.Header.StreamID == p.stream.id) {
 		p.frames++
-		if p.frames == p.limit {
+		if p.enough() {
 			return errEnough
 		}
 	}
 	return nil
 }
+
+// enough says that as many frames are printed as were asked for.
+func (p *printer) enough() bool { return p.limit > 0 && p.frames == p.limit }
 
 // gone prints that rows are missing.
 func (p *printer) gone(rows uint64) error {

@@ -5,9 +5,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"h2sniff/capture"
+	"h2sniff/capture/recording"
 	"h2sniff/decode"
 	"h2sniff/decode/lines"
 	"h2sniff/decode/store"
@@ -71,6 +74,38 @@ func TestSlowReaderIsTold(t *testing.T) {
 		}
 		if first, _, _ := strings.Cut(out.String(), "\n"); !strings.HasSuffix(first, "rows left the history before they could be printed") {
 			t.Errorf("%v does not begin with what is missing: %q", format, first)
+		}
+	}
+}
+
+// TestCountInSummary: the summary of -n counts what was printed, though more
+// frames came with the last one.
+func TestCountInSummary(t *testing.T) {
+	text := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\x00\x00\x00\x04\x00\x00\x00\x00\x00", 5) // SETTINGS
+	path := filepath.Join(t.TempDir(), "x.pcapng")
+	w, err := recording.Create(path, recording.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range []capture.Event{
+		{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{Fresh: true}},
+		{Kind: capture.Data, Conn: 1, Direction: capture.Recv, Length: uint64(len(text)), Data: []byte(text)},
+	} {
+		if err := w.Write(&ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{nil, {"--content"}} { // without a store, and with one
+		var out, stderr bytes.Buffer
+		args := append([]string{"dump", "-r", path, "-n", "3", "--format", "text"}, more...)
+		if err := run(t.Context(), args, strings.NewReader(""), &out, &stderr); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), " frame <"); n != 3 || !strings.HasPrefix(stderr.String(), "h2sniff: 3 frames, ") {
+			t.Errorf("%v: %d frames printed, %s", more, n, stderr.String())
 		}
 	}
 }
