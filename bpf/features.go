@@ -26,6 +26,12 @@ type Feature struct {
 	Err error
 }
 
+// Names of features of which each replaces the other.
+const (
+	perfUprobes = "perf uprobes"
+	multiLinks  = "uprobe.multi links"
+)
+
 // ProbeFeatures tries each feature with a tiny program or map: versions of
 // kernels do not tell, since distributions add and remove. What it attaches is
 // gone when it returns.
@@ -34,13 +40,14 @@ func ProbeFeatures() []Feature {
 		{Name: "BTF", Use: "places of the kernel's fields"},
 		{Name: "ring buffer", Use: "the way of the plaintext to h2sniff"},
 		{Name: "attach cookies", Use: "telling probed functions apart"},
-		{Name: "perf uprobes", Use: "probes on functions"},
+		{Name: perfUprobes, Use: "probes on functions"},
 		{Name: "raw tracepoints", Use: "the ends of processes"},
 		{Name: "tp_btf programs", Use: "addresses of sockets"},
 		{Name: "sleepable uprobes", Use: "reading pages that are not in memory", Fallback: "such octets are told as not copied"},
-		{Name: "uprobe.multi links", Use: "placing all probes of a library at once", Fallback: "a perf event each"},
+		{Name: multiLinks, Use: "placing all probes of a library at once", Fallback: "a perf event each"},
 		{Name: "task storage", Use: "following processes for cleartext HTTP/2", Fallback: "no cleartext HTTP/2"},
 	}
+	var perf *Feature
 	for i, probe := range []func() error{
 		probeBTF,
 		func() error { return features.HaveMapType(ebpf.RingBuf) },
@@ -54,6 +61,12 @@ func ProbeFeatures() []Feature {
 			err = fmt.Errorf("%w: %w", ErrPermission, err)
 		}
 		list[i].Err = err
+		switch {
+		case list[i].Name == perfUprobes:
+			perf = &list[i]
+		case list[i].Name == multiLinks && err == nil:
+			perf.Fallback = "uprobe.multi links are used in any case"
+		}
 	}
 	return list
 }

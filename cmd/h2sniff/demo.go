@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"time"
 
 	"h2sniff/cmd/h2sniff/demo"
+	"h2sniff/cmd/h2sniff/privilege"
 
 	"github.com/spf13/cobra"
 )
@@ -74,7 +76,7 @@ func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err
 	if o.socket != 0 {
 		return run(ctx, o, std) // the supervisor has the processes
 	}
-	p, err := demo.Start(demoServer, demoClient)
+	p, err := demo.Start(demoServer, demoClient, startPowerless)
 	if err != nil {
 		return err
 	}
@@ -88,13 +90,22 @@ func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err
 	return supervise(ctx, o, std, out)
 }
 
+// startPowerless starts a process of the demo, which needs nothing.
+func startPowerless(cmd *exec.Cmd) (err error) {
+	if cmd.SysProcAttr.Credential, err = privilege.Powerless(); err != nil {
+		return err
+	}
+	return privilege.Start(cmd, false)
+}
+
 // newDemoChildren are what the demo's processes run; they are not for users.
 func newDemoChildren(std stdio) []*cobra.Command {
+	powerless := func(*cobra.Command, []string) error { return privilege.KeepNone() }
 	return []*cobra.Command{
-		{Use: demoServer, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		{Use: demoServer, Hidden: true, Args: cobra.NoArgs, PreRunE: powerless, RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo.Serve(cmd.Context(), std.in, std.out)
 		}},
-		{Use: demoClient, Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		{Use: demoClient, Hidden: true, Args: cobra.NoArgs, PreRunE: powerless, RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo.Request(cmd.Context(), std.in)
 		}},
 	}

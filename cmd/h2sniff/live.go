@@ -12,6 +12,7 @@ import (
 
 	"h2sniff/bpf"
 	"h2sniff/capture/uprobe"
+	"h2sniff/cmd/h2sniff/privilege"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ var errNoCapture = errors.New("the process that captures has ended unexpectedly:
 // openLive asks the privileged process at the other end of a descriptor to
 // begin, and waits until it has.
 func openLive(fd int) (*live, error) {
-	if err := dropAllPrivileges(); err != nil {
+	if err := privilege.KeepNone(); err != nil {
 		return nil, err
 	}
 	socket, err := openHandover(os.NewFile(uintptr(fd), "capture"))

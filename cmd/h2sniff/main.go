@@ -14,12 +14,13 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"h2sniff/cmd/h2sniff/privilege"
 	"h2sniff/cmd/h2sniff/quietterm"
 )
 
 func main() {
 	quietterm.Restore()
-	if err := keepSecret(); err != nil {
+	if err := privilege.KeepSecret(); err != nil {
 		os.Exit(exitStatus(err, os.Stderr))
 	}
 	// A reader of standard output that leaves is an error of the next write to

@@ -11,6 +11,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/capture/recording"
+	"h2sniff/cmd/h2sniff/privilege"
 )
 
 // session is where events come from: live programs, a recording, or a capture
@@ -49,7 +50,7 @@ func openSession(ctx context.Context, o *options, more ...string) (*session, err
 		return nil, err
 	}
 	s := &session{Source: l.reader, name: l.name, start: start, live: l}
-	if err := confine(append(o.writes(), more...)); err != nil {
+	if err := privilege.Confine(append(o.writes(), more...)); err != nil {
 		s.stop()
 		return nil, errors.Join(err, s.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"h2sniff/bpf"
+	"h2sniff/cmd/h2sniff/privilege"
 )
 
 // output is where a way of showing leaves room for what is not frames.
@@ -45,7 +46,7 @@ func supervise(ctx context.Context, o *options, std stdio, out output) (err erro
 		return err
 	}
 	defer v.close()
-	if err := dropPrivileges(); err != nil {
+	if err := privilege.KeepNeeded(); err != nil {
 		return err
 	}
 	if v.waitBegin() == nil {

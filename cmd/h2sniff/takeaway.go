@@ -75,10 +75,7 @@ func (t *takeaway) write(w *tui.Take) (string, error) {
 	out := bufio.NewWriterSize(f, 256<<10)
 	said, err := form(out, w)
 	err = errors.Join(err, out.Flush())
-	if owner := caller(); owner != nil && err == nil {
-		err = f.Chown(owner.UID, owner.GID)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, giveToCaller(f), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	return said + " to " + path, nil

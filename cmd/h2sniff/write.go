@@ -9,10 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"h2sniff/capture"
 	"h2sniff/capture/recording"
+	"h2sniff/cmd/h2sniff/privilege"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -106,12 +106,25 @@ func writable(path string) error {
 	return f.Close()
 }
 
+// writes lists the folders in which the options let the viewer make files.
+func (o *options) writes() []string {
+	var dirs []string
+	if o.write != "" && o.write != "-" {
+		dirs = append(dirs, filepath.Dir(o.write))
+	}
+	return dirs
+}
+
 // createRecording begins what is recorded of a session that began at start.
 func (o *options) createRecording(start int64) (recording.Output, error) {
 	if o.rotation.Size == 0 {
 		return o.createFile(o.write, start)
 	}
-	w, err := recording.CreateRotation(o.write, o.rotation, recordingMeta(start))
+	meta, err := recordingMeta(start)
+	if err != nil {
+		return nil, err
+	}
+	w, err := recording.CreateRotation(o.write, o.rotation, meta)
 	if err != nil {
 		return nil, fmt.Errorf("creating the recording: %w", err)
 	}
@@ -120,15 +133,33 @@ func (o *options) createRecording(start int64) (recording.Output, error) {
 
 // createFile begins a recording in one file.
 func (o *options) createFile(path string, start int64) (recording.Output, error) {
-	w, err := recording.Create(path, recordingMeta(start))
+	meta, err := recordingMeta(start)
+	if err != nil {
+		return nil, err
+	}
+	w, err := recording.Create(path, meta)
 	if err != nil {
 		return nil, fmt.Errorf("creating the recording: %w", err)
 	}
 	return w, nil
 }
 
-func recordingMeta(start int64) recording.Options {
-	return recording.Options{Start: start, Version: version(), Owner: caller()}
+func recordingMeta(start int64) (recording.Options, error) {
+	caller, err := privilege.Caller()
+	o := recording.Options{Start: start, Version: version()}
+	if caller != nil {
+		o.Owner = &recording.Owner{UID: int(caller.Uid), GID: int(caller.Gid)}
+	}
+	return o, err
+}
+
+// giveToCaller makes a new file the caller's.
+func giveToCaller(f *os.File) error {
+	caller, err := privilege.Caller()
+	if caller == nil {
+		return err
+	}
+	return f.Chown(int(caller.Uid), int(caller.Gid))
 }
 
 // tee gives the source to read from: the session, which is recorded on the
@@ -166,22 +197,6 @@ func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string
 	if decodeAs != "" && name != "-" {
 		say(w, "to read it elsewhere: tshark -r %s %s", name, decodeAs)
 	}
-}
-
-// caller is who called sudo, nil if nobody did.
-func caller() *recording.Owner {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	uid, err := strconv.ParseUint(os.Getenv("SUDO_UID"), 10, 31)
-	if err != nil {
-		return nil
-	}
-	gid, err := strconv.ParseUint(os.Getenv("SUDO_GID"), 10, 31)
-	if err != nil {
-		return nil
-	}
-	return &recording.Owner{UID: int(uid), GID: int(gid)}
 }
 
 // rotateFlag is a size that is off unless given.

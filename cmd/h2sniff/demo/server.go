@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -57,12 +58,14 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// untilEnd ends ctx at the end of in.
+// untilEnd ends ctx at the end of in, and the process if that does not.
 func untilEnd(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		cancel()
+		time.Sleep(grace)
+		os.Exit(1)
 	}()
 	return ctx, cancel
 }

@@ -34,21 +34,26 @@ type child struct {
 	closed sync.Once
 }
 
-// grace is how long a child may take to end by itself.
-const grace = 2 * time.Second
+// grace is how long a child may take to end by itself; patience how long it is
+// waited for.
+const (
+	grace    = 2 * time.Second
+	patience = 2 * grace
+)
 
 // Start runs both as children: the executable of this process with the
-// arguments that make it call [Serve] and [Request]. The client waits for
+// arguments that make it call [Serve] and [Request]. start is called to start
+// each, with a SysProcAttr that it may add to. The client waits for
 // [Processes.Begin]. The caller must call Close.
-func Start(serve, request string) (*Processes, error) {
+func Start(serve, request string, start func(*exec.Cmd) error) (*Processes, error) {
 	p := new(Processes)
 	var out io.ReadCloser
 	var err error
-	if p.server, out, err = startChild("server", serve); err != nil {
+	if p.server, out, err = startChild("server", serve, start); err != nil {
 		return nil, err
 	}
 	if p.address, err = hear(out); err == nil {
-		p.client, _, err = startChild("client", request)
+		p.client, _, err = startChild("client", request, start)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -56,7 +61,7 @@ func Start(serve, request string) (*Processes, error) {
 	return p, nil
 }
 
-func startChild(name, argument string) (*child, io.ReadCloser, error) {
+func startChild(name, argument string, start func(*exec.Cmd) error) (*child, io.ReadCloser, error) {
 	// Not os.Executable: the file may have been replaced meanwhile.
 	c := &child{name: name, cmd: exec.Command("/proc/self/exe", argument), ended: make(chan struct{})}
 	c.cmd.Args[0] = "h2sniff"
@@ -71,7 +76,7 @@ func startChild(name, argument string) (*child, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.cmd.Start(); err != nil {
+	if err := start(c.cmd); err != nil {
 		return nil, nil, fmt.Errorf("starting the demo's %s: %w", name, err)
 	}
 	go func() {
@@ -124,8 +129,13 @@ func (c *child) close() (err error) {
 		c.in.Close()
 		select {
 		case <-c.ended:
-		case <-time.After(grace):
-			_ = c.cmd.Process.Signal(os.Kill)
+		case <-time.After(patience):
+			// It has been stopped, else it would have ended by itself, and is
+			// another user's where h2sniff is root's.
+			if err = c.cmd.Process.Kill(); err != nil {
+				err = fmt.Errorf("the demo's %s (pid %d) is stopped and ends when it goes on: %w", c.name, c.cmd.Process.Pid, err)
+				return
+			}
 			<-c.ended
 		}
 	})

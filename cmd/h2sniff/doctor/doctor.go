@@ -99,6 +99,8 @@ func kernelFeatures() Section {
 		switch {
 		case f.Err == nil:
 			s.add(OK, f.Name, "%s", f.Use)
+		case errors.Is(f.Err, bpf.ErrPermission) && f.Fallback != "":
+			s.add(Missing, f.Name, "may not be tried: %s", f.Fallback)
 		case errors.Is(f.Err, bpf.ErrPermission):
 			s.add(Broken, f.Name, "may not be tried").Todo = becomeRoot
 		case f.Fallback != "":

@@ -5,88 +5,113 @@ package doctor
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
+
+	"h2sniff/cmd/h2sniff/privilege"
 
 	"golang.org/x/sys/unix"
 )
 
-// capability is one of capabilities(7).
-type capability struct {
-	name     string
-	bit      int
-	instead  int // another that includes it; -1: none
-	required bool
-	use      string
-}
-
-var wanted = []capability{
-	{"CAP_BPF", unix.CAP_BPF, unix.CAP_SYS_ADMIN, true, "load BPF programs"},
-	{"CAP_PERFMON", unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, true, "read memory from them, place probes, watch processes"},
-	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, true, "see what other users' processes map"},
-	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, unix.CAP_DAC_OVERRIDE, false, "read programs and libraries that only their owners may"},
-	{"CAP_CHECKPOINT_RESTORE", unix.CAP_CHECKPOINT_RESTORE, unix.CAP_SYS_ADMIN, false, "open libraries that were deleted or replaced while they are mapped"},
-}
-
 func privileges() Section {
 	s := Section{Name: "Privileges"}
-	effective, err := effectiveCapabilities()
+	has, err := privilege.Effective()
 	if err != nil {
 		s.add(Broken, "capabilities", "%v", err)
 		return s
 	}
-	has := func(bit int) bool { return bit >= 0 && effective&(1<<bit) != 0 }
 	lacks := false
-	for _, c := range wanted {
+	for _, c := range privilege.Needed() {
 		switch {
-		case has(c.bit):
-			s.add(OK, c.name, "%s", c.use)
-		case has(c.instead):
-			s.add(OK, c.name, "%s (included in another capability)", c.use)
-		case c.required:
+		case has(c.Bit):
+			s.add(OK, c.Name, "%s", c.Use)
+		case has(c.Including):
+			s.add(OK, c.Name, "%s (included in another capability)", c.Use)
+		case c.Required:
 			lacks = true
-			s.add(Broken, c.name, "is not there: to %s", c.use)
+			s.add(Broken, c.Name, "is not there: to %s", c.Use)
 		default:
-			s.add(Missing, c.name, "is not there: to %s", c.use)
+			s.add(Missing, c.Name, "is not there: to %s", c.Use)
 		}
 	}
+	admin := ""
 	if lacks {
 		s.Checks[len(s.Checks)-1].Todo = "run h2sniff as root (sudo), or once: " + setcap()
+	} else {
+		admin = s.admin(has(unix.CAP_SYS_ADMIN))
 	}
 	s.add(OK, "user", "uid %d", os.Geteuid())
-	restrictions(&s, has(unix.CAP_PERFMON) || has(unix.CAP_SYS_ADMIN))
+	restrictions(&s, has(unix.CAP_PERFMON) || has(unix.CAP_SYS_ADMIN), admin)
+	s.confinement(privilege.LandlockVersion())
 	return s
 }
 
-// setcap is the command that lets h2sniff run without root. Who may execute the
-// file can then read the plaintext of every process.
-func setcap() string {
+// admin checks CAP_SYS_ADMIN where this kernel demands it, and says for what.
+func (s *Section) admin(has bool) string {
+	const name = "CAP_SYS_ADMIN"
+	what, err := privilege.NeedsAdmin()
+	switch {
+	case err != nil:
+		s.add(Broken, name, "whether this kernel demands it cannot be found out: %v", err)
+	case what == "":
+	case has:
+		s.add(OK, name, "use %s, for which this kernel demands it", what)
+	default:
+		s.add(Broken, name, "is not there: this kernel demands it for %s", what).Todo =
+			"run h2sniff as root (sudo), or once: " + setcap("cap_sys_admin")
+	}
+	return what
+}
+
+// setcap is the command that lets h2sniff run without root, with more
+// capabilities than those that are needed everywhere. Who may execute the file
+// can then read the plaintext of every process.
+func setcap(more ...string) string {
 	path, err := os.Executable()
 	if err != nil {
 		path = "h2sniff"
 	}
 	var names []string
-	for _, c := range wanted {
-		names = append(names, strings.ToLower(c.name))
+	for _, c := range privilege.Needed() {
+		names = append(names, strings.ToLower(c.Name))
 	}
+	names = append(names, more...)
 	return fmt.Sprintf("sudo setcap %s+ep %s (whoever may execute that file can then read the plaintext of all processes)", strings.Join(names, ","), path)
 }
 
-// restrictions tells of settings that bind those without the capabilities.
-func restrictions(s *Section, perfmon bool) {
+// confinement tells what landlock of a version keeps from the process that
+// decodes. Nothing else but the caller's ids, without capabilities, does.
+func (s *Section) confinement(version int) {
+	const (
+		name  = "landlock"
+		files = "the process that decodes may open the system's files and those that it is told to write"
+	)
+	switch {
+	case version >= privilege.LandlockTCP:
+		s.add(OK, name, "version %d: %s, and no TCP connection", version, files)
+	case version >= privilege.LandlockFiles:
+		s.add(Missing, name, "version %d: %s, but TCP connections too, before Linux 6.7", version, files)
+	default:
+		s.add(Missing, name, "not in this kernel, or not switched on (lsm=): the process that decodes has no capabilities, but may open what its user may").Todo =
+			"boot with landlock among lsm=, on Linux 5.13 or newer"
+	}
+}
+
+// restrictions tells of settings that bind those without the capabilities. admin
+// is what the kernel demands CAP_SYS_ADMIN for.
+func restrictions(s *Section, perfmon bool, admin string) {
 	if v := readLine("/proc/sys/kernel/unprivileged_bpf_disabled"); v != "" {
 		s.add(OK, "unprivileged_bpf_disabled", "%s: does not concern who has CAP_BPF", v)
 	}
 	if v := readLine("/proc/sys/kernel/perf_event_paranoid"); v != "" {
-		level, text, todo := OK, "does not concern who has CAP_PERFMON", ""
-		if !perfmon {
-			level, text = Note, "h2sniff needs CAP_PERFMON whatever it is"
+		switch {
+		case !perfmon:
+			s.add(Note, "perf_event_paranoid", "%s: h2sniff needs CAP_PERFMON whatever it is", v)
+		case admin == privilege.PerfEvents:
+			s.add(Note, "perf_event_paranoid", "%s: this kernel then demands CAP_SYS_ADMIN, as those of Debian and Ubuntu do", v).Todo =
+				"to do without: sysctl kernel.perf_event_paranoid=2"
+		default:
+			s.add(OK, "perf_event_paranoid", "%s: does not concern who has CAP_PERFMON", v)
 		}
-		if n, err := strconv.Atoi(v); err == nil && n > 2 { // a patch of theirs
-			level, text = Note, "kernels of Debian and Ubuntu then want CAP_SYS_ADMIN of who watches processes"
-			todo = "if watching is refused: sysctl kernel.perf_event_paranoid=2"
-		}
-		s.add(level, "perf_event_paranoid", "%s: %s", v, text).Todo = todo
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil {
@@ -96,19 +121,4 @@ func restrictions(s *Section, perfmon bool) {
 		}
 		s.add(OK, "RLIMIT_MEMLOCK", "%s; Linux 5.11 and newer do not count BPF maps against it", text)
 	}
-}
-
-// effectiveCapabilities reads what proc_pid_status(5) says of this process.
-func effectiveCapabilities() (set uint64, err error) {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if text, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			_, err = fmt.Sscanf(strings.TrimSpace(text), "%x", &set)
-			return set, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/self/status names no capabilities")
 }

@@ -3,8 +3,11 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,6 +129,72 @@ func TestDemo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDemoIsPowerless: neither of the demo's processes keeps anything of root's,
+// and they end with h2sniff all the same.
+func TestDemoIsPowerless(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env []string
+		uid string
+	}{
+		"sudo": {[]string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}, strconv.Itoa(caller)},
+		"root": {nil, "65534"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			needPrograms(t)
+			cmd := exec.Command(h2sniff, "demo", "--lines", "--format", "json", "--both")
+			cmd.Env = append(os.Environ(), c.env...)
+			s := startSniffCommand(t, cmd)
+			s.waitFor("both ends", func(rows []row) bool {
+				return len(conns(rows, "demo-server")) > 0 && len(conns(rows, "demo-client")) > 0
+			})
+			pids := make(map[string]int)
+			for _, r := range s.snapshot() {
+				pids[r.Comm] = r.PID
+			}
+			for name, pid := range pids {
+				wantPowerless(t, pid, name, c.uid)
+			}
+			s.stop()
+			for name, pid := range pids {
+				if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+					t.Errorf("%s goes on", name)
+				}
+			}
+		})
+	}
+}
+
+// TestDemoProcessStopped: a process of the demo that was stopped, and that
+// h2sniff may not end, does not hold h2sniff up; it ends when it goes on.
+func TestDemoProcessStopped(t *testing.T) {
+	t.Parallel()
+	s := startDemo(t)
+	s.waitFor("a frame", func(rows []row) bool { return len(conns(rows, "demo-server")) > 0 })
+	pid := s.snapshot()[0].PID
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Process.Signal(syscall.SIGINT)
+	s.wait()
+	if err := unix.PidfdSendSignal(fd, unix.SIGCONT, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(s.errors(), "is stopped and ends when it goes on") {
+		t.Errorf("exit status %d\n%s", code, s.errors())
+	}
+	waitUntil(t, "the server's end", func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return err == nil && n == 1
+	})
 }
 
 // TestDemoEnds: however h2sniff ends, so do the processes that it started.

@@ -22,10 +22,25 @@ func TestDoctor(t *testing.T) {
 		`(?m)^  ok      kernel: Linux \d+\.`, `(?m)^  ok      CAP_BPF: `, `(?m)^  ok      ring buffer: `,
 		`(?m)^  (ok|missing) +uprobe.multi links: `, `(?m)^  ok      loading: sleepable: (true|false)`,
 		`(?m)^  ok      OpenSSL 3\.\d+\.\d+: /.*/libssl.so.3$`, `(?m)^  ok      capture: a frame came `,
+		`(?m)^  (ok|missing) +landlock: `,
 	} {
 		if !regexp.MustCompile(want).MatchString(r.stdout) {
 			t.Errorf("no line matches %s:\n%s", want, r.stdout)
 		}
+	}
+}
+
+// TestDoctorWithCapabilities: those that the README names are enough where
+// TestCapabilitiesSuffice passes, which is where uprobe.multi links are.
+func TestDoctorWithCapabilities(t *testing.T) {
+	t.Parallel()
+	needPrograms(t, "setpriv")
+	r := runCommand(t, withCapabilities(h2sniff, "doctor"))
+	if r.status != 0 || strings.Contains(r.stdout, "BROKEN") || !strings.HasSuffix(r.stdout, "\nlive capture works\n") {
+		t.Errorf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
+	}
+	if !regexp.MustCompile(`(?m)^  (ok      perf uprobes: |missing perf uprobes: .*uprobe\.multi)`).MatchString(r.stdout) {
+		t.Errorf("perf uprobes are not said to be replaced:\n%s", r.stdout)
 	}
 }
 

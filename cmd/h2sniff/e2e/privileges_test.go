@@ -78,16 +78,7 @@ func TestTwoProcesses(t *testing.T) {
 			cmd.Env = append(os.Environ(), c.env...)
 			s := startSniffCommand(t, cmd)
 			viewer := viewerOf(t, cmd.Process.Pid)
-			four := strings.Join([]string{c.uid, c.uid, c.uid, c.uid}, " ")
-			for field, want := range map[string]string{
-				"Uid": four, "Gid": four, "NoNewPrivs": "1", "Name": "h2sniff",
-				"CapInh": fmt.Sprintf("%016x", 0), "CapPrm": fmt.Sprintf("%016x", 0), "CapEff": fmt.Sprintf("%016x", 0),
-				"CapBnd": fmt.Sprintf("%016x", 0), "CapAmb": fmt.Sprintf("%016x", 0),
-			} {
-				if got := procStatus(t, viewer, field); got != want {
-					t.Errorf("the viewer's %s is %s, want %s", field, got, want)
-				}
-			}
+			wantPowerless(t, viewer, "h2sniff", c.uid)
 			for _, field := range []string{"CapPrm", "CapEff"} {
 				if got, want := procStatus(t, cmd.Process.Pid, field), fmt.Sprintf("%016x", needed); got != want {
 					t.Errorf("the capturing process's %s is %s, want %s", field, got, want)
@@ -122,6 +113,22 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
+// wantPowerless fails unless a process has the ids of a user, no capability, and
+// no way to gain one.
+func wantPowerless(t testing.TB, pid int, name, uid string) {
+	t.Helper()
+	four := strings.Join([]string{uid, uid, uid, uid}, " ")
+	none := fmt.Sprintf("%016x", 0)
+	for field, want := range map[string]string{
+		"Uid": four, "Gid": four, "NoNewPrivs": "1", "Name": name,
+		"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
+	} {
+		if got := procStatus(t, pid, field); got != want {
+			t.Errorf("%s of %s, process %d, is %s, want %s", field, name, pid, got, want)
+		}
+	}
+}
+
 // openFiles says what the descriptors of a process are of.
 func openFiles(t testing.TB, pid int) []string {
 	t.Helper()
@@ -139,15 +146,20 @@ func openFiles(t testing.TB, pid int) []string {
 	return out
 }
 
+// withCapabilities is a command of a caller who is not root, and has the
+// capabilities that the README names.
+func withCapabilities(args ...string) *exec.Cmd {
+	capabilities := "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore"
+	return exec.Command("setpriv", append([]string{"--reuid", strconv.Itoa(caller), "--regid", strconv.Itoa(caller), "--clear-groups",
+		"--bounding-set", capabilities, "--inh-caps", capabilities, "--ambient-caps", capabilities}, args...)...)
+}
+
 // TestCapabilitiesSuffice: without root, the capabilities that the README names
 // attach to a server of other users.
 func TestCapabilitiesSuffice(t *testing.T) {
 	needPrograms(t, "nghttp", "setpriv")
 	nginx := startNginx(t, 1)
-	capabilities := "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore"
-	cmd := exec.Command("setpriv", "--reuid", strconv.Itoa(caller), "--regid", strconv.Itoa(caller), "--clear-groups",
-		"--bounding-set", capabilities, "--inh-caps", capabilities, "--ambient-caps", capabilities,
-		h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
+	cmd := withCapabilities(h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
 	s := startSniffCommand(t, cmd)
 	if got := procStatus(t, viewerOf(t, cmd.Process.Pid), "CapPrm"); got != fmt.Sprintf("%016x", 0) {
 		t.Errorf("the viewer has capabilities %s", got)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package privilege
 
 import (
 	"context"
@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // confinedDir tells the test binary to be the process that TestConfine looks
@@ -21,6 +19,10 @@ import (
 const confinedDir = "H2SNIFF_TEST_CONFINED"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(startedPowerless) != "" {
+		sayPowers()
+		return
+	}
 	if dir := os.Getenv(confinedDir); dir != "" {
 		sayWhatIsLeft(dir, os.Getenv(confinedDir+"_ADDRESS"))
 		return
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func sayWhatIsLeft(dir, address string) {
-	if err := confine([]string{filepath.Join(dir, "writable")}); err != nil {
+	if err := Confine([]string{filepath.Join(dir, "writable")}); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -48,10 +50,8 @@ func sayWhatIsLeft(dir, address string) {
 }
 
 func TestConfine(t *testing.T) {
-	const versionFlag = 1 << 0 // LANDLOCK_CREATE_RULESET_VERSION
-	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, versionFlag)
-	if errno != 0 || abi < 4 {
-		t.Skipf("landlock of this kernel (%v, ABI %d) does not know sockets: Linux 6.7 does", errno, abi)
+	if v := LandlockVersion(); v < LandlockTCP {
+		t.Skipf("landlock of this kernel (version %d) does not know sockets: Linux 6.7 does", v)
 	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "writable"), 0o700); err != nil {
