@@ -212,7 +212,11 @@ func (t *tracker) meet(p *proc, m met) {
 
 // adopt takes up the children that a process had before it was chosen.
 func (t *tracker) adopt(pid int) {
-	m := t.procs[pid].met
+	parent := t.procs[pid]
+	if parent == nil { // it has ended, and others have its children
+		return
+	}
+	m := parent.met
 	for _, child := range children(pid) {
 		if child == t.self {
 			continue

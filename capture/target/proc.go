@@ -24,7 +24,10 @@ type stat struct {
 	threads int
 	start   uint64 // clock ticks since boot
 	image   image
+	exiting bool // the leader is on its way out, in which it is still to be seen for a while
 }
+
+const pfExiting = 4 // PF_EXITING, linux/sched.h
 
 // image tells one execve from the next as far as the kernel lets us see: the
 // addresses of code and stack, 0 where we may not trace the process.
@@ -59,7 +62,7 @@ func parseStat(b []byte) (stat, error) {
 		return n
 	}
 	s := stat{state: f[0][0], ppid: int(number(4)), threads: int(number(20)), start: number(22),
-		image: image{number(26), number(28)}}
+		image: image{number(26), number(28)}, exiting: number(9)&pfExiting != 0}
 	if err != nil {
 		return stat{}, errStat
 	}

@@ -15,9 +15,12 @@ type tracker struct {
 	*chooser
 	emit  func(Event)
 	debug func(format string, args ...any)
-	procs map[int]*proc
-	told  map[problemKey]struct{}
-	at    int64 // time of the notice that is being applied, 0 during a scan
+	// leaving is told of a process that was read when its leader had begun to
+	// end: the notice of that may have come before.
+	leaving func(*proc)
+	procs   map[int]*proc
+	told    map[problemKey]struct{}
+	at      int64 // time of the notice that is being applied, 0 during a scan
 }
 
 // proc is a process that meets a condition on descent, or maps a library.
@@ -29,6 +32,8 @@ type proc struct {
 	// forked, in ns of CLOCK_MONOTONIC: notices from before are history.
 	since int64
 	told  bool // Chosen has been emitted
+	// awaited says that a Watcher waits for its end.
+	awaited bool
 }
 
 type problemKey struct {
@@ -48,7 +53,7 @@ func newTracker(c *chooser, debug func(string, ...any), emit func(Event)) *track
 		debug = func(string, ...any) {}
 	}
 	return &tracker{
-		chooser: c, emit: emit, debug: debug,
+		chooser: c, emit: emit, debug: debug, leaving: func(*proc) {},
 		procs: make(map[int]*proc), told: make(map[problemKey]struct{}),
 	}
 }
@@ -150,6 +155,11 @@ func (t *tracker) add(pid int, m met) *proc {
 	}
 	t.procs[pid] = p
 	t.choose(p, false)
+	if st.exiting {
+		if t.leaving(p); t.procs[pid] != p { // it has gone meanwhile
+			return nil
+		}
+	}
 	return p
 }
 
@@ -169,6 +179,9 @@ func (t *tracker) choose(p *proc, forked bool) {
 func (t *tracker) refresh(p *proc, st stat, m met) {
 	p.since = now()
 	p.met = p.met.or(m)
+	if st.exiting {
+		defer t.leaving(p)
+	}
 	if comm, err := readComm(p.PID); err == nil && comm != p.Comm {
 		p.Comm = comm
 		if p.told && st.image == p.image {

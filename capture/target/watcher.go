@@ -71,6 +71,7 @@ func newWatcher(ctx context.Context, s Selection, o Options) (*Watcher, error) {
 		rings: make(map[int]*ring), leaving: make(map[int]*proc), late: make(map[*proc]struct{}),
 	}
 	w.t = newTracker(c, o.Debug, w.emit)
+	w.t.leaving = w.await
 	if err := w.open(); err != nil {
 		w.close()
 		return nil, err
@@ -311,20 +312,30 @@ func (w *Watcher) dropRing(fd int) {
 	}
 }
 
-// left takes the end of a leader. Only the kernel knows whether that is the
-// end of the process: a pidfd becomes readable with the last thread.
+// left takes the end of a leader. Its time says nothing against what was read
+// of the process later: for some ms after the notice (which Linux 6.16 and newer
+// give before the memory goes) the process looks alive.
 func (w *Watcher) left(n *notice) {
-	p := w.t.procs[n.pid]
-	if p == nil || n.time < p.since {
+	if p := w.t.procs[n.pid]; p != nil {
+		w.await(p)
+	}
+}
+
+// await waits for the end of a process whose leader has ended, or does so.
+// Only the kernel knows whether that is the end of the process: a pidfd becomes
+// readable with the last thread.
+func (w *Watcher) await(p *proc) {
+	if p.awaited {
 		return
 	}
-	fd, err := unix.PidfdOpen(n.pid, 0)
+	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err == unix.ESRCH {
 		w.ended(p)
 		return
 	}
+	p.awaited = true
 	if err == nil {
-		st, e := readStat(n.pid)
+		st, e := readStat(p.PID)
 		if e != nil || p.StartTime != 0 && st.start != p.StartTime {
 			unix.Close(fd)
 			w.ended(p)
