@@ -168,7 +168,12 @@ func (t *tracker) renamed(n *notice) {
 		return
 	}
 	if p == nil {
-		if p = t.add(n.pid, m); p == nil {
+		if n.exec {
+			p = t.addExecuted(n, m)
+		} else {
+			p = t.add(n.pid, m)
+		}
+		if p == nil {
 			return
 		}
 	} else {

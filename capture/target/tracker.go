@@ -32,8 +32,9 @@ type proc struct {
 	// forked, in ns of CLOCK_MONOTONIC: notices from before are history.
 	since int64
 	told  bool // Chosen has been emitted
-	// awaited says that a Watcher waits for its end.
-	awaited bool
+	// exiting says that its leader had begun to end when it was read, awaited
+	// that a Watcher waits for its end.
+	exiting, awaited bool
 }
 
 type problemKey struct {
@@ -137,6 +138,33 @@ func (t *tracker) descent(stats map[int]stat) map[int]met {
 // add takes up a process that was not known. In a choice without descent one
 // that maps no library is not kept.
 func (t *tracker) add(pid int, m met) *proc {
+	p := t.read(pid, m)
+	if p == nil {
+		return nil
+	}
+	if t.inTree(m) {
+		p.Libraries = t.look(pid, func(m *mapping, err error) { t.problem(&p.Process, m, err) })
+	}
+	if !t.sel.tree() && len(p.Libraries) == 0 {
+		return nil
+	}
+	return t.keepProcess(p)
+}
+
+// addExecuted takes up a process as it executes a program, of which nothing is
+// mapped yet: to read a large program takes longer than some processes live.
+// The notices of what it maps follow this one.
+func (t *tracker) addExecuted(n *notice, m met) *proc {
+	p := t.read(n.pid, m)
+	if p == nil {
+		return nil
+	}
+	p.since = n.time
+	return t.keepProcess(p)
+}
+
+// read gives a process that was not known as /proc has it, nil where it is none.
+func (t *tracker) read(pid int, m met) *proc {
 	p := &proc{met: m, since: now()}
 	var st stat
 	var err error
@@ -146,21 +174,18 @@ func (t *tracker) add(pid int, m met) *proc {
 	if !m.pids && t.isHalf(&p.Process) {
 		return nil
 	}
-	p.image = st.image
-	if t.inTree(m) {
-		p.Libraries = t.look(pid, func(m *mapping, err error) { t.problem(&p.Process, m, err) })
-	}
-	if !t.sel.tree() && len(p.Libraries) == 0 {
-		return nil
-	}
-	t.procs[pid] = p
-	t.choose(p, false)
-	if st.exiting {
-		if t.leaving(p); t.procs[pid] != p { // it has gone meanwhile
-			return nil
-		}
-	}
+	p.image, p.exiting = st.image, st.exiting
 	return p
+}
+
+// keepProcess returns nil where it has ended meanwhile.
+func (t *tracker) keepProcess(p *proc) *proc {
+	t.procs[p.PID] = p
+	t.choose(p, false)
+	if p.exiting {
+		t.leaving(p)
+	}
+	return t.procs[p.PID]
 }
 
 // choose emits Chosen if p now deserves it.

@@ -28,6 +28,9 @@ type Attacher struct {
 	named  func(number uint32, name string)
 	last   uint32 // number given
 
+	following  bool // system calls
+	goReceives bool // what serves all Go programs is attached
+
 	removals sync.WaitGroup
 	room     chan struct{} // a place in it for each removal at one time
 	errMu    sync.Mutex
@@ -68,6 +71,26 @@ func NewAttacher(objs *bpf.Objects, named func(number uint32, name string)) (*At
 	}
 	a.base = append(a.base, exec)
 	return a, nil
+}
+
+// Prepare loads the programs for some families, and for cleartext HTTP/2, ahead
+// of the first process that needs them: loading takes some 0.1 s each, which is
+// more than a short-lived process has. They cost nothing until they are
+// attached. A program that does not load is told of when it is needed.
+func (a *Attacher) Prepare(families []target.Family, cleartext bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, family := range families {
+		switch family {
+		case target.Go:
+			_ = a.loadGo()
+		case target.NSS:
+			_ = a.loadNSS()
+		}
+	}
+	if cleartext {
+		_ = a.loadSyscalls(false)
+	}
 }
 
 // Attach probes a library's functions in the process pid, or with pid 0 in

@@ -11,13 +11,13 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// attachGo loads the programs for Go's crypto/tls with the first program that
-// uses it, and attaches what serves all of them. The caller holds mu.
+// attachGo attaches, with the first program that uses Go's crypto/tls, what
+// serves all of them. The caller holds mu.
 func (a *Attacher) attachGo() error {
-	if a.objs.Go != nil {
+	if a.goReceives {
 		return nil
 	}
-	if err := a.objs.LoadGo(); err != nil {
+	if err := a.loadGo(); err != nil {
 		return err
 	}
 	receive, err := link.AttachTracing(link.TracingOptions{Program: a.objs.Go.GoReceive})
@@ -25,7 +25,15 @@ func (a *Attacher) attachGo() error {
 		return fmt.Errorf("attaching to tcp_rcv_space_adjust: %w", err)
 	}
 	a.base = append(a.base, receive)
+	a.goReceives = true
 	return nil
+}
+
+func (a *Attacher) loadGo() error {
+	if a.objs.Go != nil {
+		return nil
+	}
+	return a.objs.LoadGo()
 }
 
 // planGo says what is placed on a Go program. None is a return probe of the

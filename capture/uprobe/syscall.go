@@ -68,13 +68,13 @@ func (a *Attacher) withProcess(pid int, do func(pidfd uint32) error) error {
 	return nil
 }
 
-// attachSyscalls loads and attaches the programs at first use. The returns of
-// system calls come first, and their beginnings last.
+// attachSyscalls attaches the programs at first use. The returns of system calls
+// come first, and their beginnings last. The caller holds mu.
 func (a *Attacher) attachSyscalls(everyone bool) error {
-	if a.objs.Syscalls != nil {
+	if a.following {
 		return nil
 	}
-	if err := a.objs.LoadSyscalls(everyone, a.numberOf(Cleartext)); err != nil {
+	if err := a.loadSyscalls(everyone); err != nil {
 		return err
 	}
 	s := a.objs.Syscalls
@@ -86,5 +86,13 @@ func (a *Attacher) attachSyscalls(everyone bool) error {
 		}
 		a.base = append(a.base, l)
 	}
+	a.following = true
 	return nil
+}
+
+func (a *Attacher) loadSyscalls(everyone bool) error {
+	if a.objs.Syscalls != nil {
+		return nil
+	}
+	return a.objs.LoadSyscalls(everyone, a.numberOf(Cleartext))
 }

@@ -88,7 +88,21 @@ func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.
 			t.known = append(t.known, installed[i])
 		}
 	}
+	a.Prepare(t.mayCome(), cleartext && !s.Machine())
 	return t, nil
+}
+
+// mayCome are the families of which a process can turn up: those that are
+// installed, and Go, whose programs bring it along.
+func (t *targets) mayCome() []target.Family {
+	families := t.selection.Families
+	if families == nil {
+		families = target.Families()
+	}
+	installed := func(f target.Family) bool {
+		return slices.ContainsFunc(t.known, func(l target.Library) bool { return l.Family == f })
+	}
+	return slices.DeleteFunc(slices.Clone(families), func(f target.Family) bool { return f != target.Go && !installed(f) })
 }
 
 // perProcess says whether a library is probed in the chosen processes alone.
