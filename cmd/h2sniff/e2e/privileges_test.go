@@ -260,10 +260,7 @@ func TestHalfKilled(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		r.cmd.Process.Kill()
 		<-r.done // standard error is closed by the viewer's end
-		waitUntil(t, "the viewer's end", func() bool {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", viewer))
-			return err != nil || strings.Contains(string(stat), ") Z ")
-		})
+		waitUntil(t, "the viewer's end", func() bool { return hasEnded(viewer) })
 		if !strings.Contains(r.errors.String(), "the process that captures has ended unexpectedly") {
 			t.Errorf("standard error:\n%s", r.errors.String())
 		}
@@ -286,7 +283,7 @@ func TestHalfKilled(t *testing.T) {
 			viewer = viewerOf(t, viewerOf(t, shellPID))
 		}
 		kill(t, viewer)
-		s.waitFor("the process that shows has ended")
+		s.waitFor("the process that shows has ended: killed\nshell>")
 		s.keys("echo st", "ill", "Enter") // typed letters are shown again
 		s.waitFor("echo still", "\nstill")
 		restored()
@@ -304,10 +301,19 @@ func TestCapturingProcessKilledBesideScreen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kill(t, viewerOf(t, shell)) // the shell's child
+	capturing := viewerOf(t, shell) // the shell's child
+	viewer := viewerOf(t, capturing)
+	kill(t, capturing)
 	s.waitFor("the process that captures has ended unexpectedly")
+	waitUntil(t, "the viewer's end", func() bool { return hasEnded(viewer) })
 	s.keys("echo st", "ill", "Enter")
 	s.waitFor("\nstill")
+}
+
+// hasEnded tells so of a process that somebody else may still have to wait for.
+func hasEnded(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func kill(t testing.TB, pid int) {
