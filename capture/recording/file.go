@@ -15,9 +15,7 @@ import (
 var ErrTerminal = errors.New("a recording cannot go to a terminal: name a file, or send standard output to one or to a pipe")
 
 // Create begins a recording in the file path, "-" being standard output. It
-// holds plaintext, so the file can be read and written by its owner alone
-// (mode 0600), also if it was there before; what it held is gone.
-// [Writer.Close] closes the file, but not standard output.
+// is made by [NewFile]. [Writer.Close] closes the file, but not standard output.
 //
 // The head of the recording is written at once, so that whoever reads it while
 // it is written knows what it is.
@@ -32,11 +30,11 @@ func Create(path string, o Options) (*Writer, error) {
 		}
 		return w, w.begin(os.Stdout)
 	}
-	f, made, err := openNew(path)
+	f, err := NewFile(path, o.Replace, o.Owner)
 	if err != nil {
 		return nil, err
 	}
-	w, err := create(f, made, o)
+	w, err := create(f, o)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -44,31 +42,55 @@ func Create(path string, o Options) (*Writer, error) {
 	return w, nil
 }
 
-// openNew opens a file for writing, empty. made says that it was not there.
-func openNew(path string) (f *os.File, made bool, err error) {
-	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if !errors.Is(err, fs.ErrExist) {
-		return f, err == nil, err
+// NewFile creates a file for what was captured. It holds plaintext, so it can be
+// read and written by its owner alone (mode 0600), who is owner, if that is not
+// nil. A file that is there and holds something is refused with an error that
+// wraps fs.ErrExist, or with replace emptied; it keeps its owner. What is no
+// regular file, such as a pipe, is opened as it is.
+func NewFile(path string, replace bool, owner *Owner) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	}
-	f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	return f, false, err
-}
-
-func create(f *os.File, made bool, o Options) (*Writer, error) {
-	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
+	if err = prepare(f, made, replace, owner); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func prepare(f *os.File, made, replace bool, owner *Owner) error {
+	if made {
+		if owner == nil {
+			return nil
+		}
+		if err := f.Chown(owner.UID, owner.GID); err != nil {
+			return fmt.Errorf("giving the file to its owner: %w", err)
+		}
+		return nil
+	}
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular():
+		return nil
+	case st.Size() > 0 && !replace:
+		return &fs.PathError{Op: "create", Path: f.Name(), Err: fs.ErrExist}
+	}
+	if st.Mode().Perm()&0o077 != 0 {
 		if err := f.Chmod(0o600); err != nil {
-			return nil, fmt.Errorf("keep others from reading the recording: %w", err)
+			return fmt.Errorf("keeping others from reading the file: %w", err)
 		}
 	}
-	if made && o.Owner != nil {
-		if err := f.Chown(o.Owner.UID, o.Owner.GID); err != nil {
-			return nil, fmt.Errorf("give the recording to its owner: %w", err)
-		}
-	}
+	return f.Truncate(0)
+}
+
+func create(f *os.File, o Options) (*Writer, error) {
 	w, err := NewWriter(f, o)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,30 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
+// TestCreateRefuses: what a file holds is not lost; an empty one holds nothing.
+func TestCreateRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.pcapng")
+	if err := os.WriteFile(path, []byte("evidence"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(path, Options{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("over a file: %v", err)
+	}
+	if held, err := os.ReadFile(path); err != nil || string(held) != "evidence" {
+		t.Errorf("the file holds %q, %v", held, err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Create(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCreateMode(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
@@ -35,7 +59,7 @@ func TestCreateMode(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w, err := Create(path, Options{})
+		w, err := Create(path, Options{Replace: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,8 +4,10 @@ package recording
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"h2sniff/capture"
@@ -21,8 +23,8 @@ type RotationOptions struct {
 }
 
 // A Rotation writes events as a sequence of recordings: for the path x.pcapng
-// x-00001.pcapng, x-00002.pcapng and so on. Files of these names that are there
-// already are overwritten. It is not safe for concurrent use; [Tee] is.
+// x-00001.pcapng, x-00002.pcapng and so on. It is not safe for concurrent use;
+// [Tee] is.
 //
 // Each file can be read by itself. A connection that is open when a file begins
 // opens in it anew with its first event there, as one found in its middle: a
@@ -43,8 +45,23 @@ type Rotation struct {
 	err   error
 }
 
-// CreateRotation begins the first file.
+// CreateRotation begins the first file. Where files of an earlier rotation are
+// there it fails with an error that wraps fs.ErrExist, or with o.Replace removes
+// all of them: files of two would be taken for those of one.
 func CreateRotation(path string, r RotationOptions, o Options) (*Rotation, error) {
+	earlier, err := RotationFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(earlier) > 0 && !o.Replace {
+		return nil, &fs.PathError{Op: "create", Path: earlier[0], Err: fs.ErrExist}
+	}
+	for _, name := range earlier {
+		if err := os.Remove(name); err != nil {
+			return nil, err
+		}
+	}
+	o.Replace = false
 	rot := &Rotation{path: path, opts: r, meta: o, conns: newOpenConns()}
 	if err := rot.begin(); err != nil {
 		return nil, err
@@ -52,10 +69,34 @@ func CreateRotation(path string, r RotationOptions, o Options) (*Rotation, error
 	return rot, nil
 }
 
+// RotationFiles lists the files that are there of rotations with a path.
+func RotationFiles(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	ext := filepath.Ext(path)
+	stem := strings.TrimSuffix(filepath.Base(path), ext) + "-"
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), stem)
+		if !ok {
+			continue
+		}
+		number, ok = strings.CutSuffix(number, ext)
+		if n, err := strconv.ParseUint(number, 10, 32); ok && err == nil && e.Name() == filepath.Base(rotationName(path, int(n))) {
+			files = append(files, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return files, nil
+}
+
 // Name is the path of file n; files count from 1.
-func (r *Rotation) Name(n int) string {
-	ext := filepath.Ext(r.path)
-	return fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(r.path, ext), n, ext)
+func (r *Rotation) Name(n int) string { return rotationName(r.path, n) }
+
+func rotationName(path string, n int) string {
+	ext := filepath.Ext(path)
+	return fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(path, ext), n, ext)
 }
 
 // Files are the numbers of the first file that is kept and of the newest.

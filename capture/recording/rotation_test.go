@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -164,6 +167,41 @@ func TestRotationFiles(t *testing.T) {
 	}
 }
 
+// TestRotationRefuses: files of two rotations do not mix, and none is lost unless
+// that was asked for.
+func TestRotationRefuses(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.pcapng")
+	other := []string{"x.pcapng", "x-1.pcapng", "x-000001.pcapng", "x-00001.pcap", "xx-00001.pcapng", "x-00001-00001.pcapng", "x--0001.pcapng", "x-+0001.pcapng"}
+	for _, name := range append(other, "x-00002.pcapng", "x-123456.pcapng") {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("evidence"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	earlier, err := RotationFiles(path)
+	if want := []string{filepath.Join(dir, "x-00002.pcapng"), filepath.Join(dir, "x-123456.pcapng")}; err != nil || !slices.Equal(earlier, want) {
+		t.Errorf("files %v, %v, want %v", earlier, err, want)
+	}
+	if _, err := CreateRotation(path, RotationOptions{Size: 1000}, Options{}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), earlier[0]) {
+		t.Errorf("beside files of another: %v", err)
+	}
+	r, err := CreateRotation(path, RotationOptions{Size: 1000}, Options{Replace: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if files, err := RotationFiles(path); err != nil || !slices.Equal(files, []string{r.Name(1)}) {
+		t.Errorf("files %v, %v, want %s", files, err, r.Name(1))
+	}
+	for _, name := range other {
+		if held, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(held) != "evidence" {
+			t.Errorf("%s, which is no file of the rotation, holds %q, %v", name, held, err)
+		}
+	}
+}
+
 // TestOwner: a file that is made is given away, one that was there is not.
 func TestOwner(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -174,7 +212,7 @@ func TestOwner(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "x.pcapng")
 	for _, want := range []uint32{12345, 12345} {
-		w, err := Create(path, Options{Owner: &Owner{UID: int(want), GID: 54321}})
+		w, err := Create(path, Options{Owner: &Owner{UID: int(want), GID: 54321}, Replace: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +222,7 @@ func TestOwner(t *testing.T) {
 	if err := os.Chown(path, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Create(path, Options{Owner: &Owner{UID: 12345, GID: 54321}})
+	w, err := Create(path, Options{Owner: &Owner{UID: 12345, GID: 54321}, Replace: true})
 	if err != nil {
 		t.Fatal(err)
 	}

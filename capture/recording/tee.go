@@ -34,9 +34,10 @@ type Output interface {
 // event, as one found in its middle.
 //
 // A file that cannot be written does not end the capture: recording stops, Err
-// tells why from then on, and Read goes on returning events.
+// tells why from then on, Failed does at once, and Read goes on returning events.
 type Tee struct {
-	src capture.Source
+	src    capture.Source
+	failed chan error
 
 	mu     sync.Mutex
 	conns  openConns
@@ -51,7 +52,7 @@ type Tee struct {
 
 // NewTee begins to record src, if w is not nil. The Tee owns both from now on.
 func NewTee(src capture.Source, w Output) *Tee {
-	t := &Tee{src: src, conns: newOpenConns()}
+	t := &Tee{src: src, failed: make(chan error, 1), conns: newOpenConns()}
 	if w != nil {
 		t.begin(w)
 	}
@@ -152,7 +153,16 @@ func (t *Tee) flush() {
 	}
 }
 
-func (t *Tee) fail(err error) { t.err = &WriteError{Err: err} }
+func (t *Tee) fail(err error) {
+	t.err = &WriteError{Err: err}
+	select {
+	case t.failed <- t.err:
+	default: // nobody has taken the one before
+	}
+}
+
+// Failed gets what Err returns when a recording fails. Nobody has to listen.
+func (t *Tee) Failed() <-chan error { return t.failed }
 
 // Err returns the *WriteError that ended the recording, nil while it goes on
 // and after a Close that wrote all of it. It may be called from any goroutine.

@@ -150,6 +150,14 @@ func TestTeeDiskFull(t *testing.T) {
 	if !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
+	select {
+	case err := <-tee.Failed():
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("failed: %v", err)
+		}
+	default:
+		t.Error("that it failed is not told at once")
+	}
 	if d := diff(c.events, got); d != "" {
 		t.Errorf("the capture suffered:\n%s", d)
 	}

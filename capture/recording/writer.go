@@ -48,6 +48,8 @@ type Options struct {
 	// Owner, where set, is given the files that Create makes. A file that was
 	// there before keeps its owner.
 	Owner *Owner
+	// Replace lets recordings be written over what is there.
+	Replace bool
 }
 
 // Owner is a user and group of the system.

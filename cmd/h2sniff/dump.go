@@ -35,7 +35,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return errors.Join(err, stopSpill())
 	}
-	src, err := o.tee(s)
+	src, err := o.tee(s, std.stderr)
 	if err != nil {
 		return errors.Join(err, stopSpill())
 	}

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"h2sniff/capture"
+	"h2sniff/capture/recording"
 	"h2sniff/decode/content"
 	"h2sniff/decode/har"
 	"h2sniff/decode/lines"
@@ -68,6 +68,7 @@ func newExport(std stdio) *cobra.Command {
 	f.SortFlags = false
 	f.StringVarP(&o.read, "read", "r", "", "the recording `FILE` (- for standard input)")
 	f.StringVarP(&o.write, "write", "w", "", "write to `OUT` (mode 0600; - for standard output)")
+	f.BoolVar(&o.force, "force", false, "replace OUT if it is there")
 	f.StringVar(&format, "format", format, "`har`, json or pcapng")
 	addRedactFlags(f, &o.redact)
 	return cmd
@@ -89,7 +90,7 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 	if format == "pcapng" {
 		return exportRecording(ctx, o, s, std)
 	}
-	out, err := createExport(o.write, std)
+	out, err := createExport(o, std)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -157,27 +158,20 @@ func (h *harExporter) close() error {
 	return errors.Join(h.err, h.writer.Close())
 }
 
-// createExport creates the file of an export. It holds plaintext: only its
-// owner can read it.
-func createExport(path string, std stdio) (io.Writer, error) {
-	if path == "-" {
+// createExport creates the file of an export.
+func createExport(o *options, std stdio) (io.Writer, error) {
+	if o.write == "-" {
 		return std.out, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	caller, err := recordingOwner()
 	if err != nil {
-		return nil, fmt.Errorf("creating the export: %w", err)
+		return nil, err
 	}
-	if err := f.Chmod(0o600); err != nil && !isDevice(f) {
-		f.Close()
-		return nil, fmt.Errorf("creating the export: %w", err)
+	f, err := recording.NewFile(o.write, o.force, caller)
+	if err != nil {
+		return nil, fmt.Errorf("creating the export: %w", withForce(err))
 	}
 	return f, nil
-}
-
-// isDevice tells whether f is no regular file, such as /dev/null.
-func isDevice(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && !info.Mode().IsRegular()
 }
 
 // exportRecording writes the events of a source as a new recording.

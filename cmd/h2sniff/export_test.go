@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -194,6 +195,17 @@ func TestExport(t *testing.T) {
 	want, err := runOut(t, "dump", "-r", file, "--format", "json", "--body")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, format := range []string{"har", "json", "pcapng"} {
+		if _, err := runOut(t, "export", "-r", file, "--format", format, "-w", out); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "--force") {
+			t.Errorf("%s over an export: %v", format, err)
+		}
+		if again, err := os.ReadFile(out); err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%s has changed it: %v", format, err)
+		}
+	}
+	if _, err := runOut(t, "export", "-r", file, "--format", "json", "-w", out, "--force"); err != nil {
+		t.Error(err)
 	}
 	got, err := runOut(t, "export", "-r", file, "--format", "json", "-w", "-")
 	if err != nil || got != want || !strings.Contains(got, `"data":`) {

@@ -40,6 +40,7 @@ type options struct {
 	read     string // recording to read
 	write    string // recording to write
 	rotation recording.RotationOptions
+	force    bool  // write over what is there
 	history  int64 // bytes
 	spill    spillFlags
 	stream   streamFlag

@@ -15,17 +15,16 @@ import (
 
 // recorder begins and ends recordings while a session is watched.
 type recorder struct {
-	o   *options
 	tee *recording.Tee
 
 	mu   sync.Mutex
 	path string // of the recording that goes on
 }
 
-// newRecorder takes the recording that the command line asked for, if it did,
-// as begun.
-func newRecorder(o *options, tee *recording.Tee) *recorder {
-	return &recorder{o: o, tee: tee, path: o.write}
+// newRecorder takes the recording that the command line asked for, into path, as
+// begun; "" where it did not.
+func newRecorder(path string, tee *recording.Tee) *recorder {
+	return &recorder{tee: tee, path: path}
 }
 
 // record begins a recording in path of what comes from now on, or, where path
@@ -43,7 +42,7 @@ func (r *recorder) record(path string) (string, error) {
 	if _, err := os.Lstat(path); err == nil {
 		return "", &fs.PathError{Op: "record", Path: path, Err: fs.ErrExist}
 	}
-	w, err := r.o.createFile(path, time.Now().UnixNano())
+	w, err := createFile(path, time.Now().UnixNano(), false)
 	if err != nil {
 		return "", err
 	}
@@ -73,5 +72,8 @@ func (r *recorder) stop() (string, error) {
 func (r *recorder) into() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.tee.Err() != nil {
+		return ""
+	}
 	return r.path
 }

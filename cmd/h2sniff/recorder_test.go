@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"h2sniff/capture"
@@ -26,10 +27,40 @@ func (s *endless) Read(ev *capture.Event) error {
 func (s *endless) Stats() capture.Stats { return capture.Stats{Bytes: s.n} }
 func (s *endless) Close() error         { return nil }
 
+// TestRecorderFails: a recording that has failed is none that goes on, and another
+// can begin.
+func TestRecorderFails(t *testing.T) {
+	full, err := recording.Create("/dev/full", recording.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tee := recording.NewTee(&endless{}, full)
+	r := newRecorder("/dev/full", tee)
+	s := &session{Source: tee, tee: tee}
+	status := s.status(make(chan struct{}), r)
+	if got := status(); got.Err != nil || got.Recording != "/dev/full" {
+		t.Errorf("before: %+v", got)
+	}
+	var ev capture.Event
+	if err := tee.Read(&ev); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(); !errors.Is(got.Err, syscall.ENOSPC) || got.Recording != "" {
+		t.Errorf("after: %+v", got)
+	}
+	path := filepath.Join(t.TempDir(), "x.pcapng")
+	if _, err := r.record(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(); got.Err != nil || got.Recording != path {
+		t.Errorf("another: %+v", got)
+	}
+}
+
 func TestRecorder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.pcapng")
 	tee := recording.NewTee(&endless{}, nil)
-	r := newRecorder(new(options), tee)
+	r := newRecorder("", tee)
 	read := func(n int) {
 		t.Helper()
 		var ev capture.Event

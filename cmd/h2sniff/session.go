@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"time"
 
@@ -25,6 +26,7 @@ type session struct {
 	streams bool
 	far     *progress      // nil for live programs
 	tee     *recording.Tee // nil where nothing is recorded
+	report  io.Writer      // told at once that the recording has failed; may be nil
 	readErr error          // why reading ended, once runSession's done is closed
 }
 
@@ -99,6 +101,9 @@ func (e *panicError) Error() string {
 func runSession(ctx context.Context, s *session, p *pump, consume func(ctx context.Context, done <-chan struct{}) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if s.tee != nil && s.report != nil {
+		defer tellFailed(s.tee, s.report)()
+	}
 	done := make(chan struct{})
 	var pumpErr error
 	go func() {

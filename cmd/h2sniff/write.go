@@ -26,6 +26,7 @@ func addWriteFlags(f *pflag.FlagSet, o *options) {
 	f.StringVarP(&o.write, "write", "w", "", "write a recording to `FILE` (mode 0600; with record: - for standard output)")
 	f.Var((*rotateFlag)(&o.rotation.Size), "rotate", "begin a new file, FILE-00001 and so on, when one has `SIZE` octets")
 	f.IntVar(&o.rotation.Files, "files", 0, "with --rotate: keep only the `N` newest files")
+	f.BoolVar(&o.force, "force", false, "replace the recording FILE, with --rotate all its files, if it is there")
 }
 
 // checkWrite finds options that contradict each other.
@@ -34,6 +35,8 @@ func (o *options) checkWrite(f *pflag.FlagSet) error {
 	switch {
 	case f.Changed("write") && o.write == "":
 		return usageError{errors.New("-w needs a file")}
+	case o.write == "" && o.force:
+		return usageError{errors.New("--force needs -w FILE")}
 	case o.write == "" && rotates:
 		return usageError{errors.New("--rotate needs -w FILE")}
 	case !rotates && f.Changed("files"):
@@ -74,16 +77,38 @@ func (o *options) checkWritable() error {
 		if isTerminal(os.Stdout) {
 			err = recording.ErrTerminal
 		}
+	case o.rotation.Size > 0:
+		err = o.rotatable()
 	default:
-		err = writable(o.write)
+		err = writable(o.write, o.force)
 	}
 	if err != nil {
-		return fmt.Errorf("creating the recording: %w", err)
+		return fmt.Errorf("creating the recording: %w", withForce(err))
 	}
 	return nil
 }
 
-func writable(path string) error {
+// withForce says of a file that is there how it is replaced.
+func withForce(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: choose another name, or replace it with --force", err)
+	}
+	return err
+}
+
+// rotatable is writable for the files of --rotate.
+func (o *options) rotatable() error {
+	earlier, err := recording.RotationFiles(o.write)
+	if err != nil {
+		return err
+	}
+	if len(earlier) > 0 && !o.force {
+		return &fs.PathError{Op: "create", Path: earlier[0], Err: fs.ErrExist}
+	}
+	return writable(filepath.Join(filepath.Dir(o.write), "new"), true)
+}
+
+func writable(path string, replace bool) error {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -98,6 +123,8 @@ func writable(path string) error {
 		return &fs.PathError{Op: "open", Path: path, Err: unix.EISDIR}
 	case !st.Mode().IsRegular():
 		return nil // opening a pipe waits for its reader
+	case st.Size() > 0 && !replace:
+		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -118,57 +145,84 @@ func (o *options) writes() []string {
 // createRecording begins what is recorded of a session that began at start.
 func (o *options) createRecording(start int64) (recording.Output, error) {
 	if o.rotation.Size == 0 {
-		return o.createFile(o.write, start)
+		return createFile(o.write, start, o.force)
 	}
 	meta, err := recordingMeta(start)
 	if err != nil {
 		return nil, err
 	}
+	meta.Replace = o.force
 	w, err := recording.CreateRotation(o.write, o.rotation, meta)
 	if err != nil {
-		return nil, fmt.Errorf("creating the recording: %w", err)
+		return nil, fmt.Errorf("creating the recording: %w", withForce(err))
 	}
 	return w, nil
 }
 
 // createFile begins a recording in one file.
-func (o *options) createFile(path string, start int64) (recording.Output, error) {
+func createFile(path string, start int64, replace bool) (recording.Output, error) {
 	meta, err := recordingMeta(start)
 	if err != nil {
 		return nil, err
 	}
+	meta.Replace = replace
 	w, err := recording.Create(path, meta)
 	if err != nil {
-		return nil, fmt.Errorf("creating the recording: %w", err)
+		return nil, fmt.Errorf("creating the recording: %w", withForce(err))
 	}
 	return w, nil
 }
 
 func recordingMeta(start int64) (recording.Options, error) {
-	caller, err := privilege.Caller()
-	o := recording.Options{Start: start, Version: version()}
-	if caller != nil {
-		o.Owner = &recording.Owner{UID: int(caller.Uid), GID: int(caller.Gid)}
-	}
-	return o, err
+	owner, err := recordingOwner()
+	return recording.Options{Start: start, Version: version(), Owner: owner}, err
 }
 
-// giveToCaller makes a new file the caller's.
-func giveToCaller(f *os.File) error {
+// recordingOwner is who gets new files.
+func recordingOwner() (*recording.Owner, error) {
 	caller, err := privilege.Caller()
 	if caller == nil {
+		return nil, err
+	}
+	return &recording.Owner{UID: int(caller.Uid), GID: int(caller.Gid)}, nil
+}
+
+// giveToCaller gives a new file to who called.
+func giveToCaller(f *os.File) error {
+	owner, err := recordingOwner()
+	if owner == nil {
 		return err
 	}
-	return f.Chown(int(caller.Uid), int(caller.Gid))
+	return f.Chown(owner.UID, owner.GID)
+}
+
+// tellFailed says on w that a recording has failed, as soon as it does and until
+// stop is called.
+func tellFailed(tee *recording.Tee, w io.Writer) (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case err := <-tee.Failed():
+			say(w, "%v", err)
+		case <-quit:
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
 }
 
 // tee gives the source to read from: the session, which is recorded on the
-// way if that was asked for. Closing it closes the session. After an error the
-// session is closed.
-func (o *options) tee(s *session) (capture.Source, error) {
+// way if that was asked for. That the recording fails is told on report at once,
+// and by the end of the session. Closing it closes the session. After an error
+// the session is closed.
+func (o *options) tee(s *session, report io.Writer) (capture.Source, error) {
 	if o.write == "" {
 		return s, nil
 	}
+	s.report = report
 	return o.startableTee(s)
 }
 

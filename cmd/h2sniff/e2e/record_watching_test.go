@@ -4,8 +4,11 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +59,69 @@ func TestRecordWhileWatching(t *testing.T) {
 	list := conns(rows, "")
 	if len(list) != 2 || asked[list[0]] != "/f1 " || asked[list[1]] != "/f2 " {
 		t.Errorf("connections %v have asked for %v", list, asked)
+	}
+}
+
+// TestRecordingIsKept: a recording is not written over, nor mixed with the files
+// of another, unless --force says so; the command is not run.
+func TestRecordingIsKept(t *testing.T) {
+	t.Parallel()
+	needPrograms(t)
+	for _, test := range []struct {
+		name  string
+		there string
+		args  []string
+	}{
+		{"record", "x.pcapng", []string{"record"}},
+		{"dump", "x.pcapng", []string{"dump"}},
+		{"rotate", "x-00007.pcapng", []string{"record", "--rotate", "1MiB"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := sharedDir(t)
+			there, ran := filepath.Join(dir, test.there), filepath.Join(dir, "ran")
+			if err := os.WriteFile(there, []byte("evidence"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := append(test.args, "-w", filepath.Join(dir, "x.pcapng"))
+			command := []string{"--", "touch", ran}
+			runSniff(t, append(args, command...)...).wantSentence(t, 1, test.there+`.*--force`)
+			if held, err := os.ReadFile(there); err != nil || string(held) != "evidence" {
+				t.Errorf("the recording holds %q, %v", held, err)
+			}
+			if _, err := os.Stat(ran); err == nil {
+				t.Error("the command was run")
+			}
+			args = append(args, "--force")
+			if r := runSniff(t, append(args, command...)...); r.status != 0 {
+				t.Errorf("--force: exit status %d: %s", r.status, r.stderr)
+			}
+			held, err := os.ReadFile(there)
+			if test.name == "rotate" && !os.IsNotExist(err) || string(held) == "evidence" {
+				t.Errorf("--force leaves %q, %v", held, err)
+			}
+		})
+	}
+}
+
+// TestFullDiskIsToldAtOnce: the capture goes on when the recording cannot, says
+// so while it does, and ends with status 1.
+func TestFullDiskIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	needPrograms(t, "nghttp")
+	nginx := startNginx(t, 1)
+	s := startSniff(t, "-p", strconv.Itoa(nginx.pid), "-w", "/dev/full")
+	run(t, "nghttp", "-n", nginx.url("/"))
+	waitUntil(t, "the message", func() bool { return strings.Contains(s.errors(), "recording stopped") })
+	if !strings.Contains(s.errors(), "no space left on device") {
+		t.Errorf("no reason is given: %s", s.errors())
+	}
+	run(t, "nghttp", "-n", nginx.url("/"))
+	s.waitFor("a second connection", func(rows []row) bool { return countKind(rows, "", "close") == 2 })
+	wantClean(t, s.snapshot())
+	s.cmd.Process.Signal(os.Interrupt)
+	s.wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit status %d: %s", code, s.errors())
 	}
 }
