@@ -57,7 +57,9 @@ func FuzzConn(f *testing.F) {
 				}
 				rows[r.Direction] += frameHeaderSize + payload - uint64(r.Missing)
 				p, err := ParsePayload(r.Header, r.Payload)
-				if r.Err == nil && err != nil && r.Missing == 0 {
+				// All of DATA can be left out, its pad length too.
+				noPad := r.Header.Type == http2.FrameData && len(r.Payload) == 0 && err != nil && err.Code == http2.ErrCodeNo
+				if r.Err == nil && err != nil && r.Missing == 0 && !noPad {
 					t.Fatalf("row without error, %+v: %v", p, err)
 				}
 			}
