@@ -268,7 +268,7 @@ func TestDemoScreen(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
 	screen := startScreen(t, 120, 30)
-	screen.keys(h2sniff+" demo --for 5s", "Enter")
+	screen.keys(h2sniff+" demo --for 15s", "Enter")
 	screen.waitFor("demo-server", "HEADERS")
 	screen.waitForShell()
 }
