@@ -39,12 +39,6 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 			if how.limit < 0 {
 				return usageError{errors.New("--for needs a time that is not negative, as in 10s")}
 			}
-			ctx := cmd.Context()
-			if how.limit > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, how.limit)
-				defer cancel()
-			}
 			screen := !how.lines && hasScreen(std.out)
 			for _, name := range []string{"format", "body", "verbose", "count"} {
 				if screen && cmd.Flags().Changed(name) {
@@ -52,7 +46,7 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 				}
 			}
 			o.args, o.socket = root.args, root.socket
-			return runDemo(ctx, &o, std, how.both, screen)
+			return runDemo(cmd.Context(), &o, std, how.limit, how.both, screen)
 		},
 	}
 	f := cmd.Flags()
@@ -67,8 +61,9 @@ loopback, and shows what the server sends and receives. Both end with h2sniff.`,
 	return cmd
 }
 
-// runDemo shows the demo until ctx ends, and ends its processes.
-func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err error) {
+// runDemo shows the demo until ctx ends, or for a limited time once the capture
+// is ready, and ends its processes. A limit of 0 is none.
+func runDemo(ctx context.Context, o *options, std stdio, limit time.Duration, both, screen bool) (err error) {
 	run, out := runDump, output{command: std.stderr}
 	if screen {
 		run, out = runTUI, output{screen: true}
@@ -86,7 +81,14 @@ func runDemo(ctx context.Context, o *options, std stdio, both, screen bool) (err
 		o.selection.PIDs = append(o.selection.PIDs, p.ClientPID())
 	}
 	o.cleartext = true // as with -p
-	o.onReady = p.Begin
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o.onReady = func() error {
+		if limit > 0 {
+			time.AfterFunc(limit, cancel)
+		}
+		return p.Begin()
+	}
 	return supervise(ctx, o, std, out)
 }
 

@@ -206,7 +206,7 @@ func TestDemoEnds(t *testing.T) {
 		end    func(*sniff)
 		status int
 	}{
-		{"by itself", []string{"--for", "1s"}, func(*sniff) {}, 0},
+		{"by itself", []string{"--for", "5s"}, func(*sniff) {}, 0},
 		{"SIGINT", nil, func(s *sniff) { s.cmd.Process.Signal(syscall.SIGINT) }, 0},
 		{"SIGTERM", nil, func(s *sniff) { s.cmd.Process.Signal(syscall.SIGTERM) }, 0},
 		{"SIGKILL", nil, func(s *sniff) { s.cmd.Process.Kill() }, -1},
@@ -268,7 +268,7 @@ func TestDemoScreen(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
 	screen := startScreen(t, 120, 30)
-	screen.keys(h2sniff+" demo --for 15s", "Enter")
+	screen.keys(h2sniff+" demo --for 8s", "Enter")
 	screen.waitFor("demo-server", "HEADERS")
 	screen.waitForShell()
 }
