@@ -23,6 +23,7 @@ type Conn struct {
 	preface  [2]bool // by direction: the client connection preface was seen there
 	dirs     [2]direction
 	closed   bool
+	assumed  bool   // to be HTTP/2, see AssumeHTTP2
 	stream   uint32 // of the newest frame that had one
 	dropData bool
 
@@ -56,7 +57,7 @@ func NewConn(id capture.ConnID) *Conn {
 // AssumeHTTP2 says that the connection is HTTP/2, whatever its octets look
 // like: frames are sought in it until its end, with less evidence than it takes
 // to tell that a connection is HTTP/2. It is called before Feed.
-func (c *Conn) AssumeHTTP2() { c.proto = HTTP2 }
+func (c *Conn) AssumeHTTP2() { c.proto, c.assumed = HTTP2, true }
 
 // DropData says that nobody needs what DATA frames carry: of their payloads only
 // the first octet is kept, which may be the pad length. All else about the rows

@@ -28,6 +28,7 @@ const (
 	dirStart  dirState = iota // tells by its first octets what it is
 	dirHunt                   // seeks a frame boundary
 	dirFrames                 // is in step: frames
+	dirOther                  // carries no HTTP/2
 )
 
 // mark is when, and by which thread, octets came.
@@ -100,8 +101,12 @@ func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
 		d.rejected()
 	}
 	d.last = m.time
-	if d.state == dirFrames {
+	switch d.state {
+	case dirFrames:
 		p = d.inStep(p, m)
+	case dirOther:
+		d.pos += uint64(len(p))
+		return
 	}
 	for len(p) > 0 {
 		// Out of step: in pieces, so that the window stays small.
@@ -115,8 +120,12 @@ func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
 		if d.conn.dropped() {
 			return
 		}
-		if d.state == dirFrames {
+		switch d.state {
+		case dirFrames:
 			p = d.inStep(p, m)
+		case dirOther:
+			d.pos += uint64(len(p))
+			return
 		}
 	}
 }
@@ -225,6 +234,9 @@ func (d *direction) keepZeroes(n uint64) {
 // d.pos.
 func (d *direction) hole(n uint64, why GapReason, t int64) {
 	d.last = t
+	if d.state == dirOther {
+		return
+	}
 	if d.state != dirFrames {
 		d.holeInWindow(n, why, t)
 		return
@@ -358,6 +370,8 @@ func (d *direction) close(why *FrameError) {
 		return
 	}
 	switch {
+	case d.state == dirOther:
+	case d.state == dirStart && d.answers() && d.tellOther(classifyAnswer(d.win.buf, true)):
 	case d.state != dirFrames:
 		from := d.hunt.from
 		if d.state == dirStart {

@@ -8,8 +8,15 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// longestFirstLine bounds the first line of HTTP/1 that is waited for.
-const longestFirstLine = 8 << 10
+const (
+	// longestFirstLine bounds the first line of HTTP/1 that is waited for.
+	longestFirstLine = 8 << 10
+	http1            = "HTTP/1." // as a status line begins, and a request line ends
+	tlsHeaderSize    = 5         // of a record (RFC 8446, section 5.1)
+	// longestAnswer is more than a server's first frame has, in octets, and less
+	// than text read as a length.
+	longestAnswer = 1 << 20
+)
 
 // verdict is what the first octets of a direction look like.
 type verdict uint8
@@ -21,6 +28,9 @@ const (
 	looksRequest                 // an HTTP/1 request line
 	looksResponse                // an HTTP/1 status line
 	looksOther
+	looksTLS   // a TLS record
+	looksFrame // the header of a frame
+	looksUnclear
 )
 
 // classify judges the first octets of a direction, or of a call.
@@ -34,14 +44,13 @@ func classify(b []byte) verdict {
 	if v := classifySettings(b); v != looksOther {
 		return v
 	}
-	const version = "HTTP/1."
-	if n := min(len(b), len(version)); string(b[:n]) == version[:n] {
-		if n < len(version) {
+	if n := min(len(b), len(http1)); string(b[:n]) == http1[:n] {
+		if n < len(http1) {
 			return looksShort
 		}
 		return looksResponse
 	}
-	return classifyRequest(b, version)
+	return classifyRequest(b)
 }
 
 func classifySettings(b []byte) verdict {
@@ -62,7 +71,7 @@ func classifySettings(b []byte) verdict {
 
 // classifyRequest looks for method SP target SP version (RFC 9112, section 3),
 // with the methods that are in use: 3 to 20 upper-case letters.
-func classifyRequest(b []byte, version string) verdict {
+func classifyRequest(b []byte) verdict {
 	i := 0
 	for i < len(b) && i <= 20 && b[i] >= 'A' && b[i] <= 'Z' {
 		i++
@@ -86,16 +95,66 @@ func classifyRequest(b []byte, version string) verdict {
 		return looksShort
 	}
 	sp := bytes.LastIndexByte(line, ' ')
-	if sp > i && bytes.HasPrefix(line[sp+1:], []byte(version)) {
+	if sp > i && bytes.HasPrefix(line[sp+1:], []byte(http1)) {
 		return looksRequest
 	}
 	return looksOther
 }
 
+// classifyAnswer judges the first octets of a direction whose other one has the
+// client connection preface, and which is due to begin with a frame. last says
+// that no more octets come.
+func classifyAnswer(b []byte, last bool) verdict {
+	if v := classifySettings(b); v == looksSettings {
+		return v
+	}
+	if v := classify(b); v == looksResponse || v == looksShort && !last && b[0] == http1[0] && len(b) < len(http1) {
+		return v
+	}
+	if len(b) < 3 {
+		return looksShort
+	}
+	if uint32(b[0])<<16|uint32(b[1])<<8|uint32(b[2]) > longestAnswer {
+		if v := classifyTLS(b); v != looksShort || !last {
+			return v
+		}
+		return looksOther
+	}
+	if len(b) < frameHeaderSize {
+		return looksShort
+	}
+	if known(http2.FrameType(b[3])) && b[5]&0x80 == 0 {
+		return looksFrame
+	}
+	return looksUnclear
+}
+
+// classifyTLS looks for the header of a record of TLS: its type, version and
+// length.
+func classifyTLS(b []byte) verdict {
+	for i, at := range b[:min(len(b), tlsHeaderSize)] {
+		switch {
+		case i == 0 && at >= 20 && at <= 23, i == 1 && at == 3, i == 2 && at <= 4, i == 3 && at <= 0x48, i == 4:
+		default:
+			return looksOther
+		}
+	}
+	if len(b) < tlsHeaderSize {
+		return looksShort
+	}
+	return looksTLS
+}
+
 // start judges the first octets of the direction, which are in the window.
 func (d *direction) start() {
 	c, rev := d.conn, d.reverse()
-	switch v := classify(d.win.buf); v {
+	var v verdict
+	if d.answers() {
+		v = classifyAnswer(d.win.buf, false)
+	} else if v = classify(d.win.buf); v == looksOther && c.proto == HTTP2 && d.mayBeStart() {
+		v = classifyTLS(d.win.buf)
+	}
+	switch v {
 	case looksShort:
 	case looksPreface:
 		c.preface[d.dir] = true
@@ -120,14 +179,16 @@ func (d *direction) start() {
 		c.found(d)
 		d.drain(d.win.base)
 		rev.review()
+	case looksFrame:
+		// A server's first frame, though not the right one.
+		d.begin()
+		d.drain(d.win.base)
 	default:
 		switch {
-		case c.proto == HTTP2 && d.mayBeStart() && c.preface[rev.dir]:
-			// A server's first frame, though not the right one.
-			d.begin()
-			d.drain(d.win.base)
 		case c.proto == HTTP2:
-			d.startHunt()
+			if !d.tellOther(v) {
+				d.startHunt()
+			}
 		case v == looksRequest:
 			c.setRole(sender(d.dir), roleFields)
 			c.giveUp(HTTP1)
@@ -147,6 +208,42 @@ func (d *direction) start() {
 // mayBeStart tells whether the first octet in the window is the first one of
 // the connection in this direction.
 func (d *direction) mayBeStart() bool { return d.conn.fresh() && d.win.base == 0 }
+
+// answers tells whether the first octet in the window is the first one that a
+// server has sent, or will, to a client that speaks HTTP/2.
+func (d *direction) answers() bool {
+	return d.conn.proto == HTTP2 && d.conn.preface[d.dir.Reverse()] && d.mayBeStart()
+}
+
+// tellOther says that the direction carries no HTTP/2, if its first octets, which
+// are in the window and look like v, prove that.
+func (d *direction) tellOther(v verdict) bool {
+	c, rev := d.conn, d.dir.Reverse()
+	start := d.mayBeStart()
+	var p Protocol
+	switch {
+	case c.assumed:
+		return false
+	case v == looksResponse && (start || d.win.base == 0 && c.preface[rev]):
+		p = HTTP1
+		c.setRole(sender(rev), roleFields)
+	case v == looksRequest && start:
+		p = HTTP1
+		c.setRole(sender(d.dir), roleFields)
+	case v == looksTLS && start:
+		p = TLS
+	case v == looksOther && d.answers():
+		p = OtherProtocol
+	default:
+		return false
+	}
+	first, last := d.win.markAt(d.win.base), d.win.markAt(d.win.end()-1)
+	d.state = dirOther
+	d.win, d.hunt = window{}, hunt{}
+	c.row = Row{Kind: RowProtocol, Direction: d.dir, Conn: c.id, TID: first.tid, Time: first.time, TimeEnd: last.time, Protocol: p, OneWay: true}
+	c.out()
+	return true
+}
 
 // begin says that the first octet in the window is proven to be the first one
 // of the connection in this direction.

@@ -27,7 +27,7 @@ const (
 	RowFrame                       // a frame
 	RowGap                         // GapBytes octets are missing or were skipped to get back in step; GapReason is set
 	RowClose                       // the connection ended
-	RowProtocol                    // the connection does not speak HTTP/2: no frames will come; Protocol is set
+	RowProtocol                    // the connection, or one direction of it, does not speak HTTP/2: no frames will come; Protocol is set
 )
 
 func (k RowKind) String() string {
@@ -162,7 +162,7 @@ func (e *FrameError) Unfinished() bool {
 // Row is one row of the ordered frame store.
 type Row struct {
 	Kind      RowKind
-	Direction capture.Direction // frames, prefaces and gaps
+	Direction capture.Direction // frames, prefaces, gaps, and protocol rows with OneWay
 	Conn      capture.ConnID
 	TID       uint32
 	Role      capture.Role // of the traced process, as far as known with this row
@@ -199,6 +199,9 @@ type Row struct {
 	Binding *capture.Binding  // RowBind
 
 	Protocol Protocol // RowProtocol
+	// OneWay is set on a RowProtocol of Direction alone: the other side speaks
+	// HTTP/2, and this is no answer to it. Of the direction nothing more is told.
+	OneWay bool
 }
 
 // Protocol is what a connection speaks, as far as its plaintext has shown.
@@ -209,6 +212,7 @@ const (
 	HTTP2
 	HTTP1
 	OtherProtocol // neither
+	TLS           // records of TLS where plaintext is due: in rows with OneWay only
 )
 
 func (p Protocol) String() string {
@@ -219,6 +223,8 @@ func (p Protocol) String() string {
 		return "HTTP/1.1"
 	case OtherProtocol:
 		return "not HTTP"
+	case TLS:
+		return "TLS"
 	}
 	return "undecided"
 }

@@ -219,6 +219,9 @@ func (m *Model) event(e *store.Entry, w int) cell {
 		}
 		return cell{arrow(s, e.Direction).text + " ⋯ " + commas(e.GapBytes) + " octets " + e.GapReason.String(), style}
 	case decode.RowProtocol:
+		if e.OneWay {
+			return cell{arrow(s, e.Direction).text + " ● " + e.Protocol.String() + ": no HTTP/2 frames will come", s.warn}
+		}
 		return cell{"● " + e.Protocol.String() + ": no HTTP/2 frames will come", s.warn}
 	case decode.RowClose:
 		return cell{"○ closed", s.dim}

@@ -50,8 +50,18 @@ func (d *details) row() {
 		d.property("octets", "PRI * HTTP/2.0␍␊␍␊SM␍␊␍␊", s.plain)
 		d.connection()
 	case decode.RowProtocol:
-		d.line(s.warn, e.Conn.String()+" speaks "+e.Protocol.String()+": no HTTP/2 frames will come")
+		does := "speaks"
+		switch {
+		case e.OneWay && e.Direction == capture.Send:
+			does = "sends"
+		case e.OneWay:
+			does = "receives"
+		}
+		d.line(s.warn, e.Conn.String()+" "+does+" "+e.Protocol.String()+": no HTTP/2 frames will come")
 		d.times()
+		if e.OneWay {
+			d.property("direction", e.Direction.String(), s.plain)
+		}
 		d.connection()
 	case decode.RowClose:
 		d.line(s.bold, e.Conn.String()+" closed")

@@ -501,6 +501,24 @@ var cases = []struct {
 	{code: "header-list-too-large", name: "", severity: decode.Warning,
 		raises: with(nil, set(http2.SettingMaxHeaderListSize, 166), func(s *script) { s.client(s.get(1)) }),
 		near:   with(nil, set(http2.SettingMaxHeaderListSize, 167), func(s *script) { s.client(s.get(1)) })},
+	{code: "other-protocol", name: "HTTP/1.1 answer", severity: decode.Warning,
+		raises: from(true, func(s *script) {
+			s.client(http2.ClientPreface + settings() + s.get(1))
+			s.server("HTTP/1.1 400 Bad Request\r\n\r\n")
+		}),
+		near: from(true, func(s *script) {
+			s.client(http2.ClientPreface + settings() + s.get(1))
+			s.server(settings() + ack + s.ok(1) + data(1, endStream, 3))
+		})},
+	{code: "other-protocol", name: "HTTP/1.1 request", severity: decode.Warning,
+		raises: from(true, func(s *script) {
+			s.server(settings())
+			s.client("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+		}),
+		near: from(true, func(s *script) {
+			s.server(settings())
+			s.client(http2.ClientPreface + settings())
+		})},
 	{code: "capture-gap", name: "", severity: decode.Note,
 		raises: one(func(s *script) { s.lose(true, 5) }),
 		near:   one(func(s *script) { s.exchange(1) })},

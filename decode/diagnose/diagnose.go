@@ -117,6 +117,7 @@ const (
 	emptyDataFlood
 	hpackBomb
 	headerListTooLarge
+	otherProtocol
 	captureGap
 	numRules
 )
@@ -167,5 +168,6 @@ var rules = [numRules]Rule{
 	emptyDataFlood:            {"empty-data-flood", decode.Warning, "RFC 9113, section 10.5", "very many empty DATA frames in a short time"},
 	hpackBomb:                 {"hpack-bomb", decode.Warning, "RFC 7541, section 7.3", "a small field block that becomes a very large field section"},
 	headerListTooLarge:        {"header-list-too-large", decode.Warning, "RFC 9113, section 10.5.1", "a field section larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE"},
+	otherProtocol:             {"other-protocol", decode.Warning, "RFC 9113, section 3.4", "a side answers HTTP/2 with something else"},
 	captureGap:                {"capture-gap", decode.Note, "", "octets were not captured: what depends on them is not judged"},
 }

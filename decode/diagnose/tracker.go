@@ -101,10 +101,26 @@ func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 				t.anew()
 			}
 			t.preface = true
+		case decode.RowProtocol:
+			if row.OneWay {
+				t.other()
+			}
 		}
 		t.conn.Apply(seq, row)
 	}
 	t.row, t.emit = nil, nil
+}
+
+// other reports that a side speaks another protocol than HTTP/2.
+func (t *Tracker) other() {
+	if t.row.Role != capture.RoleUnknown {
+		t.conn.SetRole(t.row.Role)
+	}
+	what := "does not speak HTTP/2: what it sends is not HTTP"
+	if p := t.row.Protocol; p != decode.OtherProtocol {
+		what = "speaks " + p.String() + " where HTTP/2 is due"
+	}
+	t.report(otherProtocol, 0, "The %s %s.", t.sender(t.row.Direction), what)
 }
 
 // anew forgets what was before: a client whose early data was rejected begins

@@ -36,6 +36,9 @@ func (w *Writer) json(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 	case decode.RowPreface:
 		j.string("dir", e.Direction.String())
 	case decode.RowProtocol:
+		if e.OneWay {
+			j.string("dir", e.Direction.String())
+		}
 		j.string("protocol", e.Protocol.String())
 	}
 	j.close('}')

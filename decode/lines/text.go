@@ -41,6 +41,9 @@ func (w *Writer) text(b []byte, e *store.Entry, c *store.ConnSummary) []byte {
 		return textBind(b, e, c)
 	case decode.RowProtocol:
 		b = w.clock(b, e)
+		if e.OneWay {
+			b = append(append(b, e.Direction.String()...), ' ')
+		}
 		b = append(b, "protocol "...)
 		b = append(b, e.Protocol.String()...)
 		return append(b, ": it has no frames to show\n"...)

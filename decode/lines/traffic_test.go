@@ -224,6 +224,13 @@ func everything(t *testing.T) []written {
 		end.event(capture.Event{Kind: capture.Close})
 	}
 
+	// A server without HTTP/2.
+	refused := tr.open(&capture.ConnInfo{PID: 101, TID: 101, Comm: "curl", Library: "TCP (cleartext)", Fresh: true})
+	refused.octets(send, []byte(http2.ClientPreface))
+	refused.frame(send, func(f *http2.Framer) error { return f.WriteSettings() })
+	refused.octets(recv, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+	refused.event(capture.Event{Kind: capture.Close})
+
 	seen := make(map[decode.RowKind]bool)
 	types := make(map[http2.FrameType]bool)
 	trust := make(map[decode.Trust]bool)

@@ -160,7 +160,7 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 	}
 	if row.Protocol != decode.Undecided {
 		mask |= hasProtocol
-		b = append(b, byte(row.Protocol))
+		b = append(b, byte(row.Protocol)|boolByte(row.OneWay)<<7)
 	}
 	binary.LittleEndian.PutUint16(b[at:], uint16(mask))
 	return b
@@ -231,7 +231,8 @@ func readRow(block []byte, first uint64, local int) Entry {
 		}
 	}
 	if mask&hasProtocol != 0 {
-		e.Protocol = decode.Protocol(r.byte())
+		p := r.byte()
+		e.Protocol, e.OneWay = decode.Protocol(p&0x7f), p>>7 != 0
 	}
 	return e
 }

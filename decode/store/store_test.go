@@ -69,7 +69,8 @@ func genRow(t *rapid.T) *decode.Row {
 		row.Binding = &capture.Binding{Local: genAddr(t), Remote: genAddr(t),
 			Evidence: capture.Evidence(rapid.IntRange(1, 3).Draw(t, "evidence"))}
 	case decode.RowProtocol:
-		row.Protocol = decode.Protocol(rapid.IntRange(1, 3).Draw(t, "protocol"))
+		row.Protocol = decode.Protocol(rapid.IntRange(1, 4).Draw(t, "protocol"))
+		row.OneWay = rapid.Bool().Draw(t, "one way")
 	case decode.RowGap:
 		row.GapBytes = rapid.Uint64().Draw(t, "gap")
 		row.GapReason = decode.GapReason(rapid.IntRange(1, 3).Draw(t, "reason"))
