@@ -137,8 +137,8 @@ func TestRedact(t *testing.T) {
 	screen.keys("3", "g")
 	for i := 1; i <= len(rows); i++ {
 		screen.waitFor(fmt.Sprintf("Detail #%d ", i))
-		screen.keys("Down")
 		outputs["screen"] = append(outputs["screen"], screen.content()...)
+		screen.keys("Down")
 	}
 	if !bytes.Contains(outputs["screen"], []byte("x-plain")) {
 		t.Errorf("the screen never showed the fields:\n%s", screen.content())
