@@ -138,6 +138,9 @@ const (
 	OpFree  Op = 48
 	OpClear Op = 49
 
+	OpConnectNext Op = 50
+	OpAcceptNext  Op = 51
+
 	OpNSPRWrite  Op = 56
 	OpNSPRWritev Op = 57
 	OpNSPRRead   Op = 58
@@ -159,7 +162,7 @@ const CookieHomes = 1 << 63
 // HasReturn says whether a function of this shape needs a probe where it returns.
 func (op Op) HasReturn() bool {
 	switch op {
-	case OpFree, OpClear, OpNSSReset, OpGoClose:
+	case OpFree, OpClear, OpConnectNext, OpAcceptNext, OpNSSReset, OpGoClose:
 		return false
 	}
 	return true

@@ -29,6 +29,7 @@ struct tcp_state {
 	u8 verdict;
 	u8 asker;	/* direction of the HTTP/1 request */
 	u8 passes[2];	/* the direction has begun to speak HTTP/2 */
+	u8 unused;	/* nothing had moved before the first call */
 };
 
 /* A TLS record header (RFC 8446, section 5.1). */

@@ -95,6 +95,7 @@ func TestMapLayouts(t *testing.T) {
 	for name, op := range map[string]Op{
 		"OP_WRITE": OpWrite, "OP_WRITE_EX": OpWriteEx, "OP_WRITE_EX2": OpWriteEx2,
 		"OP_READ": OpRead, "OP_READ_EX": OpReadEx, "OP_FREE": OpFree, "OP_CLEAR": OpClear,
+		"OP_CONNECT_NEXT": OpConnectNext, "OP_ACCEPT_NEXT": OpAcceptNext,
 		"OP_GO_WRITE": OpGoWrite, "OP_GO_READ": OpGoRead, "OP_GO_CONNECT": OpGoConnect,
 		"OP_GO_ACCEPT": OpGoAccept, "OP_GO_CLOSE": OpGoClose,
 	} {

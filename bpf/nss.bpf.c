@@ -234,6 +234,7 @@ static __always_inline void imported(u64 id, u64 fd, u32 library)
 	struct nss_data data = {.start = l.methods, .end = l.methods + 1, .library = library};
 	bpf_map_update_elem(&nss_processes, &pid, &data, BPF_NOEXIST);
 	end_conn(id, l.secret, false); /* memory is used again */
+	open_conn(th, id, l.secret, OP_HANDSHAKE | (u64)library << COOKIE_LIBRARY);
 }
 
 SEC("uretprobe")

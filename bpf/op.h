@@ -41,6 +41,9 @@ enum op {
 
 	OP_FREE = 48,
 	OP_CLEAR = 49,
+	/* The handle is made ready for a handshake, which other calls may run. */
+	OP_CONNECT_NEXT = 50,
+	OP_ACCEPT_NEXT = 51,
 
 	/* NSPR, on any descriptor. The order is that of the direction. */
 	OP_NSPR_WRITE = 56,  /* (fd, buf, len) -> s32 octets; PR_Send too */

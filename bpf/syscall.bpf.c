@@ -161,7 +161,7 @@ static __always_inline struct tcp_state *tcp_state(u64 sk)
 	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
 	if (s)
 		return s;
-	struct tcp_state fresh = {.gen = bpf_ktime_get_boot_ns()};
+	struct tcp_state fresh = {.gen = bpf_ktime_get_boot_ns(), .unused = tcp_moved_only((struct sock *)sk, 0)};
 	bpf_map_update_elem(&sockets, &sk, &fresh, BPF_NOEXIST);
 	s = bpf_map_lookup_elem(&sockets, &sk);
 	if (!s)
@@ -282,7 +282,7 @@ static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n
 		if (is_settings(head, have)) { /* a server that speaks nothing else */
 			accept_http2(s, false);
 			s->passes[dir] = 1;
-			*fresh = true;
+			*fresh = s->unused;
 			return 0;
 		}
 		u32 length = is_response(head, have) && is_switching(head, have) ? switching_length(addr, flat) : 0;

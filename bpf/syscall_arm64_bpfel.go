@@ -47,7 +47,8 @@ type syscallTcpState struct {
 	Verdict  uint8
 	Asker    uint8
 	Passes   [2]uint8
-	_        [2]byte
+	Unused   uint8
+	_        [1]byte
 }
 
 type syscallThread struct {

@@ -51,6 +51,11 @@ static __always_inline int on_entry(struct pt_regs *ctx)
 		return 0;
 	if (!th->pid)
 		return 0; /* not of h2sniff's pid namespace: nobody could name it */
+	if (op == OP_CONNECT_NEXT || op == OP_ACCEPT_NEXT) {
+		if (!c)
+			open_conn(th, id, handle, (cookie & ~0xffull) | (op == OP_CONNECT_NEXT ? OP_CONNECT : OP_ACCEPT));
+		return 0;
+	}
 
 	if (!drop_dead(th, sp, op, handle))
 		return 0;

@@ -18,7 +18,8 @@ type function struct {
 //
 // OpenSSL: libssl 1.1.0 to 3.x; the _ex functions came with 1.1.1,
 // SSL_write_ex2 with 3.3, SSL_sendfile (kernel TLS) with 3.0. SSL_peek and SSL_shutdown move no plaintext but
-// receive from the socket, which address evidence must know of.
+// receive from the socket, which address evidence must know of. SSL_set_accept_state
+// and its sibling begin a connection whose handshake SSL_read or SSL_write runs.
 //
 // GnuTLS: libgnutls.so.30 (3.4 to 3.8). gnutls_record_send jumps to
 // gnutls_record_send2, and gnutls_record_uncork calls gnutls_record_send with
@@ -55,6 +56,8 @@ var functions = map[target.Family][]function{
 		{"SSL_peek", bpf.OpOther},
 		{"SSL_peek_ex", bpf.OpOther},
 		{"SSL_shutdown", bpf.OpOther},
+		{"SSL_set_connect_state", bpf.OpConnectNext},
+		{"SSL_set_accept_state", bpf.OpAcceptNext},
 		{"SSL_clear", bpf.OpClear},
 		{"SSL_free", bpf.OpFree},
 	},

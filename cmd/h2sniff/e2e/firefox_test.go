@@ -188,6 +188,7 @@ func TestFirefox(t *testing.T) {
 	browser.wait()
 	time.Sleep(50 * time.Millisecond) // more than the reader's deadline
 	rows, nginx := browser.snapshot(), server.stop()
+	wantFresh(t, rows, 1)
 	wantClean(t, rows)
 	wantExact(t, rows)
 	paths := make(map[string]int)

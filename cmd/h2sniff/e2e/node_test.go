@@ -58,7 +58,7 @@ func TestNodeServer(t *testing.T) {
 		}
 	}
 	t.Logf("%d of 4 connections have an address", bound)
-	s.stop()
+	wantFresh(t, s.stop(), 4)
 }
 
 // TestNodeClient: node's http2 module as h2sniff sees it at nginx's end.
@@ -75,6 +75,7 @@ func TestNodeClient(t *testing.T) {
 	client.wait()
 	server.waitFor("the connection to close", closed(1))
 	rows, other := client.snapshot(), server.stop()
+	wantFresh(t, rows, 1)
 	wantClean(t, rows)
 	wantExact(t, rows)
 	nodeLibrary(t, rows)

@@ -108,6 +108,7 @@ func TestTstclnt(t *testing.T) {
 	client.cmd.Wait()
 	s.wait()
 	rows := s.snapshot()
+	wantFresh(t, rows, 1)
 	wantClean(t, rows)
 	wantExact(t, rows)
 	wantFrames(t, frames(rows, "", "send"), wireFrames(t, sent))

@@ -52,6 +52,7 @@ type row struct {
 	Payload   []byte    `json:"payload"`
 	LastID    *uint32   `json:"last_stream"`
 	Protocol  string    `json:"protocol"`
+	Fresh     *bool     `json:"fresh"`
 }
 
 type header struct {

@@ -138,6 +138,7 @@ func TestTLSCalls(t *testing.T) {
 			p.do("close")
 			p.end()
 			rows := s.stop()
+			wantFresh(t, rows, 1)
 			wantClean(t, rows)
 			wantExact(t, rows)
 			for _, want := range []struct {

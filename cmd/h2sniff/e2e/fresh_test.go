@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strconv"
+	"testing"
+)
+
+// wantFresh wants all connections, at least n, to be said to be seen from their
+// first octet.
+func wantFresh(t testing.TB, rows []row, n int) {
+	t.Helper()
+	opened := count(rows, func(r row) bool { return r.Kind == "open" })
+	fresh := count(rows, func(r row) bool { return r.Fresh != nil && *r.Fresh })
+	if opened < n || fresh != opened {
+		t.Errorf("%d of %d connections are seen from their first octet, want all of at least %d", fresh, opened, n)
+	}
+}
+
+// TestCleartextFresh: connections that begin while more octets of them arrive are
+// seen from their first one, and said to be.
+func TestCleartextFresh(t *testing.T) {
+	needPrograms(t, "h2load")
+	t.Parallel()
+	const rounds, connections = 10, 30
+	server := startCleartextNginx(t, 1)
+	s := startSniff(t, "-p", strconv.Itoa(server.pid))
+	for range rounds {
+		// Many connections at once: their first octets come while others are read.
+		client := startSniff(t, "--", "h2load", "-n", strconv.Itoa(4*connections), "-c", strconv.Itoa(connections), "-m", "4", server.plainURL("/"))
+		client.wait()
+		wantFresh(t, client.snapshot(), connections)
+	}
+	s.waitFor("all connections to close", closed(rounds*connections))
+	wantFresh(t, s.stop(), rounds*connections)
+}
