@@ -24,26 +24,34 @@ enum {
 	TCP_CLOSE_WAIT = 8,
 };
 
-/* The TCP socket behind a descriptor of the task; 0 where it is none, or one
- * whose octets a protocol between it and the program changes (kernel TLS). */
-static __always_inline struct sock *tcp_of(struct task_struct *task, u32 fd)
+/* What a descriptor of the task leads to, 0 where it is not open. The first
+ * steps are plain loads: the verifier knows the type of task. */
+static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	struct fdtable *table = task->files->fdt;
+	struct file **files = table->fd, *file = 0;
+	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), files + fd))
 		return 0;
-	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
-	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file)
-		return 0;
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
+	return file;
+}
+
+/* The socket of a file, if it is one: else anything. */
+static __always_inline struct sock *sock_of(struct file *file)
+{
 	struct socket *socket = BPF_CORE_READ(file, private_data);
-	struct sock *sk = BPF_CORE_READ(socket, sk);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* Whether the file is a TCP socket, sk, and no protocol between it and the
+ * program changes its octets (kernel TLS). */
+static __always_inline bool is_tcp(struct file *file, struct sock *sk)
+{
+	if (!sk || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return false;
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
-	if (BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops))
-		return 0;
-	return sk;
+		return false;
+	return !BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
 }
 
 /* False where the socket is not connected (yet). */

@@ -38,20 +38,22 @@ struct {
 	__type(value, struct tcp_state);
 } sockets SEC(".maps");
 
-/* A system call that runs. */
+/* The system call that a thread is inside. */
 struct transfer {
-	u64 sk, gen;
+	u64 sk; /* 0 where none is followed */
+	u64 gen;
 	u64 buf, count;
 	u64 begin;
 	u8 shape, dir, depth, followed;
 	u32 pad;
 };
 
+/* Of threads: a look at one that has never been inside such a call is all that
+ * the end of most system calls costs. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, u64);
+	__type(key, int);
 	__type(value, struct transfer);
 } transfers SEC(".maps");
 
@@ -156,14 +158,11 @@ static __always_inline bool understand(long nr, struct pt_regs *regs, struct tra
 	return true;
 }
 
-static __always_inline struct tcp_state *tcp_state(u64 sk)
+static __always_inline struct tcp_state *open_tcp(u64 sk)
 {
-	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s)
-		return s;
 	struct tcp_state fresh = {.gen = bpf_ktime_get_boot_ns(), .unused = tcp_moved_only((struct sock *)sk, 0)};
 	bpf_map_update_elem(&sockets, &sk, &fresh, BPF_NOEXIST);
-	s = bpf_map_lookup_elem(&sockets, &sk);
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
 	if (!s)
 		count(COUNT_NO_STATE, 1);
 	return s;
@@ -324,34 +323,84 @@ static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n
 	return 0;
 }
 
+/* The TCP socket that a call is on, and what is known of it; 0 where there is
+ * nothing to follow. */
+static __always_inline struct tcp_state *tcp_state(struct task_struct *task, struct transfer *t, u32 fd)
+{
+	struct file *file = file_of(task, fd);
+	if (!file)
+		return 0;
+	struct sock *sk = sock_of(file);
+	u64 key = (u64)sk;
+	/* The usual case first, and quickly: what is here is a TCP socket, or was
+	 * found by chance in a file that is none. */
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &key);
+	if (s && s->verdict == VERDICT_REFUSED)
+		return 0;
+	bool tcp = is_tcp(file, sk);
+	if (t->dir == DIR_NONE) { /* splice */
+		t->dir = DIR_RECV;
+		if (!tcp) {
+			t->dir = DIR_SEND;
+			file = file_of(task, t->count);
+			if (!file)
+				return 0;
+			sk = sock_of(file);
+			tcp = is_tcp(file, sk);
+			key = (u64)sk;
+			s = bpf_map_lookup_elem(&sockets, &key);
+		}
+	}
+	if (!tcp)
+		return 0;
+	t->sk = key;
+	if (!s)
+		s = open_tcp(key);
+	return s && s->verdict != VERDICT_REFUSED ? s : 0;
+}
+
+/* A call is followed no more. */
+static __always_inline void end_transfer(struct transfer *t)
+{
+	u64 sk = t->sk;
+	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
+	if (s && s->gen == t->gen)
+		__sync_fetch_and_add(&s->busy[t->dir & 1], -1);
+	t->sk = 0;
+}
+
+static __always_inline void begin_transfer(struct task_struct *task, struct tcp_state *s, struct transfer *t)
+{
+	struct transfer *running = bpf_task_storage_get(&transfers, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!running) {
+		count(COUNT_NO_STATE, 1);
+		return;
+	}
+	if (running->sk)
+		end_transfer(running); /* its end was missed */
+	*running = *t;
+	__sync_fetch_and_add(&s->busy[t->dir & 1], 1);
+}
+
+/* What most calls are is found out first, and without a helper: most are none
+ * that count. */
 SEC("tp_btf/sys_enter")
 int enter(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
-		return 0;
-	struct pt_regs *regs = (void *)ctx[0];
-	long nr = ctx[1];
-	u64 id = bpf_get_current_pid_tgid();
 	struct transfer t = {};
 	u32 fd;
 
-	if (!understand(nr, regs, &t, &fd) || is_compat(task))
+	if (!understand(ctx[1], (void *)ctx[0], &t, &fd))
 		return 0;
-	struct sock *sk = tcp_of(task, fd);
-	if (t.dir == DIR_NONE) {
-		t.dir = DIR_RECV;
-		if (!sk) {
-			t.dir = DIR_SEND;
-			sk = tcp_of(task, t.count);
-		}
-	}
-	if (!sk)
+	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
 		return 0;
-	t.sk = (u64)sk;
-	struct tcp_state *s = tcp_state(t.sk);
-	if (!s || s->verdict == VERDICT_REFUSED)
+	if (is_compat(task))
 		return 0;
+	struct tcp_state *s = tcp_state(task, &t, fd);
+	if (!s)
+		return 0;
+	u64 id = bpf_get_current_pid_tgid();
 	t.gen = s->gen;
 
 	bool fresh = false;
@@ -379,11 +428,7 @@ int enter(u64 *ctx)
 	}
 	if (!t.begin)
 		t.begin = bpf_ktime_get_boot_ns();
-	__sync_fetch_and_add(&s->busy[t.dir & 1], 1);
-	if (bpf_map_update_elem(&transfers, &id, &t, BPF_ANY)) {
-		__sync_fetch_and_add(&s->busy[t.dir & 1], -1);
-		count(COUNT_NO_STATE, 1);
-	}
+	begin_transfer(task, s, &t);
 	return 0;
 }
 
@@ -451,17 +496,14 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct transfer *running = bpf_map_lookup_elem(&transfers, &id);
-	if (!running)
+	struct transfer *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
+	if (!running || !running->sk)
 		return 0;
 	u64 sk = running->sk;
 	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s && s->gen == running->gen) {
-		finish(s, running, id, ctx[1]);
-		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
-	}
-	bpf_map_delete_elem(&transfers, &id);
+	if (s && s->gen == running->gen)
+		finish(s, running, bpf_get_current_pid_tgid(), ctx[1]);
+	end_transfer(running);
 	return 0;
 }
 
@@ -469,16 +511,10 @@ int leave(u64 *ctx)
 SEC("tp_btf/sched_process_exit")
 int killed(u64 *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct transfer *running = bpf_map_lookup_elem(&transfers, &id);
+	struct transfer *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
 	(void)ctx;
-	if (!running)
-		return 0;
-	u64 sk = running->sk;
-	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s && s->gen == running->gen)
-		__sync_fetch_and_add(&s->busy[running->dir & 1], -1);
-	bpf_map_delete_elem(&transfers, &id);
+	if (running && running->sk)
+		end_transfer(running);
 	return 0;
 }
 
