@@ -10,17 +10,9 @@
 /* Set before loading. */
 const volatile bool sleepable; /* programs may fault pages in */
 
-#define CHUNK 16384u
-#define MAX_CHUNKS 256 /* 4 MiB of one call are copied; the rest is counted */
-
-struct emission {
-	struct who who;
-	u64 begin, buf, pos;
-	u64 left_out; /* octets behind this piece that are counted and not copied */
-	u32 n;	      /* octets of this piece, at most CHUNK */
-	u8 kind, dir, flags;
-	u8 may_fault; /* pages that are not there are not given up yet */
-};
+/* 4 MiB of one call are copied, of one whose pages have to be faulted in 1 MiB at
+ * least; the rest is counted. */
+#define MAX_CHUNKS 256
 
 /*
  * The emit functions are global: the verifier checks each once, by itself, not
@@ -47,13 +39,11 @@ struct emission {
 		asm volatile("" : "+r"(n));                                                \
 		if (n > CLASS)                                                             \
 			n = CLASS;                                                         \
-		fill(&rec->r, e->kind, &e->who);                                           \
+		fill(&rec->r, e->kind, &e->who, e->dir == DIR_SEND ? e->begin : 0);        \
 		rec->r.dir = e->dir;                                                       \
 		rec->r.flags = e->flags;                                                   \
 		rec->r.pos = e->pos;                                                       \
 		rec->r.len = e->n + e->left_out;                                           \
-		if (e->dir == DIR_SEND && e->begin)                                        \
-			rec->r.time = e->begin;                                            \
 		e->begin = rec->r.time;                                                    \
 		if (!bpf_probe_read_user(rec->data, n, (void *)e->buf)) {                  \
 			rec->r.copied = n;                                                 \
@@ -101,15 +91,13 @@ __noinline int emit_bare(struct emission *e, u64 len)
 		count(COUNT_DROPPED_BYTES, e->kind == RECORD_DATA || e->kind == RECORD_COMMIT ? len : 0);
 		return 0;
 	}
-	fill(r, e->kind, &e->who);
+	fill(r, e->kind, &e->who, e->dir == DIR_SEND ? e->begin : 0);
 	r->dir = e->dir;
 	r->flags = e->flags;
 	r->pos = e->pos;
 	r->len = len;
 	if (e->kind == RECORD_BEGIN)
 		e->begin = r->time;
-	else if (e->dir == DIR_SEND && e->begin)
-		r->time = e->begin;
 	submit(r);
 	return 0;
 }
@@ -120,10 +108,12 @@ __noinline int emit_bare(struct emission *e, u64 len)
 static __always_inline void fault_in(u64 buf, u64 n)
 {
 	char byte;
-	for (u32 i = 0; i < CHUNK / 4096; i++)
-		if (i * 4096u < n)
-			bpf_copy_from_user(&byte, 1, (void *)(buf + i * 4096u));
-	bpf_copy_from_user(&byte, 1, (void *)(buf + n - 1));
+	for (u32 i = 0; i <= CHUNK / 4096; i++) {
+		/* The smaller of i * 4096 and n - 1, without a branch: the
+		 * verifier would follow each. */
+		s64 short_of = (s64)(n - 1 - i * 4096u);
+		bpf_copy_from_user(&byte, 1, (void *)(buf + i * 4096u + (short_of & short_of >> 63)));
+	}
 }
 
 /* The faulting is here and not in the emit functions: a global function that
@@ -138,18 +128,44 @@ static __always_inline void fault_in(u64 buf, u64 n)
 		}                                     \
 	})
 
+#define CHUNKS 4 /* at a time */
+#define CHUNKS_FAULT 8
+
+/* Some pieces of CHUNK octets of the left ones that a call has, but never the
+ * last. Gives how many, and CHUNKS_FAULT where a page is not there and can be
+ * faulted in. */
+__noinline u32 emit_chunks(struct emission *e, u64 left)
+{
+	if (!e)
+		return 0;
+	for (u32 i = 0; i < CHUNKS; i++) {
+		if (left <= CHUNK)
+			return i;
+		e->n = CHUNK;
+		if (emit_full(e))
+			return i | CHUNKS_FAULT;
+		e->may_fault = sleepable;
+		e->buf += CHUNK;
+		e->pos += CHUNK;
+		left -= CHUNK;
+	}
+	return CHUNKS;
+}
+
 /* A whole call of len octets, in pieces. */
 static __always_inline void emit_whole(struct emission *e, u64 len)
 {
 	u64 left = len;
-	for (int i = 0; i < MAX_CHUNKS; i++) {
+	e->may_fault = sleepable;
+	for (int i = 0; i < MAX_CHUNKS / CHUNKS; i++) {
 		if (left <= CHUNK)
 			break;
-		e->n = CHUNK;
-		EMIT_PIECE(emit_full, e);
-		e->buf += CHUNK;
-		e->pos += CHUNK;
-		left -= CHUNK;
+		u32 done = emit_chunks(e, left);
+		left -= (done & (CHUNKS_FAULT - 1)) * (u64)CHUNK;
+		if (sleepable && done & CHUNKS_FAULT) {
+			fault_in(e->buf, CHUNK);
+			e->may_fault = false;
+		}
 	}
 	e->flags = RECORD_LAST;
 	if (left > CHUNK) {

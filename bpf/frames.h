@@ -125,8 +125,9 @@ __noinline u32 find_chain(u64 addr, u64 flat, u64 n)
 
 #define DATA_FRAME 0
 #define DOUBTED_FRAMES 16
-/* Steps in one call are 4 * MAX_WALK; what is left then is copied whole. */
-#define MAX_WALK 256
+/* Steps in one call are 32 * MAX_WALK, where no page has to be faulted in; what
+ * is left then is copied whole. */
+#define MAX_WALK 32
 
 enum {
 	WALK_ON,
@@ -134,16 +135,6 @@ enum {
 	WALK_SEEK,  /* a chain of frames is to be sought */
 	WALK_EMIT,  /* the record is complete */
 	WALK_FAULT, /* a page is not there and can be faulted in: see walk_fault_in */
-};
-
-struct frame_walk {
-	struct emission e; /* the next record: n octets from buf on */
-	struct frames f;
-	u32 due;   /* the record is complete; here it fills a hole */
-	u64 avail; /* octets behind them in this buffer */
-	u64 here;  /* octets of left_out that are in this buffer */
-	u64 rest;  /* octets of the call in later buffers */
-	u64 told;  /* of those, what records have told of already */
 };
 
 const char client_preface[32] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -370,35 +361,55 @@ static __always_inline void walk_fault_in(struct frame_walk *w)
 	w->e.may_fault = false;
 }
 
+/* More steps, and the records that they complete. Gives WALK_FAULT where a page
+ * is not there and can be faulted in. */
+__noinline int walk_on(struct frame_walk *w)
+{
+	if (!w)
+		return WALK_END;
+	for (u32 i = 0; i < 8; i++) {
+		int at = walk_frames(w);
+		if (at == WALK_EMIT)
+			at = walk_emit(w) ? WALK_FAULT : WALK_ON;
+		if (at != WALK_ON)
+			return at;
+	}
+	return WALK_ON;
+}
+
 /* What a call moved, len octets. c is the state of its connection. */
-static __always_inline void emit_call(struct conn *c, struct emission *e, u64 len)
+static __always_inline void emit_call(struct thread *th, struct conn *c, struct emission *e, u64 len)
 {
 	if (headers_only) {
-		struct frame_walk w = {.e = *e, .f = c->frames[e->dir & 1], .avail = len};
-		w.e.may_fault = sleepable;
-		int at = find_frames(&w);
+		struct frame_walk *w = &th->walk;
+		__builtin_memset(w, 0, sizeof(*w));
+		w->e = *e;
+		w->f = c->frames[e->dir & 1];
+		w->avail = len;
+		w->e.may_fault = sleepable;
+		int at = find_frames(w);
 		if (at == WALK_FAULT) {
-			walk_fault_in(&w);
-			at = find_frames(&w);
-			w.e.may_fault = sleepable;
+			walk_fault_in(w);
+			at = find_frames(w);
+			w->e.may_fault = sleepable;
 		}
 		if (at == WALK_SEEK)
-			seek_frames(&w);
+			seek_frames(w);
 		for (u32 i = 0; i < MAX_WALK; i++) {
-			at = walk_frames(&w);
+			at = walk_on(w);
 			if (at == WALK_END)
 				break;
-			if (at == WALK_FAULT || (at == WALK_EMIT && walk_emit(&w)))
-				walk_fault_in(&w);
+			if (at == WALK_FAULT)
+				walk_fault_in(w);
 		}
 		if (at != WALK_END)
-			frames_lost(&w.f);
-		c->frames[e->dir & 1] = w.f;
+			frames_lost(&w->f);
+		c->frames[e->dir & 1] = w->f;
 		if (at == WALK_END)
 			return;
-		e->buf = w.e.buf;
-		e->pos = w.e.pos;
-		len = w.e.n + w.here + w.avail;
+		e->buf = w->e.buf;
+		e->pos = w->e.pos;
+		len = w->e.n + w->here + w->avail;
 	}
 	emit_whole(e, len);
 }

@@ -191,7 +191,7 @@ static __noinline void go_tell(struct thread *th, u64 id, struct conn *c, struct
 		.who = who_is(th, id, call->handle, call->gen), .buf = call->data, .pos = call->pos,
 		.kind = RECORD_DATA, .dir = call->op == OP_GO_WRITE ? DIR_SEND : DIR_RECV,
 	};
-	emit_call(c, &e, n);
+	emit_call(th, c, &e, n);
 }
 
 /* Tells that the last n octets of a Write were not sent. */

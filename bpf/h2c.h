@@ -71,20 +71,45 @@ static __always_inline bool is_switching(const u8 *b, u64 n)
 
 #define LONGEST_SWITCHING 1024
 
+/* A response whose end is sought. */
+struct response {
+	u64 addr, n;
+	u32 last; /* its last four octets so far */
+	u32 at;	  /* how many there are */
+	u32 names_h2c;
+	u32 length; /* all of it, where it changes to h2c */
+};
+
+/* Some octets of it. Not 0 at the end. Global, so that the verifier checks it
+ * once. */
+__noinline int read_response(struct response *r)
+{
+	if (!r)
+		return 1;
+	for (u32 i = 0; i < 32; i++) {
+		u8 c;
+		if (r->at >= r->n || bpf_probe_read_user(&c, 1, (void *)(r->addr + r->at)))
+			return 1;
+		r->at++;
+		r->last = r->last << 8 | c;
+		if ((r->last & 0xdfffdf) == FOUR(0, 'H', '2', 'C'))
+			r->names_h2c = 1;
+		if (r->last == FOUR('\r', '\n', '\r', '\n')) {
+			r->length = r->names_h2c ? r->at : 0;
+			return 1;
+		}
+	}
+	return 0;
+}
+
 /* The length of a 101 response that changes to h2c, 0 where it is none. */
 __noinline u32 switching_length(u64 addr, u64 n)
 {
-	u32 last = 0, names = 0;
-	for (u32 i = 0; i < LONGEST_SWITCHING; i++) {
-		u8 c;
-		if (i >= n || bpf_probe_read_user(&c, 1, (void *)(addr + i)))
-			return 0;
-		last = last << 8 | c;
-		names |= (last & 0xdfffdf) == FOUR(0, 'H', '2', 'C');
-		if (last == FOUR('\r', '\n', '\r', '\n'))
-			return names ? i + 1 : 0;
-	}
-	return 0;
+	struct response r = {.addr = addr, .n = n};
+	for (u32 i = 0; i < LONGEST_SWITCHING / 32; i++)
+		if (read_response(&r))
+			break;
+	return r.length;
 }
 
 #endif

@@ -33,6 +33,7 @@ struct messages {
 
 #define MAX_MESSAGES 1024 /* UIO_MAXIOV, linux/uio.h: of vectors too */
 #define MAX_STEPS 2048
+#define STEPS 32 /* at a time */
 #define MAX_COPIED ((u64)MAX_CHUNKS * CHUNK)
 
 /* A walk over the buffers. */
@@ -137,6 +138,15 @@ __noinline int walk_step(struct walk *w)
 	w->room -= n;
 	w->left -= n;
 	w->total -= n;
+	return 0;
+}
+
+/* The same, several times. */
+__noinline int walk_steps(struct walk *w)
+{
+	for (u32 i = 0; i < STEPS; i++)
+		if (walk_step(w))
+			return 1;
 	return 0;
 }
 

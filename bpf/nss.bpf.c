@@ -211,7 +211,9 @@ __noinline int vector_step(struct vectors *w)
 	return 0;
 }
 
-static __always_inline void emit_vectors(const struct emission *e, u64 vectors, u64 n)
+/* Not inlined: before Linux 6.10 or so the stacks of all functions in a chain of
+ * calls are added up, and others have little left. */
+static __noinline void emit_vectors(const struct emission *e, u64 vectors, u64 n)
 {
 	struct vectors w = {.e = *e, .at = vectors, .more = MAX_VECTORS, .total = n};
 	for (u32 i = 0; i < MAX_VECTOR_STEPS; i++)
@@ -286,7 +288,7 @@ int nss_return(struct pt_regs *ctx)
 			frames_lost(&c->frames[dir & 1]);
 		emit_vectors(&e, call->buf, n);
 	} else {
-		emit_call(c, &e, n);
+		emit_call(th, c, &e, n);
 	}
 	return 0;
 }

@@ -56,7 +56,7 @@ static __always_inline void forget_thread(u64 id, bool whole_process)
 		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 		if (r) {
 			struct who w = who_is(th, id, 0, 0);
-			fill(r, RECORD_THREAD, &w);
+			fill(r, RECORD_THREAD, &w, 0);
 			submit(r);
 		} else {
 			count(COUNT_DROPPED, 1);
@@ -72,7 +72,7 @@ static __always_inline void forget_thread(u64 id, bool whole_process)
 		return;
 	}
 	struct who w = {.thread = id};
-	fill(r, RECORD_PROCESS, &w);
+	fill(r, RECORD_PROCESS, &w, 0);
 	bpf_map_delete_elem(&processes, &tgid);
 	submit(r);
 }

@@ -51,13 +51,11 @@ static __always_inline struct thread *thread_of(u64 id, bool create)
 	return th;
 }
 
-struct who {
-	u64 thread, handle, gen;
-	u32 pid, tid;
-	u8 depth;
-};
+/* Global, so that the verifier checks it once. */
+__noinline u64 or_now(u64 time) { return time ? time : bpf_ktime_get_boot_ns(); }
 
-static __always_inline void fill(struct record *r, u8 kind, const struct who *w)
+/* time is that of the record, 0 is now. */
+static __always_inline void fill(struct record *r, u8 kind, const struct who *w, u64 time)
 {
 	r->kind = kind;
 	r->dir = DIR_NONE;
@@ -69,7 +67,7 @@ static __always_inline void fill(struct record *r, u8 kind, const struct who *w)
 	r->thread = w->thread;
 	r->handle = w->handle;
 	r->gen = w->gen;
-	r->time = bpf_ktime_get_boot_ns(); /* after the reserve, or order and time disagree */
+	r->time = or_now(time); /* after the reserve, or order and time disagree */
 	r->pos = 0;
 	r->len = 0;
 }
@@ -110,7 +108,7 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 	struct open_record *o = bpf_ringbuf_reserve(&events, sizeof(*o), 0);
 	if (o) {
 		struct task_struct *task = (void *)bpf_get_current_task();
-		fill(&o->r, RECORD_OPEN, &w);
+		fill(&o->r, RECORD_OPEN, &w, 0);
 		BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 		o->library = cookie >> COOKIE_LIBRARY;
 		o->role = op == OP_CONNECT ? 1 : op == OP_ACCEPT ? 2 : 0;
@@ -137,7 +135,7 @@ static __always_inline void end_conn(u64 thread, u64 handle, bool clear)
 	struct record *r = th ? bpf_ringbuf_reserve(&events, sizeof(*r), 0) : 0;
 	if (r) {
 		struct who w = who_is(th, thread, handle, c->gen);
-		fill(r, RECORD_CLOSE, &w);
+		fill(r, RECORD_CLOSE, &w, 0);
 		r->pos = c->pos[DIR_SEND];
 		r->len = c->pos[DIR_RECV];
 		submit(r);
@@ -156,7 +154,7 @@ static __always_inline void emit_address(struct thread *th, u64 thread, u64 hand
 		return;
 	}
 	struct who w = who_is(th, thread, handle, gen);
-	fill(&r->r, RECORD_ADDRESS, &w);
+	fill(&r->r, RECORD_ADDRESS, &w, 0);
 	r->a = *a;
 	r->nested = nested;
 	__builtin_memset(r->pad, 0, sizeof(r->pad));

@@ -11,10 +11,11 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "emission.h"
 #include "event.h"
 
 /* Set before loading. */
-const volatile u64 wakeup_bytes;    /* queued octets that wake the reader at once */
+const volatile u64 wakeup_bytes; /* queued octets that wake the reader at once; a power of two */
 
 #define MAX_DEPTH 8 /* a power of two: indices are masked with it */
 struct call {
@@ -40,28 +41,13 @@ struct thread {
 	u64 owner; /* handle of the first TLS call since the last receive */
 	struct address last;
 	struct call calls[MAX_DEPTH];
+	/* Of the call that ends: no program has room for it on its stack. */
+	struct frame_walk walk;
 };
 
 struct conn_key {
 	u64 tgid; /* initial pid namespace */
 	u64 handle;
-};
-
-enum {
-	FRAMES_UNKNOWN,	 /* where frames begin is not known */
-	FRAMES_START,	 /* nothing but a beginning of the client's preface was seen */
-	FRAMES_FOLLOWED, /* header by header */
-};
-
-/* How far one direction's frames have been followed, at the end of a call. */
-struct frames {
-	u32 left;  /* octets of the payload in progress that are still to come */
-	u8 state;
-	u8 have;   /* octets of the frame header in progress, or of the preface */
-	u8 data;   /* the payload in progress is left out */
-	u8 begun;  /* the frame in progress began in an earlier record */
-	u8 doubt;  /* frames until their boundaries, found by their looks, are believed */
-	u8 header[2 * 9 + 1]; /* twice the size, for the verifier: see walk_frames */
 };
 
 struct conn {
@@ -131,12 +117,22 @@ static __always_inline void count(u32 which, u64 n)
 		__sync_fetch_and_add(c, n); /* uprobe programs can be preempted */
 }
 
+/* Whether a record that is ready wakes the reader, which looks every few ms by
+ * itself: a wake-up per record would cost more than the copy. It is woken each
+ * time when wakeup_bytes more are queued, by the records that may be the first
+ * behind that. Global, so that the verifier checks it once. */
+__noinline u64 wakeup(void)
+{
+	u64 queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	u64 beyond = queued & (wakeup_bytes - 1);
+	if (queued < wakeup_bytes || (beyond >= 2 * CHUNK && beyond >= wakeup_bytes / 8))
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 static __always_inline void submit(void *record)
 {
-	/* The reader polls every few ms; a wake-up per record would cost more
-	 * than the copy. */
-	u64 queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	bpf_ringbuf_submit(record, queued >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, wakeup());
 }
 
 #endif

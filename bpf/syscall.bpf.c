@@ -48,13 +48,18 @@ struct transfer {
 	u32 pad;
 };
 
+struct running {
+	struct transfer t;
+	struct walk walk; /* of its end: no program has room for it on its stack */
+};
+
 /* Of threads: a look at one that has never been inside such a call is all that
  * the end of most system calls costs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct transfer);
+	__type(value, struct running);
 } transfers SEC(".maps");
 
 #if defined(__TARGET_ARCH_x86)
@@ -371,14 +376,14 @@ static __always_inline void end_transfer(struct transfer *t)
 
 static __always_inline void begin_transfer(struct task_struct *task, struct tcp_state *s, struct transfer *t)
 {
-	struct transfer *running = bpf_task_storage_get(&transfers, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct running *running = bpf_task_storage_get(&transfers, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!running) {
 		count(COUNT_NO_STATE, 1);
 		return;
 	}
-	if (running->sk)
-		end_transfer(running); /* its end was missed */
-	*running = *t;
+	if (running->t.sk)
+		end_transfer(&running->t); /* its end was missed */
+	running->t = *t;
 	__sync_fetch_and_add(&s->busy[t->dir & 1], 1);
 }
 
@@ -426,14 +431,15 @@ int enter(u64 *ctx)
 			t.begin = e.begin;
 		}
 	}
-	if (!t.begin)
+	if (!t.begin && t.dir == DIR_SEND)
 		t.begin = bpf_ktime_get_boot_ns();
 	begin_transfer(task, s, &t);
 	return 0;
 }
 
-static __always_inline void finish(struct tcp_state *s, const struct transfer *t, u64 id, s64 ret)
+static __always_inline void finish(struct tcp_state *s, struct running *running, u64 id, s64 ret)
 {
+	const struct transfer *t = &running->t;
 	u8 dir = t->dir & 1;
 	u64 n = ret > 0 ? ret : 0, count = t->count, skip = 0;
 	bool fresh = false;
@@ -456,11 +462,13 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 	n -= skip;
 	tcp_catch_up(s, c, t->sk, dir, n, 1);
 
-	struct walk w = {.frames = {.e = {
+	struct walk *w = &running->walk;
+	struct emission *e = &w->frames.e;
+	__builtin_memset(w, 0, sizeof(*w));
+	*e = (struct emission){
 		.who = who_is(th, id, t->sk, c->gen), .begin = t->begin, .pos = c->pos[dir],
 		.kind = RECORD_DATA, .dir = dir, .flags = RECORD_LAST,
-	}}};
-	struct emission *e = &w.frames.e;
+	};
 	e->who.depth = t->depth;
 	if (!n) {
 		if (dir == DIR_SEND && t->followed) {
@@ -471,21 +479,21 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 	}
 	u64 end = c->pos[dir] + n;
 	c->pos[dir] = end;
-	w.skip = skip;
+	w->skip = skip;
 	if (t->shape == SHAPE_NONE) {
 		emit_unseen(c, e, n);
 		return;
 	}
 	if (headers_only)
-		w.frames.f = c->frames[dir];
-	begin_walk(&w, t->shape, t->buf, count, n + skip);
-	for (u32 i = 0; i < MAX_STEPS; i++)
-		if (walk_step(&w))
+		w->frames.f = c->frames[dir];
+	begin_walk(w, t->shape, t->buf, count, n + skip);
+	for (u32 i = 0; i < MAX_STEPS / STEPS; i++)
+		if (walk_steps(w))
 			break;
 	if (headers_only) {
-		if (w.total)
-			frames_lost(&w.frames.f);
-		c->frames[dir] = w.frames.f;
+		if (w->total)
+			frames_lost(&w->frames.f);
+		c->frames[dir] = w->frames.f;
 	}
 	if (e->pos < end) {
 		e->flags = RECORD_LAST;
@@ -496,14 +504,14 @@ static __always_inline void finish(struct tcp_state *s, const struct transfer *t
 SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
-	struct transfer *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
-	if (!running || !running->sk)
+	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
+	if (!running || !running->t.sk)
 		return 0;
-	u64 sk = running->sk;
+	u64 sk = running->t.sk;
 	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s && s->gen == running->gen)
+	if (s && s->gen == running->t.gen)
 		finish(s, running, bpf_get_current_pid_tgid(), ctx[1]);
-	end_transfer(running);
+	end_transfer(&running->t);
 	return 0;
 }
 
@@ -511,10 +519,10 @@ int leave(u64 *ctx)
 SEC("tp_btf/sched_process_exit")
 int killed(u64 *ctx)
 {
-	struct transfer *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
+	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
 	(void)ctx;
-	if (running && running->sk)
-		end_transfer(running);
+	if (running && running->t.sk)
+		end_transfer(&running->t);
 	return 0;
 }
 
@@ -534,7 +542,7 @@ int destroy(u64 *ctx)
 		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 		if (r) {
 			struct who w = {.thread = key.tgid << 32, .handle = sk, .gen = c->gen};
-			fill(r, RECORD_CLOSE, &w);
+			fill(r, RECORD_CLOSE, &w, 0);
 			r->pos = c->pos[DIR_SEND];
 			r->len = c->pos[DIR_RECV];
 			submit(r);

@@ -240,7 +240,7 @@ static __always_inline int on_return(struct pt_regs *ctx)
 			return 0;
 		}
 	}
-	emit_call(c, &e, n);
+	emit_call(th, c, &e, n);
 	return 0;
 }
 

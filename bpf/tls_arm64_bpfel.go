@@ -70,6 +70,46 @@ type tlsThread struct {
 		Counted uint8
 		Pad     [5]uint8
 	}
+	Walk struct {
+		_ structs.HostLayout
+		E struct {
+			_   structs.HostLayout
+			Who struct {
+				_      structs.HostLayout
+				Thread uint64
+				Handle uint64
+				Gen    uint64
+				Pid    uint32
+				Tid    uint32
+				Depth  uint8
+				_      [7]byte
+			}
+			Begin    uint64
+			Buf      uint64
+			Pos      uint64
+			LeftOut  uint64
+			N        uint32
+			Kind     uint8
+			Dir      uint8
+			Flags    uint8
+			MayFault uint8
+		}
+		F struct {
+			_      structs.HostLayout
+			Left   uint32
+			State  uint8
+			Have   uint8
+			Data   uint8
+			Begun  uint8
+			Doubt  uint8
+			Header [19]uint8
+		}
+		Due   uint32
+		Avail uint64
+		Here  uint64
+		Rest  uint64
+		Told  uint64
+	}
 }
 
 // Names of all BPF objects in the ELF.
