@@ -267,32 +267,31 @@ func TestRandomDamage(t *testing.T) {
 // that do not begin where frames do. Bodies are of the kinds in which a frame
 // header is easily seen where none is.
 func TestLateAttachInDownload(t *testing.T) {
-	rng := rand.New(rand.NewPCG(31, 32))
-	bodies := map[string]func(b []byte){
-		"random": func(b []byte) { copy(b, randomOctets(rng, len(b))) },
-		"zeroes": func(b []byte) {},
-		"small numbers": func(b []byte) {
+	for name, fill := range map[string]func(rng *rand.Rand, b []byte){
+		"random": func(rng *rand.Rand, b []byte) { copy(b, randomOctets(rng, len(b))) },
+		"zeroes": func(*rand.Rand, []byte) {},
+		"small numbers": func(rng *rand.Rand, b []byte) {
 			for i := range b {
 				if rng.IntN(4) == 0 {
 					b[i] = byte(rng.IntN(10))
 				}
 			}
 		},
-		"text": func(b []byte) {
+		"text": func(rng *rand.Rand, b []byte) {
 			for i := range b {
 				b[i] = " etaoinsr\n"[rng.IntN(10)]
 			}
 		},
-	}
-	for name, fill := range bodies {
+	} {
 		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(31, 32))
 			tr, _, sv := opened()
 			fields := responseFields(rng, 0)
 			must(sv.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: sv.encode(fields)}))
 			sv.wrote(fields, true)
 			for i := range 40 {
 				body := make([]byte, 1<<14)
-				fill(body)
+				fill(rng, body)
 				must(sv.fr.WriteData(1, i == 39, body))
 				sv.wrote(nil, false)
 			}
