@@ -217,13 +217,17 @@ func plausibleBlock(p []byte, whole bool) bool {
 	return true
 }
 
+// longestData is the longest payload of DATA, in octets, where the limit is not
+// known: seen of Go's client.
+const longestData = 1 << 20
+
 // credible tells whether a header can be believed where the boundary was
 // found by its looks only. It refuses what other octets than a header would
 // nearly always give.
 func credible(h FrameHeader) bool {
 	longest := uint32(defaultMaxFrameSize)
 	if h.Type == http2.FrameData {
-		longest = 1 << 20
+		longest = longestData
 	}
 	return h.Length <= longest && checkHeader(h) == nil
 }

@@ -116,7 +116,7 @@ func (d *direction) comeInStep(pos uint64) {
 	if skipped > 0 {
 		d.settingsFirst = false
 	}
-	d.state, d.guard, d.frames = dirFrames, doubtedFrames, 0
+	d.state, d.found, d.guard, d.frames = dirFrames, true, doubtedFrames, 0
 	d.block.lost()
 	found := d.conn.proto != HTTP2
 	d.conn.found(d)
@@ -373,7 +373,7 @@ func (d *direction) longest(h FrameHeader) uint32 {
 		return d.maxFrame
 	}
 	if h.Type == http2.FrameData {
-		return 1 << 20 // seen of Go's client
+		return longestData
 	}
 	return defaultMaxFrameSize
 }
