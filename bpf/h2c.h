@@ -15,6 +15,8 @@ enum verdict {
 	VERDICT_REFUSED,
 };
 
+/* Of more processes the connections end with the process, or when its next
+ * socket is at the same place. */
 #define MAX_TGIDS 4
 /* Calls without evidence either way after which a socket is refused. */
 #define MAX_UNJUDGED 256
@@ -30,6 +32,7 @@ struct tcp_state {
 	u8 asker;	/* direction of the HTTP/1 request */
 	u8 passes[2];	/* the direction has begun to speak HTTP/2 */
 	u8 unused;	/* nothing had moved before the first call */
+	u8 shared;	/* several processes have had a connection on it */
 };
 
 /* A TLS record header (RFC 8446, section 5.1). */

@@ -173,16 +173,22 @@ static __always_inline struct tcp_state *open_tcp(u64 sk)
 	return s;
 }
 
+/* More than the calls of a process that run have moved at one time. */
+#define MOST_RUNNING (64u << 20)
+
 /* Octets that moved with nobody to tell of them, or by another process, are
  * skipped in the position: a gap of known length. n were moved by the call that
  * ends. What calls that still run have moved is not told apart, so nothing is
- * judged while there are more than own of them: it is found later. */
+ * judged while there are more than own of them: it is found later. Not so where
+ * processes share the socket: one can wait in a call for ever while another
+ * goes on. There, what a running call of the same process has moved already
+ * becomes a gap, and is taken off again when that call ends. */
 static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir, u64 n, u32 own)
 {
 	u64 pos = *(volatile u64 *)&c->pos[dir & 1];
 	u32 now;
-	if (!tcp_position((struct sock *)sk, dir, &now) || *(volatile u32 *)&s->busy[dir & 1] > own ||
-	    *(volatile u64 *)&c->pos[dir & 1] != pos)
+	if (!tcp_position((struct sock *)sk, dir, &now) ||
+	    (*(volatile u32 *)&s->busy[dir & 1] > own && !s->shared) || *(volatile u64 *)&c->pos[dir & 1] != pos)
 		return;
 	now -= (u32)(pos + n);
 	if (!c->base[dir & 1]) {
@@ -193,6 +199,10 @@ static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u6
 	/* A send that ends has its place already. */
 	if (!now || (own && dir == DIR_SEND))
 		return;
+	if (s->shared && -now <= MOST_RUNNING) {
+		c->base[dir & 1] += now;
+		return;
+	}
 	c->pos[dir & 1] += now;
 	if (headers_only)
 		frames_pass(&c->frames[dir & 1], now);
@@ -208,6 +218,10 @@ static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id
 	if (!th || !th->pid)
 		return 0; /* not of h2sniff's pid namespace: nobody could name it */
 	struct conn *c = conn_of(&key);
+	if (c && c->gen < s->gen) { /* of a socket that was here before */
+		bpf_map_delete_elem(&conns, &key);
+		c = 0;
+	}
 	if (c) {
 		u64 *gen = bpf_map_lookup_elem(&ignored, &key);
 		return gen && *gen == c->gen ? 0 : c;
@@ -215,15 +229,17 @@ static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id
 	c = open_conn(th, id, sk, (fresh ? OP_HANDSHAKE : OP_OTHER) | (u64)library << COOKIE_LIBRARY);
 	if (!c)
 		return 0;
-	for (u32 dir = 0; dir < 2; dir++)
-		if (s->passes[dir])
-			tcp_catch_up(s, c, sk, dir, 0, 0);
 	for (u32 i = 0; i < MAX_TGIDS; i++) {
 		if (!s->tgids[i]) {
 			s->tgids[i] = id >> 32;
 			break;
 		}
+		if (s->tgids[i] != id >> 32)
+			s->shared = 1;
 	}
+	for (u32 dir = 0; dir < 2; dir++)
+		if (s->passes[dir])
+			tcp_catch_up(s, c, sk, dir, 0, 0);
 	return c;
 }
 

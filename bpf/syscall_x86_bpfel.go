@@ -119,7 +119,7 @@ type syscallTcpState struct {
 	Asker    uint8
 	Passes   [2]uint8
 	Unused   uint8
-	_        [1]byte
+	Shared   uint8
 }
 
 type syscallThread struct {

@@ -55,9 +55,8 @@ type direction struct {
 	settingsFirst bool
 	refuted       bool   // the first octets are of no HTTP
 	frames        uint64 // since the direction came in step
-	// found is set when the direction came in step by the looks of its octets;
-	// guard counts down the frames for which that is still doubted in all.
-	found bool
+	// guard counts down the frames for which a boundary that was found, not
+	// proven, is still doubted.
 	guard int
 
 	// The frame in progress.
@@ -141,7 +140,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			}
 			if d.headerN == 0 && len(p) >= frameHeaderSize {
 				d.h = parseHeader(p)
-				if d.found {
+				if d.guard > 0 {
 					copy(d.header[:], p)
 				}
 				d.headerN = frameHeaderSize
@@ -160,7 +159,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			d.got, d.missing, d.cut = 0, 0, false
 			rev := d.reverse()
 			d.revPos, d.revHoles = rev.pos, rev.holes
-			if d.found && d.doubts(d.h) {
+			if d.guard > 0 && !credible(d.h) {
 				d.outOfStep()
 				return p
 			}
@@ -293,7 +292,7 @@ func (d *direction) beginAnew(m mark) {
 
 // restart forgets what the direction was in.
 func (d *direction) restart() {
-	d.headerN, d.frames, d.found, d.guard = 0, 0, false, 0
+	d.headerN, d.frames, d.guard = 0, 0, 0
 	d.buf = d.buf[:0]
 	d.block, d.due = block{}, [len(d.due)]uint32{}
 	d.damaged = false
@@ -315,13 +314,6 @@ func (d *direction) rejected() {
 		d.gap(uint64(d.headerN), GapSkipped, d.begun.time, d.last)
 	}
 	d.restart()
-}
-
-// doubts tells whether the header shows that the direction, which came in step by
-// its looks, never was: at first by all that a frame nearly always is, later only
-// by a length that no program sends unasked.
-func (d *direction) doubts(h FrameHeader) bool {
-	return h.Length > max(longestData, d.maxFrame) || d.guard > 0 && !credible(h)
 }
 
 // outOfStep says that the frame header just read is none.

@@ -45,7 +45,6 @@ type Tee struct {
 	begun  capture.Stats // the source's at Start
 	every  time.Duration
 	err    error
-	latest int64 // time of an event, the largest
 	timer  *time.Timer
 	armed  bool
 	closed bool
@@ -55,26 +54,25 @@ type Tee struct {
 func NewTee(src capture.Source, w Output) *Tee {
 	t := &Tee{src: src, failed: make(chan error, 1), conns: newOpenConns()}
 	if w != nil {
-		t.begin(w, 0)
+		t.begin(w)
 	}
 	return t
 }
 
-func (t *Tee) begin(w Output, since int64) {
+func (t *Tee) begin(w Output) {
 	t.w, t.err, t.every = w, nil, flushEvery
 	if w, ok := w.(*Writer); ok && w.live {
 		t.every = flushLiveEvery
 	}
-	t.conns.begin(since)
+	t.conns.begin()
 }
 
 // ErrRecording is returned by Start while a recording goes on.
 var ErrRecording = errors.New("a recording is in progress")
 
-// Start begins to record with the next event. What was captured before since, in
-// Unix nanoseconds, and is read only now, is left out. The Tee owns w from now
-// on, unless it returns an error. It may be called from any goroutine.
-func (t *Tee) Start(w Output, since int64) error {
+// Start begins to record with the next event. The Tee owns w from now on,
+// unless it returns an error. It may be called from any goroutine.
+func (t *Tee) Start(w Output) error {
 	begun := t.src.Stats()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,7 +85,7 @@ func (t *Tee) Start(w Output, since int64) error {
 	if t.w != nil {
 		t.w.Close() // had failed before: its error was told
 	}
-	t.begin(w, since)
+	t.begin(w)
 	t.begun = begun
 	return nil
 }
@@ -107,14 +105,6 @@ func (t *Tee) Stop() error {
 	return err
 }
 
-// Latest is the time of the latest event that Read has returned, in Unix
-// nanoseconds; 0 before any. It may be called from any goroutine.
-func (t *Tee) Latest() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.latest
-}
-
 // Read reads the source's next event and records it.
 func (t *Tee) Read(ev *capture.Event) error {
 	err := t.src.Read(ev)
@@ -130,7 +120,6 @@ func (t *Tee) record(ev *capture.Event) {
 	if t.closed {
 		return
 	}
-	t.latest = max(t.latest, ev.Time)
 	recording := t.w != nil && t.err == nil
 	var w eventWriter
 	if recording {

@@ -4,10 +4,14 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"golang.org/x/sys/unix"
 )
 
 // TestCleartextShared: a process and its children, which h2sniff follows all,
@@ -82,6 +86,107 @@ func TestCleartextShared(t *testing.T) {
 				t.Errorf("%s stream %d: HEADERS seen of the parent: %t, want %t", dir, stream, !byParent, byParent)
 			}
 		}
+	}
+}
+
+// TestCleartextHerd: many processes wait in reads of one socket at one time, and
+// any of them gets what comes. To each, what the others got is a gap of its
+// length at its place.
+func TestCleartextHerd(t *testing.T) {
+	t.Parallel()
+	const herd = 20
+	p, s, conn := cleartextConn(t)
+	asks, answers := newWire(), newWire()
+	asks.preface()
+	conn.take(p, asks.take())
+	answers.WriteSettings()
+	conn.send(p, answers.take())
+	p.do("herd %d", herd)
+	waitUntil(t, "all to wait in a read", func() bool {
+		all := children(t, p.pid)
+		return len(all) == herd && !slices.ContainsFunc(all, func(pid int) bool {
+			call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+			return err != nil || !strings.HasPrefix(string(call), fmt.Sprint(unix.SYS_RECVFROM, " "))
+		})
+	})
+
+	var lengths []uint64 // of messages: a PING, then HEADERS with an entry of their own
+	value := func(i int) string { return strings.Repeat("v", i%7) + fmt.Sprint(i) }
+	readers := map[int]bool{}
+	for i := range 200 {
+		answers.WritePing(false, [8]byte{7: byte(i)})
+		answers.headers(uint32(2*i+1), true, hpack.HeaderField{Name: ":status", Value: "200"}, hpack.HeaderField{Name: "x-a", Value: value(i)}, hpack.HeaderField{Name: fmt.Sprint("x-", i), Value: value(i)})
+		message := answers.take()
+		lengths = append(lengths, uint64(len(message)))
+		if _, err := conn.Write(message); err != nil {
+			t.Fatal(err)
+		}
+		var pid, n int
+		if _, err := fmt.Sscan(p.answer(), &pid, &n); err != nil || n != len(message) {
+			t.Fatalf("process %d read %d octets of %d (%v)", pid, n, len(message), err)
+		}
+		readers[pid] = true
+	}
+	conn.Close()
+	p.do("gather")
+	p.end()
+	s.wait()
+	rows := s.snapshot()
+
+	type reader struct {
+		last int // message seen
+		gap  uint64
+	}
+	seen := map[int]*reader{}
+	frames, exact := 0, 0
+	for _, r := range rows {
+		if r.PID == p.pid || r.Dir != "recv" {
+			continue
+		}
+		at := seen[r.PID]
+		if at == nil {
+			at = &reader{last: -1}
+			seen[r.PID] = at
+		}
+		if r.Kind == "gap" {
+			at.gap += r.Bytes
+		}
+		if r.Type != "HEADERS" {
+			continue
+		}
+		frames++
+		i := int(r.Stream-1) / 2
+		var want uint64
+		for between := at.last + 1; at.last >= 0 && between < i; between++ {
+			want += lengths[between]
+		}
+		if at.last >= 0 && at.gap != want {
+			t.Errorf("process %d: gaps of %d octets between the messages %d and %d, want %d", r.PID, at.gap, at.last, i, want)
+		}
+		at.last, at.gap = i, 0
+		for _, h := range r.Headers {
+			if strings.HasPrefix(h.Name, "x-") && h.Trust == "exact" {
+				if exact++; h.Value != value(i) || h.Name != "x-a" && h.Name != fmt.Sprint("x-", i) {
+					t.Errorf("process %d: message %d has %s: %q, called exact, want %q", r.PID, i, h.Name, h.Value, value(i))
+				}
+			}
+		}
+	}
+	opened := 0
+	for _, r := range rows {
+		if r.Kind == "open" {
+			opened++
+		}
+	}
+	t.Logf("%d of %d processes read; %d connections, %d messages of %d, %d exact fields", len(readers), herd, opened, frames, len(lengths), exact)
+	if opened != herd+1 {
+		t.Errorf("%d connections, want %d", opened, herd+1)
+	}
+	if len(readers) > 1 && len(seen) < 2 {
+		t.Errorf("frames of %d processes, %d have read", len(seen), len(readers))
+	}
+	if exact == 0 {
+		t.Error("no field is exact")
 	}
 }
 

@@ -18,6 +18,9 @@
  *   seccomp             allows itself every system call but those that probes
  *                       make it do
  *   fork                a child obeys from now on; this process waits for it
+ *   herd N              N children receive what comes, each answering with its pid
+ *                       and the octets of a call, until the other end is done
+ *   gather              waits for their end
  *   exec                begins anew, as a program executed by this process
  *   exit CODE           ends without a word to the TLS library
  */
@@ -238,6 +241,32 @@ static void lend(char *line, char **argv)
 		die("the child failed");
 }
 
+static void herd(long n)
+{
+	static char buf[65536];
+	fflush(stdout);
+	while (n-- > 0) {
+		pid_t child = fork();
+		if (child < 0)
+			die("fork: %s", strerror(errno));
+		if (child)
+			continue;
+		for (long got; (got = tls_read(tls, buf, sizeof(buf))) > 0;) {
+			printf("ok %d %ld\n", getpid(), got);
+			fflush(stdout);
+		}
+		_exit(0);
+	}
+}
+
+static void gather(void)
+{
+	int status;
+	while (wait(&status) > 0)
+		if (status)
+			die("a child failed");
+}
+
 static void obey(char *line, char **argv)
 {
 	char *command = strsep(&line, " ");
@@ -272,6 +301,10 @@ static void obey(char *line, char **argv)
 	} else if (!strcmp(command, "lend")) {
 		lend(line, argv);
 		return;
+	} else if (!strcmp(command, "herd")) {
+		herd(atol(line));
+	} else if (!strcmp(command, "gather")) {
+		gather();
 	} else if (!strcmp(command, "exec")) {
 		execv("/proc/self/exe", argv);
 		die("exec: %s", strerror(errno));
