@@ -219,11 +219,13 @@ func startCapture(b *testing.B, s *liveServer, mode string) (stop func() (cpu fl
 	began, used := time.Now(), processorTime(b, cmd.Process.Pid)
 	return func() (float64, uint64) {
 		cpu := (processorTime(b, cmd.Process.Pid) - used).Seconds() / time.Since(began).Seconds()
-		cmd.Process.Signal(syscall.SIGINT)
-		err := cmd.Wait()
-		if mode == "bpftrace" {
+		if mode == "bpftrace" { // sometimes forgets a SIGINT
+			cmd.Process.Kill()
+			cmd.Wait()
 			return cpu, 0
 		}
+		cmd.Process.Signal(syscall.SIGINT)
+		err := cmd.Wait()
 		if err != nil {
 			b.Fatalf("h2sniff: %v\n%s", err, log.String())
 		}
