@@ -55,8 +55,9 @@ type direction struct {
 	settingsFirst bool
 	refuted       bool   // the first octets are of no HTTP
 	frames        uint64 // since the direction came in step
-	// guard counts down the frames for which a boundary that was found, not
-	// proven, is still doubted.
+	// found is set when the direction came in step by the looks of its octets;
+	// guard counts down the frames for which that is still doubted in all.
+	found bool
 	guard int
 
 	// The frame in progress.
@@ -140,7 +141,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			}
 			if d.headerN == 0 && len(p) >= frameHeaderSize {
 				d.h = parseHeader(p)
-				if d.guard > 0 {
+				if d.found {
 					copy(d.header[:], p)
 				}
 				d.headerN = frameHeaderSize
@@ -159,7 +160,7 @@ func (d *direction) inStep(p []byte, m mark) []byte {
 			d.got, d.missing, d.cut = 0, 0, false
 			rev := d.reverse()
 			d.revPos, d.revHoles = rev.pos, rev.holes
-			if d.guard > 0 && !credible(d.h) {
+			if d.found && d.doubts(d.h) {
 				d.outOfStep()
 				return p
 			}
@@ -292,7 +293,7 @@ func (d *direction) beginAnew(m mark) {
 
 // restart forgets what the direction was in.
 func (d *direction) restart() {
-	d.headerN, d.frames, d.guard = 0, 0, 0
+	d.headerN, d.frames, d.found, d.guard = 0, 0, false, 0
 	d.buf = d.buf[:0]
 	d.block, d.due = block{}, [len(d.due)]uint32{}
 	d.damaged = false
@@ -314,6 +315,13 @@ func (d *direction) rejected() {
 		d.gap(uint64(d.headerN), GapSkipped, d.begun.time, d.last)
 	}
 	d.restart()
+}
+
+// doubts tells whether the header shows that the direction, which came in step by
+// its looks, never was: at first by all that a frame nearly always is, later only
+// by a length that no program sends unasked.
+func (d *direction) doubts(h FrameHeader) bool {
+	return h.Length > max(longestData, d.maxFrame) || d.guard > 0 && !credible(h)
 }
 
 // outOfStep says that the frame header just read is none.

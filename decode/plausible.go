@@ -77,8 +77,8 @@ const (
 // evidence is that of a plausible header, behind frames of stream.
 func evidence(h FrameHeader, stream uint32) int {
 	bits := typeEvidence(h, stream)
-	if h.StreamID >= 1<<20 && h.StreamID != stream {
-		return min(bits, 4) // few connections have so many streams
+	if h.StreamID != 0 && h.StreamID != stream && (h.StreamID&1 == 0 || h.StreamID >= 1<<20) {
+		return min(bits, 4) // few servers push, few connections have so many streams
 	}
 	return bits
 }
@@ -86,6 +86,9 @@ func evidence(h FrameHeader, stream uint32) int {
 func typeEvidence(h FrameHeader, stream uint32) int {
 	switch h.Type {
 	case http2.FrameData:
+		if doubtful(h) {
+			return 0
+		}
 		bits := 2
 		if h.StreamID == stream {
 			bits += 5
@@ -111,6 +114,10 @@ func typeEvidence(h FrameHeader, stream uint32) int {
 	}
 	return 0
 }
+
+// doubtful tells whether zeroes and small numbers make a DATA header like h: of a
+// stream that a server began, or of one that few connections reach.
+func doubtful(h FrameHeader) bool { return h.StreamID&1 == 0 || h.StreamID >= 1<<16 }
 
 // payloadEvidence is that of the whole payload, found plausible, of a frame.
 func payloadEvidence(h FrameHeader) int {
@@ -140,6 +147,29 @@ func plausiblePayload(h FrameHeader, p []byte) bool {
 		return binary.BigEndian.Uint32(p) <= maxInt31
 	}
 	return true
+}
+
+// plausibleStart tells the same of the first octets of one.
+func plausibleStart(h FrameHeader, p []byte) bool {
+	if len(p) == 0 || h.Type != http2.FrameHeaders && h.Type != http2.FramePushPromise {
+		return true
+	}
+	if checkPayload(h, p) != nil {
+		return false
+	}
+	fixed := 0
+	if h.Flags.Has(http2.FlagHeadersPadded) { // the same bit in both types
+		if fixed = 1; uint32(p[0]) > uint32(len(p)) {
+			return true // where the padding begins is not told apart
+		}
+	}
+	switch {
+	case h.Type == http2.FramePushPromise:
+		fixed += 4
+	case h.Flags.Has(http2.FlagHeadersPriority):
+		fixed += 5
+	}
+	return len(p) <= fixed || plausibleBlock(p[fixed:], false)
 }
 
 // plausibleBlock tells whether p, from the beginning of a field block, is a
@@ -187,13 +217,17 @@ func plausibleBlock(p []byte, whole bool) bool {
 	return true
 }
 
+// longestData is the longest payload of DATA, in octets, where the limit is not
+// known: seen of Go's client.
+const longestData = 1 << 20
+
 // credible tells whether a header can be believed where the boundary was
 // found by its looks only. It refuses what other octets than a header would
 // nearly always give.
 func credible(h FrameHeader) bool {
 	longest := uint32(defaultMaxFrameSize)
 	if h.Type == http2.FrameData {
-		longest = 1 << 20
+		longest = longestData
 	}
 	return h.Length <= longest && checkHeader(h) == nil
 }

@@ -248,7 +248,7 @@ func (d *direction) tellOther(v verdict) bool {
 // begin says that the first octet in the window is proven to be the first one
 // of the connection in this direction.
 func (d *direction) begin() {
-	d.state, d.fromStart = dirFrames, true
+	d.state, d.fromStart, d.found = dirFrames, true, false
 	d.fields.table.start()
 }
 

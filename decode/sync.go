@@ -116,7 +116,7 @@ func (d *direction) comeInStep(pos uint64) {
 	if skipped > 0 {
 		d.settingsFirst = false
 	}
-	d.state, d.guard, d.frames = dirFrames, doubtedFrames, 0
+	d.state, d.found, d.guard, d.frames = dirFrames, true, doubtedFrames, 0
 	d.block.lost()
 	found := d.conn.proto != HTTP2
 	d.conn.found(d)
@@ -234,7 +234,7 @@ func (d *direction) scan() {
 			if hd.Length == 0 {
 				continue
 			}
-			c.weak = hd.StreamID&1 == 0 || hd.StreamID >= 1<<16
+			c.weak = doubtful(hd)
 		}
 		c.follow(pos, hd)
 		h.add(c)
@@ -300,12 +300,15 @@ func (d *direction) advance(pos uint64, b []byte) bool {
 	return met >= 0
 }
 
-// payloadPlausible judges the newest frame of a chain where the window holds
-// it whole, and holds it to be plausible otherwise.
+// payloadPlausible judges the newest frame of a chain as far as the window holds
+// it.
 func (d *direction) payloadPlausible(c *candidate) bool {
 	from := c.last + frameHeaderSize
-	if c.last < d.win.base || c.next > d.win.end() {
+	if c.last < d.win.base {
 		return true
+	}
+	if c.next > d.win.end() {
+		return plausibleStart(c.h, d.win.buf[min(from-d.win.base, uint64(len(d.win.buf))):])
 	}
 	return plausiblePayload(c.h, d.win.buf[from-d.win.base:c.next-d.win.base])
 }
@@ -323,9 +326,6 @@ func (d *direction) best(endCall, last bool) *candidate {
 		}
 		score, exact := c.score, endCall && c.next == end
 		if exact {
-			if !d.payloadPlausible(c) {
-				continue
-			}
 			score += payloadEvidence(c.h) + evidenceOfEnd
 			if c.atCall {
 				score += evidenceOfCall
@@ -334,7 +334,7 @@ func (d *direction) best(endCall, last bool) *candidate {
 		if exact && last && d.awaits(c) {
 			score += evidenceOfStream
 		}
-		if score >= d.enough(c, exact, last) && score > most {
+		if score >= d.enough(c, exact, last) && score > most && d.payloadPlausible(c) {
 			best, most = c, score
 		}
 	}
@@ -373,7 +373,7 @@ func (d *direction) longest(h FrameHeader) uint32 {
 		return d.maxFrame
 	}
 	if h.Type == http2.FrameData {
-		return 1 << 20 // seen of Go's client
+		return longestData
 	}
 	return defaultMaxFrameSize
 }

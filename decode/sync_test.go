@@ -267,32 +267,31 @@ func TestRandomDamage(t *testing.T) {
 // that do not begin where frames do. Bodies are of the kinds in which a frame
 // header is easily seen where none is.
 func TestLateAttachInDownload(t *testing.T) {
-	rng := rand.New(rand.NewPCG(31, 32))
-	bodies := map[string]func(b []byte){
-		"random": func(b []byte) { copy(b, randomOctets(rng, len(b))) },
-		"zeroes": func(b []byte) {},
-		"small numbers": func(b []byte) {
+	for name, fill := range map[string]func(rng *rand.Rand, b []byte){
+		"random": func(rng *rand.Rand, b []byte) { copy(b, randomOctets(rng, len(b))) },
+		"zeroes": func(*rand.Rand, []byte) {},
+		"small numbers": func(rng *rand.Rand, b []byte) {
 			for i := range b {
 				if rng.IntN(4) == 0 {
 					b[i] = byte(rng.IntN(10))
 				}
 			}
 		},
-		"text": func(b []byte) {
+		"text": func(rng *rand.Rand, b []byte) {
 			for i := range b {
 				b[i] = " etaoinsr\n"[rng.IntN(10)]
 			}
 		},
-	}
-	for name, fill := range bodies {
+	} {
 		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(31, 32))
 			tr, _, sv := opened()
 			fields := responseFields(rng, 0)
 			must(sv.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: sv.encode(fields)}))
 			sv.wrote(fields, true)
 			for i := range 40 {
 				body := make([]byte, 1<<14)
-				fill(body)
+				fill(rng, body)
 				must(sv.fr.WriteData(1, i == 39, body))
 				sv.wrote(nil, false)
 			}
@@ -313,5 +312,40 @@ func TestLateAttachInDownload(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLateAttachInTunnel attaches in the middle of DATA that itself holds HTTP/2:
+// its frames are taken for the connection's, but not what comes behind them.
+func TestLateAttachInTunnel(t *testing.T) {
+	inner := generate(5, 60)
+	tr, _, sv := opened()
+	must(sv.fr.WriteData(1, false, inner.octets(capture.Send)[:3500])) // to the middle of a frame
+	sv.wrote(nil, false)
+	rng := rand.New(rand.NewPCG(51, 52))
+	for range 60 {
+		must(sv.fr.WriteData(1, false, randomOctets(rng, 16384)))
+		sv.wrote(nil, false)
+	}
+	sv.flush()
+	all, whole := placed(tr, capture.Recv), tr.octets(capture.Recv)
+	from := uint64(1000) // in the first DATA frame
+	events := split(whole[from:], capture.Recv, func(left int) int { return min(left, 1500) })
+	col, _ := decodeAll(false, append([]capture.Event{call(capture.Send, octets("000004 08 00 00000001 00000400"))}, events...))
+	pos, found := from, 0
+	for _, r := range col.rows {
+		switch {
+		case r.Direction != capture.Recv:
+		case r.Kind == RowGap:
+			pos += r.GapBytes
+		case r.Kind == RowFrame:
+			if w, ok := all[pos]; ok && w.header == r.Header {
+				found++
+			}
+			pos += frameHeaderSize + uint64(len(r.Payload))
+		}
+	}
+	if found < 55 {
+		t.Errorf("%d frames of 60 are found", found)
 	}
 }

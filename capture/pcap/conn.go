@@ -33,6 +33,8 @@ type conn struct {
 	reset     bool // it closes when patience is over
 	resetTime int64
 	patience  waiting
+	time      int64 // of the latest event
+	later           // what is told when nothing waits behind a hole any more
 
 	newer, older *conn // in the table's order of use
 	hole         int   // place in the list of holes plus one
@@ -100,6 +102,9 @@ func (t *table) unlink(c *conn) {
 	}
 	c.newer, c.older = nil, nil
 }
+
+// waits tells whether something waits behind a hole.
+func (c *conn) waits() bool { return len(c.halves[0].held) > 0 || len(c.halves[1].held) > 0 }
 
 // direction is that of what a side sends.
 func (c *conn) direction(side int) capture.Direction {

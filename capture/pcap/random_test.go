@@ -72,6 +72,7 @@ func TestAnyOrder(t *testing.T) {
 		r := newReader(t, append(w.handshake(), packets...))
 		var got [2][]byte
 		lost := [2]int{}
+		time := int64(0)
 		for {
 			var ev capture.Event
 			if err := r.Read(&ev); err != nil {
@@ -80,6 +81,10 @@ func TestAnyOrder(t *testing.T) {
 				}
 				break
 			}
+			if ev.Time < time {
+				rt.Fatalf("%v %d ns before the event before it", ev.Kind, time-ev.Time)
+			}
+			time = ev.Time
 			if ev.Kind != capture.Data && ev.Kind != capture.Lost {
 				continue
 			}

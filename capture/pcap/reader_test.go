@@ -187,6 +187,46 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestTimesAfterLoss: what waited behind a hole that is given up has its place and
+// time among what the other direction sent meanwhile.
+func TestTimesAfterLoss(t *testing.T) {
+	w := newWire()
+	p := w.handshake()
+	first := len(p)
+	for i := range int64(60) { // the client's octet 2 is not in the capture
+		if i != 2 {
+			p = append(p, w.data(fromClient, i, i, "q"))
+		}
+		p = append(p, w.data(fromServer, i, i+1, "r"))
+	}
+	want := p[first:]
+	var got []capture.Event
+	for _, ev := range read(t, p...) {
+		if ev.Kind == capture.Data {
+			got = append(got, ev)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d events of %d packets", len(got), len(want))
+	}
+	for i := range got {
+		if got[i].Time != want[i].time {
+			t.Fatalf("event %d (%v %d) at %d, packet at %d", i, got[i].Direction, got[i].Offset, got[i].Time, want[i].time)
+		}
+	}
+	// The first octets are lost: the connection opens with the earliest that are not.
+	p = append(p[:first:first], p[first+1:]...)
+	events := read(t, p...)
+	if events[0].Kind != capture.Open || events[0].Time != p[first].time {
+		t.Errorf("%v at %d, the first octets come at %d", events[0].Kind, events[0].Time, p[first].time)
+	}
+	for i := 1; i < len(events); i++ {
+		if events[i].Time < events[i-1].Time {
+			t.Errorf("event %d goes back by %d ns", i, events[i-1].Time-events[i].Time)
+		}
+	}
+}
+
 // TestIgnored: of a connection that is of no interest only the end is told.
 func TestIgnored(t *testing.T) {
 	w := newWire()

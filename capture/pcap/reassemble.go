@@ -112,7 +112,7 @@ func (r *Reader) close(c *conn, time int64) {
 	c.closed, c.reset = true, false
 	r.check(c)
 	if c.id != 0 {
-		r.emit(capture.Event{Kind: capture.Close, Conn: c.id, Time: time})
+		r.emit(c, capture.Event{Kind: capture.Close, Conn: c.id, Time: time})
 		delete(r.byID, c.id)
 	}
 }
@@ -177,7 +177,7 @@ func (r *Reader) deliver(c *conn, side int, at uint64, data []byte, length int, 
 	data, length = data[min(int(old), len(data)):], length-int(old)
 	r.open(c, side, data, time)
 	h.time = max(h.time, time)
-	r.emit(capture.Event{
+	r.emit(c, capture.Event{
 		Kind: capture.Data, Direction: c.direction(side), Conn: c.id, Time: h.time,
 		Offset: h.next, Length: uint64(length), Data: data,
 	})
@@ -195,15 +195,13 @@ func (r *Reader) open(c *conn, side int, first []byte, time int64) {
 	r.opened++
 	c.id = r.opened
 	r.byID[c.id] = c
-	r.emit(capture.Event{Kind: capture.Open, Conn: c.id, Time: time, Info: &capture.ConnInfo{
+	r.emit(c, capture.Event{Kind: capture.Open, Conn: c.id, Time: time, Info: &capture.ConnInfo{
 		Role: c.role, Fresh: c.handshake,
 	}})
-	r.emit(capture.Event{Kind: capture.Bind, Conn: c.id, Time: time, Binding: &capture.Binding{
+	r.emit(c, capture.Event{Kind: capture.Bind, Conn: c.id, Time: time, Binding: &capture.Binding{
 		Local: c.tuple[c.client].addrPort(), Remote: c.tuple[1-c.client].addrPort(), Evidence: capture.Exact,
 	}})
 }
-
-func (r *Reader) emit(ev capture.Event) { r.queue = append(r.queue, ev) }
 
 // watch gives up the holes of a connection that have been open for too long;
 // packets of it have come.
@@ -227,7 +225,7 @@ func (r *Reader) giveUp(c *conn, side int) {
 	first := &h.held[0]
 	r.open(c, side, first.data, first.time)
 	h.time = max(h.time, first.time)
-	r.emit(capture.Event{
+	r.emit(c, capture.Event{
 		Kind: capture.Lost, Direction: c.direction(side), Conn: c.id, Time: h.time,
 		Offset: h.next, Length: first.at - h.next,
 	})
@@ -249,6 +247,7 @@ func (r *Reader) drop(c *conn, side int) {
 	h := &c.halves[side]
 	r.octets -= h.octets
 	h.held, h.octets = nil, 0
+	r.forgetLater(c)
 	r.check(c)
 }
 
@@ -271,7 +270,11 @@ func (r *Reader) list(c *conn) {
 
 // check takes a connection off the list of holes when it waits for nothing.
 func (r *Reader) check(c *conn) {
-	if c.hole == 0 || c.reset || len(c.halves[0].held) > 0 || len(c.halves[1].held) > 0 {
+	if c.waits() {
+		return
+	}
+	r.tellLater(c)
+	if c.hole == 0 || c.reset {
 		return
 	}
 	last := r.holes[len(r.holes)-1]

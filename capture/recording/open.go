@@ -8,11 +8,16 @@ import "h2sniff/capture"
 //
 // A connection that is open when a file begins opens in it anew with its first
 // event there: under its own id, with the time and the facts that it opened
-// with, its addresses, and positions that count from where the file begins. It
-// is not Fresh there, so that readers take it for one found in its middle.
+// with, its addresses, and positions that count from where the file begins. If
+// octets have passed it is not Fresh there, so that readers take it for one found
+// in its middle.
 type openConns struct {
 	conns map[capture.ConnID]*carried
 	file  int // number of the newest file; 0 is before the first
+	// since is when what the newest file holds began, Unix nanoseconds: what was
+	// captured before, and comes late, does not begin a connection in it, and no
+	// connection opens before.
+	since int64
 }
 
 // carried is what is needed to open a connection anew.
@@ -32,7 +37,10 @@ type eventWriter interface {
 func newOpenConns() openConns { return openConns{conns: make(map[capture.ConnID]*carried)} }
 
 // begin says that events go to another file from now on.
-func (o *openConns) begin() { o.file++ }
+func (o *openConns) begin(since int64) {
+	o.file++
+	o.since = since
+}
 
 // write writes an event as the newest file is to have it, and before it what
 // opens its connection there. w is nil where there is no file: the event is
@@ -42,6 +50,12 @@ func (o *openConns) write(ev *capture.Event, w eventWriter) error {
 	if c == nil || ev.Kind == capture.Open {
 		c = &carried{file: o.file}
 		o.conns[ev.Conn] = c
+		if ev.Time < o.since {
+			c.file-- // of another file, or of none
+		}
+	}
+	if c.file != o.file && ev.Time < o.since {
+		w = nil
 	}
 	if c.file != o.file && w != nil {
 		if err := o.reopen(c, w); err != nil {
@@ -82,14 +96,17 @@ func (o *openConns) reopen(c *carried, w eventWriter) error {
 	if c.open.Kind != 0 {
 		e := c.open
 		info := *e.Info
-		info.Fresh = false
+		info.Fresh = info.Fresh && c.next == [2]uint64{}
 		e.Info = &info
+		e.Time = max(e.Time, o.since)
 		if err := w.Write(&e); err != nil {
 			return err
 		}
 	}
 	if c.bind.Kind != 0 {
-		return w.Write(&c.bind)
+		e := c.bind
+		e.Time = max(e.Time, o.since)
+		return w.Write(&e)
 	}
 	return nil
 }

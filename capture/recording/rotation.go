@@ -116,7 +116,7 @@ func (r *Rotation) begin() error {
 	}
 	r.w = w
 	r.n++
-	r.conns.begin()
+	r.conns.begin(0)
 	r.begun = r.lost
 	if old := r.n - r.opts.Files; r.opts.Files > 0 && old > 0 {
 		if err := os.Remove(r.Name(old)); err != nil && !os.IsNotExist(err) {

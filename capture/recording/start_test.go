@@ -5,7 +5,11 @@ package recording
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"h2sniff/capture"
@@ -38,10 +42,10 @@ func TestTeeStartsAndStops(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := tee.Start(w); err != nil {
+			if err := tee.Start(w, 0); err != nil {
 				t.Fatal(err)
 			}
-			if err := tee.Start(w); !errors.Is(err, ErrRecording) {
+			if err := tee.Start(w, 0); !errors.Is(err, ErrRecording) {
 				t.Fatalf("begun twice: %v", err)
 			}
 			pass(to)
@@ -60,9 +64,77 @@ func TestTeeStartsAndStops(t *testing.T) {
 		if err := tee.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := tee.Start(nil); err == nil {
+		if err := tee.Start(nil, 0); err == nil {
 			t.Error("begun after Close")
 		}
+	}
+}
+
+// TestTeeStartsInTime: nothing in a recording is from before it began, whatever
+// had been captured and not been read.
+func TestTeeStartsInTime(t *testing.T) {
+	const since = 1_000_000
+	info := &capture.ConnInfo{PID: 7, Comm: "nginx", Fresh: true}
+	bind := &capture.Binding{Local: netip.MustParseAddrPort("192.0.2.1:1"), Remote: netip.MustParseAddrPort("192.0.2.2:2"), Evidence: capture.Exact}
+	data := func(conn capture.ConnID, at uint64, time int64) capture.Event {
+		return capture.Event{Kind: capture.Data, Conn: conn, Offset: at, Length: 3, Data: []byte("abc"), Time: time}
+	}
+	before := []capture.Event{
+		{Kind: capture.Open, Conn: 1, Time: 100, Info: info}, {Kind: capture.Bind, Conn: 1, Time: 101, Binding: bind}, data(1, 0, 102),
+		{Kind: capture.Open, Conn: 2, Time: 200, Info: info},
+	}
+	after := []capture.Event{
+		data(1, 3, since-9), // captured before
+		{Kind: capture.Open, Conn: 3, Time: since - 8, Info: info},
+		{Kind: capture.Open, Conn: 4, Time: since - 7, Info: info}, {Kind: capture.Close, Conn: 4, Time: since - 6},
+		data(1, 6, since+1), data(2, 0, since+2), data(3, 0, since+3),
+	}
+	src := newFakeSource()
+	tee := NewTee(src, nil)
+	pass := func(events []capture.Event) {
+		for _, ev := range events {
+			go func() { src.events <- ev }()
+			if err := tee.Read(&capture.Event{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pass(before)
+	var file bytes.Buffer
+	w, err := NewWriter(&file, Options{Start: since})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tee.Start(w, since); err != nil {
+		t.Fatal(err)
+	}
+	pass(after)
+	if err := tee.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAll(r)
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, ev := range got {
+		s := fmt.Sprint(ev.Conn, " ", ev.Kind, " ", ev.Offset, " at ", ev.Time-since)
+		if ev.Kind == capture.Open {
+			s += fmt.Sprint(" fresh ", ev.Info.Fresh)
+		}
+		told = append(told, s)
+	}
+	want := []string{
+		"c1 1 0 at 0 fresh false", "c1 2 0 at 0", "c1 3 0 at 1",
+		"c2 1 0 at 0 fresh true", "c2 3 0 at 2",
+		"c3 1 0 at 0 fresh true", "c3 3 0 at 3",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -93,7 +165,7 @@ func wantPart(t *testing.T, file []byte, events []capture.Event, from, to int) {
 	for _, ev := range got {
 		switch {
 		case ev.Kind == capture.Open && begun[ev.Conn]:
-			if ev.Info.Fresh || ev.Info.Comm != "nginx" || opened[ev.Conn] != 0 {
+			if ev.Info.Fresh && origin[ev.Conn] != [2]uint64{} || ev.Info.Comm != "nginx" || opened[ev.Conn] != 0 {
 				t.Errorf("from %d: %+v %+v", from, ev, ev.Info)
 			}
 			opened[ev.Conn] = 1

@@ -45,6 +45,7 @@ type Tee struct {
 	begun  capture.Stats // the source's at Start
 	every  time.Duration
 	err    error
+	latest int64 // time of an event, the largest
 	timer  *time.Timer
 	armed  bool
 	closed bool
@@ -54,25 +55,26 @@ type Tee struct {
 func NewTee(src capture.Source, w Output) *Tee {
 	t := &Tee{src: src, failed: make(chan error, 1), conns: newOpenConns()}
 	if w != nil {
-		t.begin(w)
+		t.begin(w, 0)
 	}
 	return t
 }
 
-func (t *Tee) begin(w Output) {
+func (t *Tee) begin(w Output, since int64) {
 	t.w, t.err, t.every = w, nil, flushEvery
 	if w, ok := w.(*Writer); ok && w.live {
 		t.every = flushLiveEvery
 	}
-	t.conns.begin()
+	t.conns.begin(since)
 }
 
 // ErrRecording is returned by Start while a recording goes on.
 var ErrRecording = errors.New("a recording is in progress")
 
-// Start begins to record with the next event. The Tee owns w from now on,
-// unless it returns an error. It may be called from any goroutine.
-func (t *Tee) Start(w Output) error {
+// Start begins to record with the next event. What was captured before since, in
+// Unix nanoseconds, and is read only now, is left out. The Tee owns w from now
+// on, unless it returns an error. It may be called from any goroutine.
+func (t *Tee) Start(w Output, since int64) error {
 	begun := t.src.Stats()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,7 +87,7 @@ func (t *Tee) Start(w Output) error {
 	if t.w != nil {
 		t.w.Close() // had failed before: its error was told
 	}
-	t.begin(w)
+	t.begin(w, since)
 	t.begun = begun
 	return nil
 }
@@ -105,6 +107,14 @@ func (t *Tee) Stop() error {
 	return err
 }
 
+// Latest is the time of the latest event that Read has returned, in Unix
+// nanoseconds; 0 before any. It may be called from any goroutine.
+func (t *Tee) Latest() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.latest
+}
+
 // Read reads the source's next event and records it.
 func (t *Tee) Read(ev *capture.Event) error {
 	err := t.src.Read(ev)
@@ -120,6 +130,7 @@ func (t *Tee) record(ev *capture.Event) {
 	if t.closed {
 		return
 	}
+	t.latest = max(t.latest, ev.Time)
 	recording := t.w != nil && t.err == nil
 	var w eventWriter
 	if recording {

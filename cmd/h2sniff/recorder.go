@@ -16,15 +16,20 @@ import (
 // recorder begins and ends recordings while a session is watched.
 type recorder struct {
 	tee *recording.Tee
+	now func() int64 // the source's clock, Unix nanoseconds
 
 	mu   sync.Mutex
 	path string // of the recording that goes on
 }
 
 // newRecorder takes the recording that the command line asked for, into path, as
-// begun; "" where it did not.
-func newRecorder(path string, tee *recording.Tee) *recorder {
-	return &recorder{tee: tee, path: path}
+// begun; "" where it did not. What is read from a pipe can be of any time.
+func newRecorder(path string, tee *recording.Tee, live bool) *recorder {
+	r := &recorder{tee: tee, now: tee.Latest, path: path}
+	if live {
+		r.now = func() int64 { return time.Now().UnixNano() }
+	}
+	return r
 }
 
 // record begins a recording in path of what comes from now on, or, where path
@@ -42,11 +47,12 @@ func (r *recorder) record(path string) (string, error) {
 	if _, err := os.Lstat(path); err == nil {
 		return "", &fs.PathError{Op: "record", Path: path, Err: fs.ErrExist}
 	}
-	w, err := createFile(path, time.Now().UnixNano(), false)
+	now := r.now()
+	w, err := createFile(path, now, false)
 	if err != nil {
 		return "", err
 	}
-	if err := r.tee.Start(w); err != nil {
+	if err := r.tee.Start(w, now); err != nil {
 		return "", errors.Join(err, w.Close(), os.Remove(path))
 	}
 	r.path = path

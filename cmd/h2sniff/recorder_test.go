@@ -35,7 +35,7 @@ func TestRecorderFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	tee := recording.NewTee(&endless{}, full)
-	r := newRecorder("/dev/full", tee)
+	r := newRecorder("/dev/full", tee, false)
 	s := &session{Source: tee, tee: tee}
 	status := s.status(make(chan struct{}), r)
 	if got := status(); got.Err != nil || got.Recording != "/dev/full" {
@@ -60,7 +60,7 @@ func TestRecorderFails(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.pcapng")
 	tee := recording.NewTee(&endless{}, nil)
-	r := newRecorder("", tee)
+	r := newRecorder("", tee, false)
 	read := func(n int) {
 		t.Helper()
 		var ev capture.Event
@@ -100,6 +100,9 @@ func TestRecorder(t *testing.T) {
 			break
 		}
 		events++
+		if ev.Time < file.Start() {
+			t.Errorf("event %d at %d, the recording begins at %d", events, ev.Time, file.Start())
+		}
 	}
 	if events != 5 || file.Stats().Bytes != 5 {
 		t.Errorf("%d events, %+v", events, file.Stats())

@@ -38,7 +38,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return errors.Join(err, stopSpill())
 	}
-	recorder := newRecorder(o.write, src)
+	recorder := newRecorder(o.write, src, s.live != nil)
 	p := &pump{src: src, store: st, diagnose: true}
 	if s.live == nil {
 		p.after = func() error { st.AwaitSpill(ctx); return nil }

@@ -23,7 +23,7 @@ func wantFresh(t testing.TB, rows []row, n int) {
 func TestCleartextFresh(t *testing.T) {
 	needPrograms(t, "h2load")
 	t.Parallel()
-	const rounds, connections = 10, 30
+	const rounds, connections = 3, 30
 	server := startCleartextNginx(t, 1)
 	s := startSniff(t, "-p", strconv.Itoa(server.pid))
 	for range rounds {
