@@ -108,8 +108,9 @@ func (f *flooded) wantLoss(t testing.TB, rows []row, summary string) {
 	if least := uint64(floodSize - 4*smallRing); gaps < least || gaps > uint64(f.octets) {
 		t.Errorf("%d octets lost of %d, with a ring buffer of %d", gaps, f.octets, smallRing)
 	}
-	// A frame boundary is found within the next call, if all of that came.
-	if skipped > holes*64<<10 {
+	// Frames of an unknown type prove no boundary: of what the ring buffer held
+	// between two losses, nothing may be known.
+	if skipped > holes*2*smallRing {
 		t.Errorf("%d octets were skipped behind %d losses", skipped, holes)
 	}
 	sent := frames(rows, "", "send")
