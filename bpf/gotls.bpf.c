@@ -164,12 +164,28 @@ static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct co
 	return open_conn(th, id, key->handle, op | (u64)library << COOKIE_LIBRARY);
 }
 
+/* A Read that is in progress can still return octets: the connection ends with
+ * it then. */
 static __noinline void go_close(u64 id, struct conn_key *key)
 {
 	struct session closed = {.closed = bpf_ktime_get_boot_ns()};
-	if (conn_of(key) || bpf_map_lookup_elem(&sessions, key))
+	struct conn *c = conn_of(key);
+	if (c || bpf_map_lookup_elem(&sessions, key))
 		bpf_map_update_elem(&sessions, key, &closed, BPF_ANY);
-	end_conn(id, key->handle, false);
+	if (!c || !c->reader)
+		end_conn(id, key->handle, false);
+}
+
+/* The Read of a goroutine is over. */
+static __noinline void go_read(u64 id, struct conn_key *key, u64 g)
+{
+	struct conn *c = conn_of(key);
+	if (!c || c->reader != g)
+		return;
+	c->reader = 0;
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+	if (s && s->closed)
+		end_conn(id, key->handle, false);
 }
 
 /* A handshake begins: the first of a new Conn, or one that a call on it runs. */
@@ -268,6 +284,8 @@ int go_entry(struct pt_regs *ctx)
 	if (call->on_stack)
 		call->buf = stack.hi - call->buf;
 	gr->depth = depth + 1;
+	if (op == OP_GO_READ && c)
+		c->reader = at.g;
 	if (op != OP_GO_WRITE || !c || !call->len || (s && s->broken))
 		return 0;
 
@@ -358,12 +376,14 @@ int go_return(struct pt_regs *ctx)
 		if (s && whole && call.len)
 			s->broken = 0;
 	}
-	if (!n)
-		return 0;
-	u64 *pos = op == OP_GO_WRITE ? &c->pos[DIR_SEND] : &c->pos[DIR_RECV];
-	call.pos = __sync_fetch_and_add(pos, n);
-	call.data = call.on_stack ? stack.hi - call.buf : call.buf;
-	go_tell(th, id, c, &call, n);
+	if (n) {
+		u64 *pos = op == OP_GO_WRITE ? &c->pos[DIR_SEND] : &c->pos[DIR_RECV];
+		call.pos = __sync_fetch_and_add(pos, n);
+		call.data = call.on_stack ? stack.hi - call.buf : call.buf;
+		go_tell(th, id, c, &call, n);
+	}
+	if (op == OP_GO_READ)
+		go_read(id, &key, at.g);
 	return 0;
 }
 

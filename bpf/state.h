@@ -55,7 +55,8 @@ struct conn {
 	u64 pos[2];
 	u64 exact;    /* cookie of the socket last bound */
 	union {
-		u64 inferred; /* the same, of TLS, where it was inferred */
+		u64 inferred; /* the same, of a C library, where it was inferred */
+		u64 reader;   /* of Go: the goroutine that called Read last and is in it, or 0 */
 		u32 base[2];  /* of TCP: the kernel's own position where pos is 0; 0 is not known */
 	};
 	struct frames frames[2];

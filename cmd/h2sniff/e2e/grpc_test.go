@@ -149,6 +149,17 @@ func wantTail(t testing.TB, what string, got, log []string, n int) {
 	}
 }
 
+// sent leaves out of a log what may have stayed in a buffer: grpc-go logs a frame
+// that it writes there, and does not send it where the other end has gone.
+func sent(log, got []string) []string {
+	for range 3 {
+		if len(log) > 0 && len(got) > 0 && log[len(log)-1] != got[len(got)-1] {
+			log = log[:len(log)-1]
+		}
+	}
+	return log
+}
+
 // startLogging starts a program that logs its frames.
 func startLogging(t testing.TB, name string, args ...string) (*peer, *lockedBuilder) {
 	t.Helper()
@@ -209,6 +220,9 @@ func TestGRPC(t *testing.T) {
 				for j, dir := range []string{"send", "recv"} {
 					log := goFrames(logs[i].String(), dir)
 					got, data := rowFrames(frames(rows, list[0], dir))
+					if dir == "send" {
+						log = sent(log, got)
+					}
 					n := len(log) - before[i][j]
 					if n < 20 {
 						t.Fatalf("%d frames in the log", n)
