@@ -99,10 +99,8 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 		fresh.frames[0].state = fresh.frames[1].state = FRAMES_START;
 	bpf_map_update_elem(&processes, &tgid, &one, BPF_ANY);
 	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_NOEXIST)) {
-		struct conn *c = conn_of(&key); /* another thread's */
-		if (!c)
-			count(COUNT_NO_STATE, 1);
-		return c;
+		count(COUNT_NO_STATE, 1);
+		return 0;
 	}
 	struct who w = who_is(th, thread, handle, fresh.gen);
 	struct open_record *o = bpf_ringbuf_reserve(&events, sizeof(*o), 0);
