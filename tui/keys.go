@@ -19,7 +19,7 @@ type keyMap struct {
 	NextOfStream, PrevOfStream, Partner, Mark, ToMark      key.Binding
 	OtherEnd                                               key.Binding
 
-	Pause, Follow, Command, Help, Quit key.Binding
+	Pause, Follow, Command, Help, Suspend, Quit key.Binding
 
 	// While a line is typed.
 	Accept, Cancel, Complete, CompleteBack, Older, Newer key.Binding
@@ -76,6 +76,7 @@ func newKeyMap() keyMap {
 		Follow:  bind("F", "follow the newest", "F"),
 		Command: bind(":", "command", ":"),
 		Help:    bind("?", "help", "?"),
+		Suspend: bind("^z", "to the shell; fg comes back", "ctrl+z"),
 		Quit:    bind("q/^c", "quit", "q"),
 
 		Accept:       bind("enter", "accept", "enter"),
@@ -116,7 +117,7 @@ func (k *keyMap) groups() []group {
 			{"next-problem", &k.NextProblem}, {"previous-problem", &k.PrevProblem},
 			{"next-of-stream", &k.NextOfStream}, {"previous-of-stream", &k.PrevOfStream},
 			{"partner", &k.Partner}, {"other-end", &k.OtherEnd}, {"mark", &k.Mark}, {"to-mark", &k.ToMark}}, nil},
-		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"command", &k.Command}, {"help", &k.Help}, {"quit", &k.Quit}}, nil},
+		{"Session", []action{{"pause", &k.Pause}, {"follow", &k.Follow}, {"command", &k.Command}, {"help", &k.Help}, {"suspend", &k.Suspend}, {"quit", &k.Quit}}, nil},
 	}
 }
 

@@ -54,6 +54,12 @@ type Options struct {
 	// Terminal takes the sequences that hand a text to the terminal's
 	// clipboard; nil: none are sent. Run sets it.
 	Terminal io.Writer
+	// Suspend, where set, stops the job that the UI is of, and returns when it is
+	// continued or ctx ends; the terminal is as it was before meanwhile. It is
+	// called from Bubble Tea's event loop, which waits for it.
+	Suspend func(ctx context.Context)
+	// Suspends, where set, asks for that from outside.
+	Suspends <-chan struct{}
 	// Renderer decides on colours. nil: lipgloss's default.
 	Renderer *lipgloss.Renderer
 	// Config is what ReadConfig gave.

@@ -16,7 +16,6 @@ import (
 	"h2sniff/decode/visible"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
 )
 
@@ -45,7 +44,7 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if o.Renderer == nil {
-		o.Renderer = lipgloss.NewRenderer(out)
+		o.Renderer = newRenderer(out)
 	}
 	o.Terminal = out
 	keys := tea.WithInput(in)
@@ -57,14 +56,22 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 	var end context.CancelFunc
 	g.ctx, end = context.WithCancel(ctx)
 	defer end()
-	_, err := tea.NewProgram(g, keys,
+	program := tea.NewProgram(g, keys,
 		tea.WithContext(ctx),
 		tea.WithOutput(out),
 		tea.WithAltScreen(),
 		tea.WithMouseCellMotion(),
 		tea.WithFPS(framesPerSecond),
 		tea.WithoutSignalHandler(),
-	).Run()
+	)
+	forwarded := make(chan struct{})
+	go func() {
+		defer close(forwarded)
+		forwardSuspends(g.ctx, o.Suspends, program.Send)
+	}()
+	_, err := program.Run()
+	end()
+	<-forwarded
 	switch {
 	case g.panicked != nil:
 		return g.panicked

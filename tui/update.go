@@ -44,6 +44,12 @@ func (m *Model) take(msg tea.Msg) tea.Cmd {
 		m.mouse(tea.MouseEvent(msg))
 	case taskDone:
 		m.taken(msg)
+	case suspendMsg:
+		return m.suspend()
+	case resumedMsg:
+		m.clock.woken = true
+		m.dirty = true
+		return tea.EnableMouseCellMotion // Bubble Tea does not turn it on again
 	}
 	return nil
 }
@@ -110,6 +116,9 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 			return nil
 		}
 		return tea.Quit
+	}
+	if key.Matches(msg, m.keys.Suspend) {
+		return m.suspend()
 	}
 	switch {
 	case m.typing != nil:

@@ -19,7 +19,7 @@ import (
 // decodes, stores, shows and writes, with the ids of the caller and no
 // capability. A socket is between them: the viewer says when it is ready, and
 // ends the capture by closing its side; the privileged process sends what
-// follows.
+// follows. Each end sends from several goroutines and receives in one.
 
 // message is one packet of the privileged process; one field is set.
 type message struct {
@@ -28,6 +28,8 @@ type message struct {
 	Process *contained `json:",omitempty"`
 	Status  *string    `json:",omitempty"` // what is attached, in a few words
 	Quit    bool       `json:",omitempty"` // a signal asks for the end
+	Suspend bool       `json:",omitempty"` // a signal asks for the terminal to be given back
+	Resume  bool       `json:",omitempty"` // the job was stopped and is continued
 	End     *ending    `json:",omitempty"`
 }
 
@@ -75,8 +77,8 @@ func (e *ending) err() error {
 	return nil
 }
 
-// handover is one end of the socket. Sending and receiving are each for one
-// goroutine at a time.
+// handover is one end of the socket. Packets can be sent from several goroutines;
+// receiving is for one at a time.
 type handover struct{ conn *net.UnixConn }
 
 // maxMessage bounds a packet, octets.
@@ -174,11 +176,24 @@ func (h *handover) waitBegin() error {
 	return err
 }
 
-// waitEnd waits until the viewer wants no more, or is gone.
-func (h *handover) waitEnd() {
+// suspend tells the privileged process that the terminal has been given back:
+// the job can be stopped.
+func (h *handover) suspend() error {
+	_, err := h.conn.Write([]byte{'s'})
+	return err
+}
+
+// waitEnd waits until the viewer wants no more, or is gone. It calls suspended
+// when the job can be stopped.
+func (h *handover) waitEnd(suspended func()) {
+	what := make([]byte, 1)
 	for {
-		if n, err := h.conn.Read(make([]byte, 1)); n == 0 || err != nil {
+		n, err := h.conn.Read(what)
+		if n == 0 || err != nil {
 			return
+		}
+		if what[0] == 's' {
+			suspended()
 		}
 	}
 }

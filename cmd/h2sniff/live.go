@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ type live struct {
 	quit     chan struct{} // closed when a signal to the privileged process asks for the end
 	ended    chan struct{} // closed when all probes are gone
 	silent   chan struct{} // closed when nothing is listened to any more
+	suspends chan struct{} // a signal asks for the terminal
+	resumes  chan struct{} // the job was stopped and is continued
 	finished sync.Once
 	// containers are those of processes that may have ended.
 	containers uprobe.Containers
@@ -54,6 +57,7 @@ func openLive(fd int) (*live, error) {
 	l := &live{
 		socket: socket, libraries: make(map[uint32]string),
 		quit: make(chan struct{}), ended: make(chan struct{}), silent: make(chan struct{}),
+		suspends: make(chan struct{}, 1), resumes: make(chan struct{}, 1),
 	}
 	l.changed.L = &l.mu
 	if err := l.start(); err != nil {
@@ -138,6 +142,10 @@ func (l *live) take(m *message) {
 		l.containers.Set(m.Process.PID, m.Process.Container)
 	case m.Status != nil:
 		l.status = *m.Status
+	case m.Suspend:
+		offer(l.suspends)
+	case m.Resume:
+		offer(l.resumes)
 	case m.Quit:
 		select {
 		case <-l.quit:
@@ -169,6 +177,19 @@ func (l *live) library(number uint32) string {
 func (l *live) stop() {
 	l.finished.Do(func() { _ = l.socket.finish() }) // fails where the other end is gone
 	<-l.ended
+}
+
+// suspend has the job stopped, once the terminal has been given back, and waits
+// until it is continued or ctx ends. This process goes on.
+func (l *live) suspend(ctx context.Context) {
+	if l.socket.suspend() != nil {
+		return // the other end is gone, of which quit tells
+	}
+	select {
+	case <-l.resumes:
+	case <-l.ended:
+	case <-ctx.Done():
+	}
 }
 
 // outcome is what ended the capture; nil while it runs, and where it ended as

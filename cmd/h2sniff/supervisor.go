@@ -66,10 +66,17 @@ func supervise(ctx context.Context, o *options, std stdio, out output) (err erro
 func captureFor(ctx context.Context, v *viewer, o *options, std stdio, out output) (untold []string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// Where the viewer is gone its end of the socket tells so too.
+	send := func(m *message, fds ...int) { _ = v.send(m, fds...) }
+	stops := newJobStops(out.screen, func() { send(&message{Suspend: true}) })
+	defer stops.close()
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		v.waitEnd()
+		v.waitEnd(func() {
+			stops.stop()
+			send(&message{Resume: true})
+		})
 		cancel()
 	}()
 	command := std
@@ -81,8 +88,6 @@ func captureFor(ctx context.Context, v *viewer, o *options, std stdio, out outpu
 			report = io.Discard
 		}
 	}
-	// Where the viewer is gone its end of the socket tells so too.
-	send := func(m *message, fds ...int) { _ = v.send(m, fds...) }
 	named := func(number uint32, name string) { send(&message{Library: &library{number, name}}) }
 	inside := func(pid int, id string) { send(&message{Process: &contained{uint32(pid), id}}) }
 	c, err := startCapturer(ctx, o, command, named, inside, report, out.command)

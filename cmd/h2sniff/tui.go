@@ -6,15 +6,21 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 
 	"h2sniff/decode/store"
 	"h2sniff/tui"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
 // runTUI shows the user interface until the user quits or ctx ends.
 func runTUI(ctx context.Context, o *options, std stdio) error {
+	if o.socket != 0 {
+		// What stops the job must not stop this process, which goes on reading.
+		signal.Ignore(unix.SIGTSTP)
+	}
 	if err := o.content.open(); err != nil { // while any file can be read
 		return err
 	}
@@ -53,6 +59,9 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		if ui.Live {
 			ui.Record = recorder.record
 		}
+		shell := s.suspending(os.Stdout)
+		defer shell.close()
+		ui.Suspend, ui.Suspends = shell.suspend, shell.asked
 		return tui.Run(ctx, st, ui, os.Stdin, os.Stdout)
 	})
 	return errors.Join(err, stopSpill(), src.Close())

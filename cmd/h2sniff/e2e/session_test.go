@@ -55,6 +55,9 @@ func TestPersonsSession(t *testing.T) {
 			before := s.modes()
 			s.keys("clear; TERM="+term+" "+h2sniff+" -r "+file, "Enter")
 			s.waitFor("Frames", "Detail", "SETTINGS")
+			if out := s.tmux("capture-pane", "-p", "-e"); !strings.Contains(out, "\x1b[36m") {
+				t.Errorf("no colours:\n%q", out)
+			}
 
 			s.keys("/")
 			s.typed("statu")
