@@ -4,7 +4,9 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -103,5 +105,68 @@ func BenchmarkRead(b *testing.B) {
 				s.Span(bb.v)
 			}
 		})
+	}
+}
+
+// BenchmarkSpill appends 10 M frames, three for each stream, with the default
+// bound on memory and a file, filters all of them, and reads pages all over.
+func BenchmarkSpill(b *testing.B) {
+	const frames = 10_000_000
+	for b.Loop() {
+		p, err := OpenSpill(b.TempDir(), 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := New(Options{Spill: p})
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.RunSpill(ctx) }()
+		begin := time.Now()
+		for i := range frames {
+			call := i / 3
+			row := *rpc[[]int{0, 4, 5}[i%3]]
+			row.Conn = capture.ConnID(1 + call%100)
+			row.Header.StreamID = uint32(1 + 2*(call/100))
+			row.Direction = capture.Direction(min(i%3, 1))
+			s.Append(&row)
+			s.AwaitSpill(ctx)
+		}
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/frames, "ns/frame")
+		snap := s.Snapshot()
+		b.ReportMetric(float64(snap.Rows-snap.Evicted-snap.NotKept)/1e6, "M-rows-kept")
+		b.ReportMetric(float64(snap.SpillUsed>>20), "MiB-file")
+		b.ReportMetric(float64(snap.HistoryUsed>>20), "MiB-used")
+		s.mu.RLock()
+		index := s.fileHeld + s.past.bytes() + s.pastIDs.bytes()
+		b.ReportMetric(float64(index)/float64(s.segs[s.inFile].first/3), "index-B/stream")
+		s.mu.RUnlock()
+		for _, f := range []struct {
+			name string
+			p    Predicate
+		}{
+			{"ms/filter-type", Predicate{Match: func(r *Record) bool { return r.Type() == http2.FrameData }}},
+			{"ms/filter-field", byField("/echo.Echo/UnaryEcho")},
+		} {
+			x := s.Select(View{}, f.p)
+			begin = time.Now()
+			for !x.Advance(ctx, time.Second) {
+			}
+			b.ReportMetric(float64(time.Since(begin).Milliseconds()), f.name)
+			if n := x.Progress(); n.Matched < (snap.Rows-snap.Evicted)/3 || n.Unread > 0 {
+				b.Errorf("%s: %+v", f.name, n)
+			}
+		}
+		first, end := s.Span(View{})
+		begin = time.Now()
+		const pages = 1000
+		for i := range uint64(pages) {
+			if rows := s.Rows(View{}, first+(end-first-50)*i/pages, 50); len(rows) != 50 || rows[0].Kind != decode.RowFrame {
+				b.Fatalf("page %d: %d rows", i, len(rows))
+			}
+		}
+		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000/pages, "ms/page")
+		cancel()
+		<-ended
+		p.Close()
 	}
 }

@@ -24,6 +24,7 @@ type connState struct {
 	lastID  uint32   // and its stream
 	lastEnt int32    // and its directory entry in seg
 	gone    uint32   // the highest stream that has left its list
+	dead    int      // streams in the list that wait to leave it
 	stalls  []Stall  // the newest
 }
 
@@ -111,17 +112,18 @@ func (s *Store) conn(id capture.ConnID) *connState {
 // there is none.
 func (s *Store) stream(c *connState, id uint32, seq uint64) uint32 {
 	key := streamKey(c.ID, id)
-	val, known := s.streams.get(key)
-	if known && val&past == 0 {
-		return uint32(val)
+	if n, ok := s.streams.get(key); ok {
+		return uint32(n)
 	}
+	next, known := s.past.get(key)
 	n := s.slab.alloc()
 	s.streams.put(key, uint64(n))
 	r := s.slab.at(n)
 	*r = streamRec{conn: uint32(c.ID), id: id, firstSeq: seq}
 	switch {
 	case known:
-		r.next, _ = pastOf(val)
+		r.next = next
+		s.past.del(key)
 	case c.next > c.held && id <= c.gone:
 		r.next = seq - 1 // see Span: ordinals never go back
 	}
@@ -145,15 +147,22 @@ func (s *Store) stream(c *connState, id uint32, seq uint64) uint32 {
 func (s *Store) leave(c *connState, lastSeq uint64) {
 	list := c.streams[c.head:]
 	n := 0
-	for n < len(list) && s.slab.at(list[n]).firstSeq <= lastSeq {
-		n++
+	for dead := 0; dead < c.dead && n < len(list); n++ {
+		r := s.slab.at(list[n])
+		if r.firstSeq > lastSeq {
+			break
+		}
+		if r.dead {
+			dead++
+		}
 	}
 	// Those that stay move up against the rest, so that a pass costs no more
-	// than the streams which are as old as the segment.
+	// than the streams up to the last that leaves.
 	to := n
 	for i := n - 1; i >= 0; i-- {
 		r := s.slab.at(list[i])
 		if r.dead {
+			c.dead--
 			c.gone = max(c.gone, r.id)
 			s.freeStream(list[i])
 			continue

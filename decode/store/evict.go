@@ -12,8 +12,11 @@ import (
 func (s *Store) used() int64 {
 	g := s.segs[len(s.segs)-1]
 	return s.segHeld + g.bytes() + s.fields.bytes() + s.streams.bytes() + s.slab.bytes() +
-		s.pool.bytes() + s.ids.bytes() + s.connBytes + s.findBytes + s.fileHeld + s.images.limit
+		s.pool.bytes() + s.ids.bytes() + s.past.bytes() + s.pastIDs.bytes() + s.connBytes + s.findBytes + s.fileHeld + s.images.limit
 }
+
+// indexBytes is what of that is not segments in memory.
+func (s *Store) indexBytes() int64 { return s.used() - s.segHeld }
 
 // roll seals the open segment and opens one with room for row.
 func (s *Store) roll(row *decode.Row, need int) *segment {
@@ -75,7 +78,7 @@ func (s *Store) evict() {
 	s.segs = append([]*segment(nil), s.segs[1:]...) // readers have the old list
 	s.findBytes -= g.findBytes
 	g.findings, g.findBytes = nil, 0
-	s.forget(g.num, g.first+uint64(g.n)-1, g.dir.entries)
+	s.forgetAll(g, g.dir.entries)
 	s.unload(g)
 }
 

@@ -85,7 +85,7 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 		c.Findings.add(f.Severity)
 		s.addStall(c, &e, &f)
 	}
-	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok && n&past == 0 {
+	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
 		r := s.slab.at(uint32(n))
 		r.worst = max(r.worst, f.Severity)
 	}

@@ -409,7 +409,7 @@ func (s *Store) Streams(id capture.ConnID, from, n int) []StreamSummary {
 func (s *Store) Stream(id capture.ConnID, stream uint32) (StreamSummary, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if n, ok := s.streams.get(streamKey(id, stream&^(1<<31))); ok && n&past == 0 {
+	if n, ok := s.streams.get(streamKey(id, stream&^(1<<31))); ok {
 		return s.slab.at(uint32(n)).summary(&s.pool), true
 	}
 	return StreamSummary{}, false

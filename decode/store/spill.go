@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"h2sniff/capture"
 )
 
 // shares are the parts of the memory at which something is done about it.
@@ -18,10 +20,11 @@ import (
 type shares struct {
 	spill   float64 // of all that is held: segments are written
 	summary float64 // of summaries of streams: those of old streams leave
-	index   float64 // of all but segments: the oldest in the file leave
+	index   float64 // of all but segments in memory: more of them leave memory, with the summaries of their streams, and at last the oldest leave the file
+	rows    float64 // of segments in memory: they go on to leave it for that reason
 }
 
-var usualShares = shares{spill: 0.5, summary: 0.5, index: 0.75}
+var usualShares = shares{spill: 0.5, summary: 0.5, index: 0.75, rows: 0.06}
 
 // RunSpill moves rows into the file until ctx ends or the file fails, which
 // Snapshot tells. A store with Options.Spill needs it, in a goroutine of the
@@ -55,12 +58,18 @@ func (s *Store) AwaitSpill(ctx context.Context) {
 }
 
 // spillBehind tells whether too few of the next segments to leave memory are in
-// the file: a row may need as much room as several of them have.
+// the file, where a row may need as much room as several of them have; or the
+// file needs so much memory that some of it should have been evicted.
 func (s *Store) spillBehind() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.spillErr != nil || float64(s.used()) < 0.6*float64(s.limit) {
+		return false
+	}
 	next := min(s.inFile+(len(s.segs)-s.inFile)/2, len(s.segs)-2)
-	if s.spillErr != nil || next < s.inFile || s.segs[next].stored != nil || float64(s.used()) < 0.6*float64(s.limit) {
+	unwritten := next >= s.inFile && s.segs[next].stored == nil
+	crowded := s.inFile > 0 && float64(s.indexBytes()) > (s.shares.index+0.05)*float64(s.limit)
+	if !unwritten && !crowded {
 		return false
 	}
 	s.wakeSpill()
@@ -81,16 +90,22 @@ func (s *Store) wakeSpill() {
 func (s *Store) spillStep(ctx context.Context) bool {
 	s.mu.RLock()
 	share := func(n int64) float64 { return float64(n) / float64(s.limit) }
-	summaries := s.streams.bytes() + s.slab.bytes() + s.pool.bytes()
-	index := s.used() - s.segHeld
+	summaries := share(s.streams.bytes() + s.slab.bytes() + s.pool.bytes())
+	index := share(s.indexBytes())
 	var old, write *segment
-	evict, failed := false, s.spillErr != nil
+	evict, move, dropped := false, false, len(s.dropped) > 0
+	scarce := index > 0.9*s.shares.index
 	switch {
-	case failed || s.inFile > 0 && share(index) > s.shares.index:
-		evict = !failed
-	case share(summaries) > s.shares.summary && s.inFile > 0 && s.archiveNext <= s.segs[s.inFile-1].num:
-		old = s.segs[max(s.archiveNext, s.segs[0].num)-s.segs[0].num]
-		old.pins.Add(1)
+	case dropped || s.spillErr != nil:
+	case summaries > s.shares.summary && s.unarchived(s.archiveEnded):
+		old, scarce = s.segs[max(s.archiveEnded, s.segs[0].num)-s.segs[0].num], false
+	case scarce && summaries > s.shares.summary/4 && s.unarchived(s.archiveAll):
+		old = s.segs[max(s.archiveAll, s.segs[0].num)-s.segs[0].num]
+	case index > s.shares.index && share(s.segHeld) > s.shares.rows &&
+		s.inFile < len(s.segs)-1 && s.segs[s.inFile].stored != nil:
+		move = true
+	case index > s.shares.index && s.inFile > 0:
+		evict = true
 	case share(s.used()) > s.shares.spill:
 		for _, g := range s.segs[s.inFile : len(s.segs)-1] {
 			if g.stored == nil {
@@ -100,12 +115,21 @@ func (s *Store) spillStep(ctx context.Context) bool {
 			}
 		}
 	}
+	if old != nil {
+		old.pins.Add(1)
+	}
 	s.mu.RUnlock()
 	switch {
+	case dropped:
+		s.forgetDropped()
+	case move:
+		s.mu.Lock()
+		s.moveOut()
+		s.mu.Unlock()
 	case evict:
 		s.evictFile()
 	case old != nil:
-		s.archive(old)
+		s.archive(old, scarce)
 		old.pins.Add(-1)
 	case write != nil:
 		s.writeOut(ctx, write)
@@ -137,19 +161,20 @@ func (s *Store) writeOut(ctx context.Context, g *segment) {
 	size := st.front + st.records + st.list
 	p := s.spill
 	for {
-		p.reclaim(ctx)
-		if ctx.Err() != nil {
+		s.forgetDropped()
+		p.reclaim()
+		if ctx.Err() != nil || s.spillErr != nil { // which only this goroutine sets
 			return
 		}
 		at, ok := p.place(size)
 		if !ok {
-			if !s.evictFile() && s.spillErr == nil && !p.queue[0].g.gone.Load() {
+			switch gone := p.queue[0].g.gone.Load(); {
+			case gone: // a reader has it, which takes a moment
+				time.Sleep(100 * time.Microsecond)
+			case !s.evictFile() && s.spillErr == nil && !p.queue[0].g.gone.Load():
 				s.mu.Lock()
 				s.failSpill(errSmallSpill)
 				s.mu.Unlock()
-			}
-			if s.spillErr != nil { // which only this goroutine sets
-				return
 			}
 			continue
 		}
@@ -205,59 +230,80 @@ func (s *Store) writeParts(st *stored, parts ...[]byte) error {
 
 // evictFile evicts the oldest segment for good, and reports whether it did.
 func (s *Store) evictFile() bool {
-	s.mu.RLock()
-	g := s.segs[0]
-	inFile := s.inFile
-	s.mu.RUnlock()
-	if inFile == 0 {
-		return false
-	}
-	var entries []dirEntry
-	var err error
-	if g.stored != nil { // else it was forgotten when it was lost
-		entries, err = s.readDirectory(g)
-	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.inFile == 0 || s.segs[0] != g: // all was given up
-		return false
-	case err != nil:
-		s.failSpill(err)
-		return false
+	some := s.inFile > 0
+	if some {
+		s.dropOldest()
 	}
-	s.dropFront()
-	s.forget(g.num, g.first+uint64(g.n)-1, entries)
-	return true
+	s.mu.Unlock()
+	s.forgetDropped()
+	return some
+}
+
+// unarchived tells whether a segment in the file is not older than next.
+func (s *Store) unarchived(next uint32) bool {
+	return s.inFile > 0 && next <= s.segs[s.inFile-1].num
 }
 
 // archive takes the summaries of streams out of memory whose last frame is in
-// g, those first that have ended: of them only their place in their views stays.
-func (s *Store) archive(g *segment) {
+// g, of all of them or of those that have ended: only their place in their views
+// stays.
+func (s *Store) archive(g *segment, all bool) {
 	var entries []dirEntry
 	if g.stored != nil {
 		entries, _ = s.readDirectory(g)
 	}
+	for ; len(entries) > 0; entries = entries[min(len(entries), forgetSome):] {
+		s.archiveSome(g, entries[:min(len(entries), forgetSome)], all)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.archiveNext = g.num + 1
-	scarce := float64(s.used()-s.segHeld) > 0.9*s.shares.index*float64(s.limit)
-	for i := range entries {
-		e := &entries[i]
-		if e.key&tagged != 0 {
-			continue
-		}
-		val, ok := s.streams.get(e.key)
-		if !ok || val&past != 0 {
-			continue
-		}
-		r := s.slab.at(uint32(val))
-		if r.id != 0 && r.lastSeg == g.num && (scarce || r.ended() || s.closed(r.conn)) {
-			s.streams.put(e.key, pastVal(r.next, g.num))
-			r.dead = true
-		}
+	s.archiveEnded = max(s.archiveEnded, g.num+1)
+	if all {
+		s.archiveAll = g.num + 1
 	}
-	s.leaveAll(g.first+uint64(g.n)-1, entries)
 	s.slab.shrink()
 	s.generation++
+}
+
+func (s *Store) archiveSome(g *segment, entries []dirEntry, all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.gone.Load() {
+		return
+	}
+	var touched []*connState
+	for i := range entries {
+		e := &entries[i]
+		n, ok := s.streams.get(e.key)
+		if !ok || e.key&tagged != 0 {
+			continue
+		}
+		r := s.slab.at(uint32(n))
+		c := s.conns[capture.ConnID(r.conn)]
+		if r.id == 0 || r.lastSeg != g.num || c == nil || !all && !r.ended() && c.Closed == 0 {
+			continue
+		}
+		s.streams.del(e.key)
+		s.past.put(e.key, r.next, g.num)
+		r.dead = true
+		if c.dead++; c.dead == 1 {
+			touched = append(touched, c)
+		}
+	}
+	for _, c := range touched {
+		s.leave(c, g.first+uint64(g.n)-1)
+	}
+	for s.used() > s.limit && (s.idle != nil || s.moveOut()) {
+		s.dropIdle()
+	}
+}
+
+// moveOut takes the oldest segment out of memory if the file has it, and reports
+// whether it did.
+func (s *Store) moveOut() bool {
+	if s.inFile == len(s.segs)-1 || s.segs[s.inFile].stored == nil {
+		return false
+	}
+	return s.makeRoom()
 }

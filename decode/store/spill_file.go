@@ -3,12 +3,10 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,14 +115,9 @@ func (p *Spill) unpush() {
 	}
 }
 
-// reclaim frees what evicted segments had. Readers that still have one need a
-// moment.
-func (p *Spill) reclaim(ctx context.Context) {
-	for len(p.queue) > 0 && p.queue[0].g.gone.Load() && ctx.Err() == nil {
-		if p.queue[0].g.pins.Load() > 0 {
-			time.Sleep(100 * time.Microsecond)
-			continue
-		}
+// reclaim frees what evicted segments had that no one reads any more.
+func (p *Spill) reclaim() {
+	for len(p.queue) > 0 && p.queue[0].g.gone.Load() && p.queue[0].g.pins.Load() == 0 {
 		p.queue[0].g = nil
 		p.queue = p.queue[1:]
 	}

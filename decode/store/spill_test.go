@@ -111,8 +111,10 @@ func TestSpilledViewsEqualAFilter(t *testing.T) {
 				}
 				m.rows = append(m.rows, *row)
 				s.Append(row)
-				s.limit = s.used() - s.segHeld + budget // whatever tables and summaries take
-				drain(s)
+				for range 2 { // whatever tables and summaries take, before and after
+					s.limit = s.used() - s.segHeld + budget
+					drain(s)
+				}
 			}
 			m.check(t, s)
 		}
@@ -129,7 +131,7 @@ func TestSpilledViewsEqualAFilter(t *testing.T) {
 		if snap.Evicted > 0 {
 			evicted++
 		}
-		if s.archiveNext > 0 {
+		if s.archiveEnded > 0 {
 			archived++
 		}
 	})
@@ -197,6 +199,85 @@ func TestSpillDiskFull(t *testing.T) {
 	}
 	if snap := s.Snapshot(); !errors.Is(snap.SpillErr, unix.ENOSPC) || snap.Rows-snap.Evicted == 0 {
 		t.Errorf("%+v", snap)
+	}
+}
+
+// Where the memory is full of what the file needs of it, and RunSpill has not
+// evicted anything in time, a few of the oldest segments leave, never all, and what
+// they kept alive leaves too.
+func TestSpillIndexFull(t *testing.T) {
+	s := small(2000, 4)
+	spilling(s, 1<<30)
+	s.shares = shares{spill: 0, summary: 100, index: 100}
+	s.images.limit, s.limit = 0, 600<<10
+	oldest, times := uint64(0), 0
+	for i := range 20_000 {
+		s.Append(frame(1, uint32(2*i+1), http2.FrameData, 0, "x"))
+		if s.used() > s.limit {
+			t.Fatalf("%d bytes are used, %d is the limit", s.used(), s.limit)
+		}
+		if i < 3000 || i%4 == 0 {
+			drain(s)
+		}
+		if gone := s.Snapshot().Evicted - oldest; gone > 0 {
+			if held := s.last - oldest; gone > held/2 {
+				t.Fatalf("%d of %d rows left at once", gone, held)
+			}
+			oldest += gone
+			times++
+		}
+	}
+	held := s.Snapshot().Rows - oldest
+	if times < 20 || held < 300 {
+		t.Errorf("rows were evicted %d times, %d are held", times, held)
+	}
+	drain(s)
+	if len(s.dropped) > 0 {
+		t.Errorf("%d segments are not forgotten", len(s.dropped))
+	}
+	if n := s.NumStreams(1); uint64(n) > held {
+		t.Errorf("%d streams of %d rows", n, held)
+	}
+	first, end := s.Span(View{})
+	rows := s.Rows(View{}, first, int(end-first))
+	if uint64(len(rows)) != held {
+		t.Errorf("%d rows of %d", len(rows), held)
+	}
+	for i := range rows {
+		if rows[i].Kind != decode.RowFrame && rows[i].GapReason != decode.GapNotKept || rows[i].Seq != first+1+uint64(i) {
+			t.Fatalf("row %d: %+v", first+1+uint64(i), rows[i])
+		}
+	}
+}
+
+// The summaries of streams that never end are given up before any row is.
+func TestSpillKeepsRowsRatherThanSummaries(t *testing.T) {
+	const rows = 60_000
+	p, err := OpenSpill(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	s := New(Options{History: 2 << 20, Spill: p})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.RunSpill(ctx) }()
+	for i := range rows {
+		s.Append(frame(1, uint32(2*(i/3)+1), http2.FrameData, 0, "x"))
+		s.AwaitSpill(ctx)
+	}
+	cancel()
+	<-ended
+	snap := s.Snapshot()
+	if snap.Evicted > 0 || snap.NotKept > 0 || snap.SpillErr != nil {
+		t.Errorf("%+v", snap)
+	}
+	for _, stream := range []uint32{1, rows/6*2 - 1, rows/3*2 - 1} {
+		v := View{Conn: 1, Stream: stream, HasStream: true}
+		first, end := s.Span(v)
+		if got := s.Rows(v, first, 10); first != 0 || end != 3 || len(got) != 3 || got[0].Seq != uint64(stream/2)*3+1 {
+			t.Errorf("stream %d: %d to %d, %+v", stream, first, end, got)
+		}
 	}
 }
 
@@ -306,6 +387,15 @@ func TestSpillTooSlow(t *testing.T) {
 	cancel()
 	close(f.slow)
 	<-ended
+
+	// What was lost stays counted when its place in the history leaves too.
+	for s.Snapshot().Evicted < uint64(rows[len(rows)-1].Seq) {
+		s.evictFile()
+		add(100)
+	}
+	if got := s.Snapshot().NotKept; got < lost {
+		t.Errorf("%d rows are told as not kept, of %d that were", got, lost)
+	}
 }
 
 // Readers, a selection and the writer at the same time, over a real file.

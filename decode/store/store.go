@@ -25,8 +25,8 @@
 // the file, which they check, without any lock. The writer never waits for the
 // file: a segment that is not in it when its memory is needed is lost, which is
 // counted, and its rows are told as not kept. The oldest segments are evicted from
-// the file when that is full, or when what they need in memory (summaries, hashes)
-// is too much; summaries of streams that have ended leave before.
+// the file when that is full, or when what is beside the rows in memory (hashes, ordinals) is
+// too much; summaries of old streams leave before.
 package store
 
 import (
@@ -87,26 +87,30 @@ type Store struct {
 	streams   table // stream key → place in slab
 	slab      slab
 	pool      stringPool
-	ids       table  // stream id → the newest segment with a frame of it
-	goneID    uint32 // the highest stream id that has left ids
-	idsGone   bool   // one has
+	ids       table    // stream id → the newest segment with a frame of it, if that is in memory
+	past      ordinals // by stream key: streams in the file that have no summary
+	pastIDs   ordinals // by stream id: those whose newest segment is in the file
+	goneID    uint32   // the highest stream id of which nothing is known any more
+	idsGone   bool     // there is one
 
 	frames, octets, lost, errors uint64
 	generation                   uint64
 
-	spill       *Spill
-	shares      shares
-	inFile      int // segs[:inFile] are not in memory
-	spillWake   chan struct{}
-	spillDone   chan struct{}
-	spillErr    error  // why the file is not used any more
-	spillFull   bool   // the disk gave no more
-	archiveNext uint32 // the first segment whose streams have not been archived
-	notKept     uint64 // rows of lost segments
-	fileBytes   int64  // of segments in the file
-	fileHeld    int64  // what they cost in memory
-	images      imageCache
-	readErr     atomic.Pointer[error]
+	spill        *Spill
+	shares       shares
+	inFile       int // segs[:inFile] are not in memory
+	spillWake    chan struct{}
+	spillDone    chan struct{}
+	spillErr     error      // why the file is not used any more
+	spillFull    bool       // the disk gave no more
+	archiveEnded uint32     // the first segment whose streams that have ended were not archived
+	archiveAll   uint32     // the first segment of which not all streams were archived
+	dropped      []*segment // evicted by the writer, pinned: what they kept alive is still there
+	notKept      uint64     // rows of lost segments, ever
+	fileBytes    int64      // of segments in the file
+	fileHeld     int64      // what they cost in memory
+	images       imageCache
+	readErr      atomic.Pointer[error]
 
 	findings  FindingCounts
 	findBytes int64  // of those kept
@@ -135,6 +139,8 @@ func New(o Options) *Store {
 	// does not hold up the writer for long.
 	s.segBytes = int(min(max(s.limit/256, 32<<10), 4<<20))
 	s.streams.h, s.ids.h = s.h, s.h
+	s.past.setHasher(s.h)
+	s.pastIDs.setHasher(s.h)
 	s.fields.seed = maphash.MakeSeed()
 	if o.Spill != nil {
 		s.spill, s.shares = o.Spill, usualShares
@@ -330,22 +336,22 @@ func (s *Store) streamEntry(g *segment, c *connState, id uint32, seq uint64) (n 
 	all, ok := g.dir.find(idKey(id))
 	if !ok {
 		all = g.dir.add(dirEntry{key: idKey(id), before: s.nextOfID(id, seq)})
-		s.ids.put(uint64(id), pastVal(0, g.num))
+		s.ids.put(uint64(id), uint64(g.num))
 	}
 	return n, g.dir.add(dirEntry{key: key, before: r.next, ref: n, link: uint32(all)})
 }
 
 // nextOfID returns the ordinal of the next frame in the view of a stream id.
 func (s *Store) nextOfID(id uint32, seq uint64) uint64 {
-	if val, ok := s.ids.get(uint64(id)); ok {
-		next, num := pastOf(val)
-		g := s.segs[num-s.segs[0].num]
-		if g.block == nil {
-			return next
-		}
+	if num, ok := s.ids.get(uint64(id)); ok {
+		g := s.segs[uint32(num)-s.segs[0].num]
 		if n, ok := g.dir.find(idKey(id)); ok {
 			return g.dir.entries[n].before + uint64(g.dir.entries[n].count)
 		}
+	}
+	if next, ok := s.pastIDs.get(uint64(id)); ok {
+		s.pastIDs.del(uint64(id))
+		return next
 	}
 	if s.idsGone && id <= s.goneID {
 		return seq - 1 // see Span: ordinals never go back

@@ -36,70 +36,77 @@ const (
 	slabChunk     = 256
 )
 
-// slab holds stream records in chunks. A chunk whose records have all been
-// freed is given back, so that a flood of streams leaves nothing behind.
+// slab holds stream records in chunks. Those that begin one after the other, and
+// so are likely to leave together, share a chunk: a new record goes where the one
+// before went while there is room, then into a chunk that is at least half free. A
+// chunk whose records have all left is given back, so that a flood of streams leaves
+// nothing behind.
 type slab struct {
-	chunks []*[slabChunk]streamRec
-	live   []int32  // records in use, by chunk; -1: chunk given back
-	free   []uint32 // may name records of chunks given back
-	holes  []int    // chunks given back
-	held   int64    // chunks
+	chunks []*[slabChunk]streamRec // a free record has no connection
+	live   []int32                 // records in use, by chunk; -1: chunk given back
+	holes  []int                   // chunks given back
+	held   int64                   // chunks
+	now    int                     // the chunk for new records
+	next   int                     // the first in it that may be free
 }
 
 func (s *slab) bytes() int64 {
-	return s.held*slabChunk*streamRecSize +
-		int64(cap(s.chunks))*8 + int64(cap(s.live))*4 + int64(cap(s.free))*4 + int64(cap(s.holes))*8
+	return s.held*slabChunk*streamRecSize + int64(cap(s.chunks))*8 + int64(cap(s.live))*4 + int64(cap(s.holes))*8
 }
 
 func (s *slab) at(n uint32) *streamRec { return &s.chunks[n/slabChunk][n%slabChunk] }
 
+// alloc returns a free record, which is in use as soon as it has a connection.
 func (s *slab) alloc() uint32 {
-	if len(s.free) == 0 {
-		s.addChunk()
+	for s.now == len(s.chunks) || s.live[s.now] < 0 || !s.seek() {
+		s.turn()
 	}
-	last := len(s.free) - 1
-	n := s.free[last]
-	s.free = s.free[:last]
-	s.live[n/slabChunk]++
-	return n
+	s.live[s.now]++
+	s.next++
+	return uint32(s.now*slabChunk + s.next - 1)
 }
 
-func (s *slab) addChunk() {
-	c := len(s.chunks)
+// seek goes to the next free record of the chunk.
+func (s *slab) seek() bool {
+	for c := s.chunks[s.now]; s.next < slabChunk; s.next++ {
+		if c[s.next].conn == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// turn goes to another chunk.
+func (s *slab) turn() {
+	s.next = 0
+	for i := range s.chunks {
+		c := (s.now + 1 + i) % len(s.chunks)
+		if n := s.live[c]; n >= 0 && n <= slabChunk/2 {
+			s.now = c
+			return
+		}
+	}
+	s.now = len(s.chunks)
 	if last := len(s.holes) - 1; last >= 0 {
-		c = s.holes[last]
+		s.now = s.holes[last]
 		s.holes = s.holes[:last]
 	} else {
 		s.chunks = append(s.chunks, nil)
 		s.live = append(s.live, 0)
 	}
-	s.chunks[c] = new([slabChunk]streamRec)
-	s.live[c] = 0
+	s.chunks[s.now] = new([slabChunk]streamRec)
+	s.live[s.now] = 0
 	s.held++
-	for i := slabChunk - 1; i >= 0; i-- {
-		s.free = append(s.free, uint32(c*slabChunk+i))
-	}
 }
 
 func (s *slab) release(n uint32) {
-	c := n / slabChunk
 	*s.at(n) = streamRec{}
-	s.free = append(s.free, n)
-	s.live[c]--
+	s.live[n/slabChunk]--
 }
 
-// shrink gives back chunks without records. It costs a pass over the list of
-// free records, so it is called once an eviction.
+// shrink gives back chunks without records, but for one for the next streams. It
+// costs a pass over the list of chunks, so it is called once an eviction.
 func (s *slab) shrink() {
-	empty := 0
-	for _, n := range s.live {
-		if n == 0 {
-			empty++
-		}
-	}
-	if empty < 2 { // one is kept for the next streams
-		return
-	}
 	keep := false
 	for c, n := range s.live {
 		if n != 0 {
@@ -113,13 +120,6 @@ func (s *slab) shrink() {
 		s.holes = append(s.holes, c)
 		s.held--
 	}
-	kept := make([]uint32, 0, len(s.free)-(empty-1)*slabChunk)
-	for _, n := range s.free {
-		if s.live[n/slabChunk] >= 0 {
-			kept = append(kept, n)
-		}
-	}
-	s.free = kept
 }
 
 // addFrame takes a frame into the summary of its stream.

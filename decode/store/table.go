@@ -20,8 +20,9 @@ func (h hasher) sum(key uint64) uint32 {
 
 // table maps 64-bit keys to values of 63 bits. Unlike a Go map it holds no
 // pointers beside those to its parts, its size can be counted, and it
-// shrinks. It is made of parts so that growing, which is done a part at a
-// time, never holds up the writer for long.
+// shrinks. It is made of parts, which grow one at a time and by a quarter, so
+// that growing never holds up the writer for long, nor takes much memory at
+// once.
 type table struct {
 	h     hasher
 	parts [64]tablePart
@@ -66,8 +67,21 @@ func (t *table) all(f func(key, val uint64)) {
 
 // tablePart is a hash table with linear probing.
 type tablePart struct {
-	slots []slot // a power of two, or none
+	slots []slot
 	n     int
+}
+
+// home is where a key with this hash belongs. The hash's highest bits chose the
+// part.
+func (t *tablePart) home(hash uint32) int {
+	return int(uint64(hash<<6) * uint64(len(t.slots)) >> 32)
+}
+
+func (t *tablePart) next(i int) int {
+	if i++; i < len(t.slots) {
+		return i
+	}
+	return 0
 }
 
 type slot struct {
@@ -81,8 +95,7 @@ func (t *tablePart) get(key uint64, hash uint32) (uint64, bool) {
 	if t.n == 0 {
 		return 0, false
 	}
-	mask := uint32(len(t.slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
+	for i := t.home(hash); ; i = t.next(i) {
 		s := &t.slots[i]
 		if s.val == 0 {
 			return 0, false
@@ -95,16 +108,15 @@ func (t *tablePart) get(key uint64, hash uint32) (uint64, bool) {
 
 func (t *tablePart) put(h hasher, key, val uint64) {
 	if (t.n+1)*4 > len(t.slots)*3 {
-		t.resize(h, max(4, len(t.slots)*2))
+		t.resize(h, max(4, len(t.slots)*5/4))
 	}
-	mask := uint32(len(t.slots) - 1)
-	i := h.sum(key) & mask
+	i := t.home(h.sum(key))
 	for t.slots[i].val != 0 {
 		if t.slots[i].key == key {
 			t.slots[i].val = val + 1
 			return
 		}
-		i = (i + 1) & mask
+		i = t.next(i)
 	}
 	t.slots[i] = slot{key, val + 1}
 	t.n++
@@ -114,8 +126,7 @@ func (t *tablePart) del(h hasher, key uint64) {
 	if t.n == 0 {
 		return
 	}
-	mask := uint32(len(t.slots) - 1)
-	i := h.sum(key) & mask
+	i := t.home(h.sum(key))
 	for {
 		if t.slots[i].val == 0 {
 			return
@@ -123,12 +134,11 @@ func (t *tablePart) del(h hasher, key uint64) {
 		if t.slots[i].key == key {
 			break
 		}
-		i = (i + 1) & mask
+		i = t.next(i)
 	}
 	// Close the hole: move back every follower that the hole would hide.
-	for j := (i + 1) & mask; t.slots[j].val != 0; j = (j + 1) & mask {
-		home := h.sum(t.slots[j].key) & mask
-		if (j-home)&mask >= (j-i)&mask {
+	for j := t.next(i); t.slots[j].val != 0; j = t.next(j) {
+		if t.distance(t.home(h.sum(t.slots[j].key)), j) >= t.distance(i, j) {
 			t.slots[i] = t.slots[j]
 			i = j
 		}
@@ -140,17 +150,24 @@ func (t *tablePart) del(h hasher, key uint64) {
 	}
 }
 
+// distance is how many steps lead from one slot to another.
+func (t *tablePart) distance(from, to int) int {
+	if to < from {
+		to += len(t.slots)
+	}
+	return to - from
+}
+
 func (t *tablePart) resize(h hasher, size int) {
 	old := t.slots
 	t.slots = make([]slot, size)
-	mask := uint32(size - 1)
 	for _, s := range old {
 		if s.val == 0 {
 			continue
 		}
-		i := h.sum(s.key) & mask
+		i := t.home(h.sum(s.key))
 		for t.slots[i].val != 0 {
-			i = (i + 1) & mask
+			i = t.next(i)
 		}
 		t.slots[i] = s
 	}

@@ -95,7 +95,7 @@ type Snapshot struct {
 	Errors       uint64 // frames with an error
 	Findings     FindingCounts
 
-	NotKept    uint64 // rows held of which nothing but that could be kept: the file was too slow
+	NotKept    uint64 // rows ever of which nothing but that could be kept: the file was too slow
 	SpillUsed  int64  // octets in the spill file
 	SpillLimit int64  // 0: there is none
 	SpillFull  bool   // SpillLimit is what the disk had room for
