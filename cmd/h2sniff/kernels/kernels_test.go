@@ -117,8 +117,7 @@ func run(t *testing.T, image, ramdisk string) *machine {
 func (m *machine) section(name string) string {
 	var lines []string
 	for line := range strings.Lines(m.out) {
-		// The console puts escape sequences before its first line.
-		if _, text, ok := strings.Cut(line, name+" "); ok && (strings.HasPrefix(line, name) || strings.HasPrefix(line, "\x1b")) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
 			lines = append(lines, strings.TrimSuffix(text, "\n"))
 		}
 	}
