@@ -176,8 +176,11 @@ func (o *Objects) LoadSyscalls(everyone bool, library uint32) error {
 // GoPrograms are those for Go's crypto/tls.
 type GoPrograms struct{ gotlsPrograms }
 
-// LoadGo loads the programs for Go's crypto/tls.
+// LoadGo loads the programs for Go's crypto/tls, if that was not done before.
 func (o *Objects) LoadGo() error {
+	if o.Go != nil {
+		return nil
+	}
 	var g GoPrograms
 	if err := o.load(loadGotls, &g.gotlsPrograms, nil); err != nil {
 		return err
@@ -193,8 +196,11 @@ type NSS struct {
 	Processes *ebpf.Map `ebpf:"nss_processes"`
 }
 
-// LoadNSS loads the programs for NSS and NSPR.
+// LoadNSS loads the programs for NSS and NSPR, if that was not done before.
 func (o *Objects) LoadNSS() error {
+	if o.NSS != nil {
+		return nil
+	}
 	var n NSS
 	if err := o.load(loadNss, &n, nil); err != nil {
 		return err

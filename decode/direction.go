@@ -102,14 +102,15 @@ func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
 		d.rejected()
 	}
 	d.last = m.time
-	switch d.state {
-	case dirFrames:
-		p = d.inStep(p, m)
-	case dirOther:
-		d.pos += uint64(len(p))
-		return
-	}
 	for len(p) > 0 {
+		switch d.state {
+		case dirFrames:
+			p = d.inStep(p, m)
+			continue
+		case dirOther:
+			d.pos += uint64(len(p))
+			return
+		}
 		// Out of step: in pieces, so that the window stays small.
 		n := min(len(p), windowSize/16)
 		d.win.add(d.pos, p[:n], m, atCall)
@@ -119,13 +120,6 @@ func (d *direction) data(p []byte, m mark, atCall, endCall bool) {
 		d.search(piece, atCall, endCall && len(p) == 0)
 		atCall = false
 		if d.conn.dropped() {
-			return
-		}
-		switch d.state {
-		case dirFrames:
-			p = d.inStep(p, m)
-		case dirOther:
-			d.pos += uint64(len(p))
 			return
 		}
 	}

@@ -157,19 +157,11 @@ func plausibleStart(h FrameHeader, p []byte) bool {
 	if checkPayload(h, p) != nil {
 		return false
 	}
-	fixed := 0
-	if h.Flags.Has(http2.FlagHeadersPadded) { // the same bit in both types
-		if fixed = 1; uint32(p[0]) > uint32(len(p)) {
-			return true // where the padding begins is not told apart
-		}
+	if padded(h) && int(p[0]) > len(p) {
+		return true // where the padding begins is not told apart
 	}
-	switch {
-	case h.Type == http2.FramePushPromise:
-		fixed += 4
-	case h.Flags.Has(http2.FlagHeadersPriority):
-		fixed += 5
-	}
-	return len(p) <= fixed || plausibleBlock(p[fixed:], false)
+	from, _, _ := FieldBlockFragment(h, p) // that of p alone does not end where it says
+	return len(p) <= from || plausibleBlock(p[from:], false)
 }
 
 // plausibleBlock tells whether p, from the beginning of a field block, is a
@@ -221,13 +213,18 @@ func plausibleBlock(p []byte, whole bool) bool {
 // known: seen of Go's client.
 const longestData = 1 << 20
 
+// longestUnasked is the longest payload of frames whose peer has not, as far as
+// is known, allowed longer ones.
+func longestUnasked(h FrameHeader) uint32 {
+	if h.Type == http2.FrameData {
+		return longestData
+	}
+	return defaultMaxFrameSize
+}
+
 // credible tells whether a header can be believed where the boundary was
 // found by its looks only. It refuses what other octets than a header would
 // nearly always give.
 func credible(h FrameHeader) bool {
-	longest := uint32(defaultMaxFrameSize)
-	if h.Type == http2.FrameData {
-		longest = longestData
-	}
-	return h.Length <= longest && checkHeader(h) == nil
+	return h.Length <= longestUnasked(h) && checkHeader(h) == nil
 }

@@ -372,8 +372,5 @@ func (d *direction) longest(h FrameHeader) uint32 {
 	if d.reverse().settingsKnown() {
 		return d.maxFrame
 	}
-	if h.Type == http2.FrameData {
-		return longestData
-	}
-	return defaultMaxFrameSize
+	return longestUnasked(h)
 }

@@ -83,9 +83,9 @@ func (a *Attacher) Prepare(families []target.Family, cleartext bool) {
 	for _, family := range families {
 		switch family {
 		case target.Go:
-			_ = a.loadGo()
+			_ = a.objs.LoadGo()
 		case target.NSS:
-			_ = a.loadNSS()
+			_ = a.objs.LoadNSS()
 		}
 	}
 	if cleartext {
@@ -167,7 +167,7 @@ func (a *Attacher) planOf(family target.Family) (func(*target.Library, uint32) [
 	case target.Go:
 		return a.planGo, a.attachGo()
 	case target.NSS:
-		return a.planNSS, a.loadNSS()
+		return a.planNSS, a.objs.LoadNSS()
 	}
 	return func(lib *target.Library, number uint32) []placement {
 		return plan(lib, number, a.objs.Entry, a.objs.Ret)

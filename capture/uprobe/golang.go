@@ -17,7 +17,7 @@ func (a *Attacher) attachGo() error {
 	if a.goReceives {
 		return nil
 	}
-	if err := a.loadGo(); err != nil {
+	if err := a.objs.LoadGo(); err != nil {
 		return err
 	}
 	receive, err := link.AttachTracing(link.TracingOptions{Program: a.objs.Go.GoReceive})
@@ -27,13 +27,6 @@ func (a *Attacher) attachGo() error {
 	a.base = append(a.base, receive)
 	a.goReceives = true
 	return nil
-}
-
-func (a *Attacher) loadGo() error {
-	if a.objs.Go != nil {
-		return nil
-	}
-	return a.objs.LoadGo()
 }
 
 // planGo says what is placed on a Go program. None is a return probe of the

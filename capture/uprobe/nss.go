@@ -9,15 +9,6 @@ import (
 	"h2sniff/capture/target"
 )
 
-// loadNSS loads the programs for NSS and NSPR with the first library of either.
-// The caller holds mu.
-func (a *Attacher) loadNSS() error {
-	if a.objs.NSS != nil {
-		return nil
-	}
-	return a.objs.LoadNSS()
-}
-
 func (a *Attacher) planNSS(lib *target.Library, number uint32) []placement {
 	return plan(lib, number, a.objs.NSS.NssEntry, a.objs.NSS.NssReturn)
 }

@@ -105,18 +105,22 @@ func (o *options) rotatable() error {
 	if len(earlier) > 0 && !o.force {
 		return &fs.PathError{Op: "create", Path: earlier[0], Err: fs.ErrExist}
 	}
-	return writable(filepath.Join(filepath.Dir(o.write), "new"), true)
+	return creatable(o.write)
+}
+
+// creatable tells why no new file can be made beside, or as, path.
+func creatable(path string) error {
+	if err := unix.Access(filepath.Dir(path), unix.W_OK); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return nil
 }
 
 func writable(path string, replace bool) error {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		dir := filepath.Dir(path)
-		if err := unix.Access(dir, unix.W_OK); err != nil {
-			return &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-		return nil
+		return creatable(path)
 	case err != nil:
 		return err
 	case st.IsDir():

@@ -24,10 +24,11 @@
 // A loss shows only with the next row of its direction. So what rests on
 // something that was not seen in the other direction (a request, a WINDOW_UPDATE,
 // SETTINGS, DATA, the end of a stream) is held back until that direction's next
-// row, unless more of that direction came since the frame's header. If it is a frame, the diagnosis comes out, on the row where it arose, which
-// is not the last one then; if it tells of a loss, the diagnosis is dropped. What is
-// still held when the connection ends, or when too much is held, comes out as a
-// warning at most, and says so. A diagnosis is hence handed out in the order of
+// row, unless more of that direction came since the frame's header. If that row is
+// a frame, the diagnosis comes out, on the row where it arose, which is not the
+// last one then; if it tells of a loss, the diagnosis is dropped. What is still
+// held when the connection ends, or when too much is held, comes out as a warning
+// at most, and says so. A diagnosis is hence handed out in the order of
 // its evidence, not of its Seq.
 //
 // A Tracker is used by one goroutine at a time. Its memory is bounded whatever

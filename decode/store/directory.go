@@ -32,6 +32,13 @@ type dirEntry struct {
 	count  uint16 // rows; 0 for a promised stream that has none yet
 }
 
+func (e *dirEntry) ofStream() bool { return e.key&tagged == 0 }
+func (e *dirEntry) ofConn() bool   { return e.key&tagged != 0 && e.key&(1<<32) != 0 }
+func (e *dirEntry) ofID() bool     { return e.key&tagged != 0 && e.key&(1<<32) == 0 }
+
+// number is the connection's, or the stream id, of an entry of either.
+func (e *dirEntry) number() uint32 { return uint32(e.key) }
+
 const dirEntrySize = 32
 
 func (d *directory) bytes() int64 {

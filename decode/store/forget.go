@@ -30,12 +30,12 @@ func (s *Store) forget(d *departure, n int) (done bool) {
 		e := &d.entries[d.at]
 		d.at++
 		switch {
-		case e.key&tagged == 0:
+		case e.ofStream():
 			s.forgetStream(e.key, old)
 			s.past.leave(e.key, d.num)
-		case e.key&(1<<32) == 0:
-			s.forgetID(uint32(e.key), old)
-			if id, left := s.pastIDs.leave(uint64(uint32(e.key)), d.num); left {
+		case e.ofID():
+			s.forgetID(e.number(), old)
+			if id, left := s.pastIDs.leave(uint64(e.number()), d.num); left {
 				s.idGone(uint32(id))
 			}
 		}
@@ -43,10 +43,10 @@ func (s *Store) forget(d *departure, n int) (done bool) {
 	for ; n > 0 && d.at < 2*len(d.entries); n-- {
 		e := &d.entries[d.at-len(d.entries)]
 		d.at++
-		if e.key&tagged == 0 || e.key&(1<<32) == 0 {
+		if !e.ofConn() {
 			continue
 		}
-		c := s.conns[capture.ConnID(uint32(e.key))]
+		c := s.conns[capture.ConnID(e.number())]
 		if c == nil {
 			continue
 		}
@@ -165,8 +165,8 @@ func (s *Store) recount() {
 	}
 	for _, g := range s.segs {
 		for i := range g.dir.entries {
-			if e := &g.dir.entries[i]; e.key&tagged != 0 && e.key&(1<<32) != 0 {
-				s.conns[capture.ConnID(uint32(e.key))].held += uint64(e.count)
+			if e := &g.dir.entries[i]; e.ofConn() {
+				s.conns[capture.ConnID(e.number())].held += uint64(e.count)
 			}
 		}
 	}

@@ -276,7 +276,7 @@ func (s *Store) archiveSome(g *segment, entries []dirEntry, all bool) {
 	for i := range entries {
 		e := &entries[i]
 		n, ok := s.streams.get(e.key)
-		if !ok || e.key&tagged != 0 {
+		if !ok || !e.ofStream() {
 			continue
 		}
 		r := s.slab.at(uint32(n))

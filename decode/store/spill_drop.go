@@ -62,10 +62,10 @@ func (s *Store) unload(g *segment) {
 func (s *Store) keepOrdinals(g *segment) {
 	for i := range g.dir.entries {
 		e := &g.dir.entries[i]
-		if e.key&tagged == 0 || e.key&(1<<32) != 0 {
+		if !e.ofID() {
 			continue
 		}
-		id := uint64(uint32(e.key))
+		id := uint64(e.number())
 		if num, ok := s.ids.get(id); ok && uint32(num) == g.num {
 			s.ids.del(id)
 			s.pastIDs.put(id, e.before+uint64(e.count), g.num)

@@ -25,8 +25,8 @@
 // the file, which they check, without any lock. The writer never waits for the
 // file: a segment that is not in it when its memory is needed is lost, which is
 // counted, and its rows are told as not kept. The oldest segments are evicted from
-// the file when that is full, or when what is beside the rows in memory (hashes, ordinals) is
-// too much; summaries of old streams leave before.
+// the file when that is full, or when what is beside the rows in memory (hashes,
+// ordinals) is too much; summaries of old streams leave before.
 package store
 
 import (

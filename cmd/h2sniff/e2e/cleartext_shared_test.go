@@ -172,12 +172,7 @@ func TestCleartextHerd(t *testing.T) {
 			}
 		}
 	}
-	opened := 0
-	for _, r := range rows {
-		if r.Kind == "open" {
-			opened++
-		}
-	}
+	opened := countKind(rows, "", "open")
 	t.Logf("%d of %d processes read; %d connections, %d messages of %d, %d exact fields", len(readers), herd, opened, frames, len(lengths), exact)
 	if opened != herd+1 {
 		t.Errorf("%d connections, want %d", opened, herd+1)

@@ -139,7 +139,7 @@ func TestDemoIsPowerless(t *testing.T) {
 		env []string
 		uid string
 	}{
-		"sudo": {[]string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}, strconv.Itoa(caller)},
+		"sudo": {byCaller(), strconv.Itoa(caller)},
 		"root": {nil, "65534"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // first octet.
 func wantFresh(t testing.TB, rows []row, n int) {
 	t.Helper()
-	opened := count(rows, func(r row) bool { return r.Kind == "open" })
+	opened := countKind(rows, "", "open")
 	fresh := count(rows, func(r row) bool { return r.Fresh != nil && *r.Fresh })
 	if opened < n || fresh != opened {
 		t.Errorf("%d of %d connections are seen from their first octet, want all of at least %d", fresh, opened, n)

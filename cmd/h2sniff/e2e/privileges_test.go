@@ -18,6 +18,11 @@ import (
 // caller is a user who might call sudo.
 const caller = 12345
 
+// byCaller is what sudo adds to the environment when that user calls it.
+func byCaller() []string {
+	return []string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}
+}
+
 // needed are the capabilities (linux/capability.h) of the process that
 // captures: DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF, CHECKPOINT_RESTORE.
 const needed = 1<<2 | 1<<19 | 1<<38 | 1<<39 | 1<<40
@@ -89,7 +94,7 @@ func TestTwoProcesses(t *testing.T) {
 		env []string
 		uid string
 	}{
-		"sudo": {[]string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}, strconv.Itoa(caller)},
+		"sudo": {byCaller(), strconv.Itoa(caller)},
 		"root": {nil, "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +229,7 @@ func TestFileCapabilities(t *testing.T) {
 // allowed to.
 func TestFilesOfTheCaller(t *testing.T) {
 	nginx := startNginx(t, 1)
-	env := []string{"SUDO_UID=" + strconv.Itoa(caller), "SUDO_GID=" + strconv.Itoa(caller)}
+	env := byCaller()
 	path := filepath.Join(callersDir(t), "x.pcapng")
 	r := startRecorder(t, nil, env, "-w", path, "-p", strconv.Itoa(nginx.pid))
 	r.cmd.Process.Signal(syscall.SIGINT)
