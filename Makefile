@@ -59,7 +59,7 @@ ROUNDS ?= 3
 SERVERS ?= nginx h2o go grpc
 SIZES ?= 1KB 16KB 1MB
 CONNS ?= 1 10 100
-MODES ?= bpftrace headers-only-tls headers-only full
+MODES ?= bpftrace idle-tls idle headers-only-tls headers-only full
 bench-live: go-toolchain
 	.ci/packages $(TEST_PACKAGES) bpftrace
 	BENCH_SECONDS="$(BENCHTIME)" BENCH_ROUNDS="$(ROUNDS)" BENCH_SERVERS="$(SERVERS)" BENCH_SIZES="$(SIZES)" \

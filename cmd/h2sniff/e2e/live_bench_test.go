@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"h2sniff/bpf"
+	"h2sniff/capture/target"
+	"h2sniff/capture/uprobe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +30,7 @@ const (
 	benchServers = "BENCH_SERVERS" // nginx h2o go grpc
 	benchSizes   = "BENCH_SIZES"   // 1KB 16KB 1MB
 	benchConns   = "BENCH_CONNS"   // 1 10 100
-	benchModes   = "BENCH_MODES"   // bpftrace headers-only-tls headers-only full record
+	benchModes   = "BENCH_MODES"   // bpftrace idle-tls idle headers-only-tls headers-only full record
 	benchRounds  = "BENCH_ROUNDS"  // how often each mode has its turn, 3 if empty
 	benchSeconds = "BENCH_SECONDS" // of load in each turn, 2 if empty
 )
@@ -81,8 +86,10 @@ type turn struct {
 // request says what capture costs the server alone, whatever else is running:
 // the ratio of requests/s where h2sniff has processors of its own.
 //
-// The floor is bpftrace, which does nothing but count the same functions, entry
-// and return, as they are placed without looking at their code.
+// There are two floors. bpftrace does nothing but count the same functions, entry
+// and return, as they are placed without looking at their code. The idle modes
+// have programs that do nothing where h2sniff has its own: what they cost is the
+// kernel's, what the others cost more is ours.
 func BenchmarkLive(b *testing.B) {
 	needPrograms(b, "h2load", "nginx", "h2o")
 	rounds, seconds := int(benchNumber(b, benchRounds, 3)), benchNumber(b, benchSeconds, 2)
@@ -121,7 +128,7 @@ func BenchmarkLive(b *testing.B) {
 
 func measureLive(b *testing.B, s *liveServer, name string, conns, rounds int, seconds float64) {
 	modes := []string{"none"}
-	for _, mode := range []string{"bpftrace", "headers-only-tls", "headers-only", "full", "record"} {
+	for _, mode := range []string{"bpftrace", "idle-tls", "idle", "headers-only-tls", "headers-only", "full", "record"} {
 		if chosen(benchModes, mode) && (mode != "bpftrace" || s.library != "") {
 			modes = append(modes, mode)
 		}
@@ -187,6 +194,9 @@ func startCapture(b *testing.B, s *liveServer, mode string) (stop func() (cpu fl
 	switch mode {
 	case "none":
 		return func() (float64, uint64) { return 0, 0 }
+	case "idle", "idle-tls":
+		stop := attachIdle(b, s.pid, mode == "idle")
+		return func() (float64, uint64) { stop(); return 0, 0 }
 	case "bpftrace":
 		ready = "floor begins"
 		cmd = exec.Command("bpftrace", "-e", floorProgram(s.library))
@@ -238,6 +248,46 @@ func startCapture(b *testing.B, s *liveServer, mode string) (stop func() (cpu fl
 			b.Fatal(err)
 		}
 		return cpu, lost
+	}
+}
+
+// attachIdle places programs that do nothing where "h2sniff -p" has those that
+// capture, and with cleartext those for that.
+func attachIdle(b *testing.B, pid int, cleartext bool) (stop func()) {
+	b.Helper()
+	objs, err := bpf.Load(bpf.Options{RingBytes: 1 << 20, Idle: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	attacher, err := uprobe.NewAttacher(objs, func(uint32, string) {})
+	if err != nil {
+		b.Fatal(err)
+	}
+	processes, problems, err := target.Scan(target.Selection{PIDs: []int{pid}}, target.Options{Wanted: uprobe.Wanted()})
+	if err != nil || len(problems) > 0 {
+		b.Fatal(err, problems)
+	}
+	placed := 0
+	for _, p := range processes {
+		for i := range p.Libraries {
+			if err := attacher.Attach(&p.Libraries[i], p.PID); err != nil {
+				b.Fatal(err)
+			}
+			placed++
+		}
+		if cleartext {
+			if err := attacher.Follow(p.PID, bpf.FollowTree); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if placed == 0 {
+		b.Fatalf("process %d has nothing to probe", pid)
+	}
+	return func() {
+		if err := errors.Join(attacher.Close(), objs.Close()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
