@@ -121,12 +121,12 @@ static __always_inline void count(u32 which, u64 n)
 /* Whether a record that is ready wakes the reader, which looks every few ms by
  * itself: a wake-up per record would cost more than the copy. It is woken each
  * time when wakeup_bytes more are queued, by the records that may be the first
- * behind that. Global, so that the verifier checks it once. */
+ * behind that, and by few more: a reader that is behind, and not asleep, gains
+ * nothing by it. Global, so that the verifier checks it once. */
 __noinline u64 wakeup(void)
 {
 	u64 queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	u64 beyond = queued & (wakeup_bytes - 1);
-	if (queued < wakeup_bytes || (beyond >= 2 * CHUNK && beyond >= wakeup_bytes / 8))
+	if (queued < wakeup_bytes || (queued & (wakeup_bytes - 1)) >= 2 * CHUNK)
 		return BPF_RB_NO_WAKEUP;
 	return BPF_RB_FORCE_WAKEUP;
 }
