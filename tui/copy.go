@@ -4,6 +4,7 @@ package tui
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type copyChoice struct {
 
 // copying is what a choice works on. It is not changed while it does.
 type copying struct {
-	t     *task
+	ctx   context.Context
 	st    *store.Store
 	e     store.Entry
 	field *decode.Field // under the cursor; nil: none
@@ -76,15 +77,15 @@ func (m *Model) copyRow(c copyChoice) {
 		}
 	}
 	out := m.o.Terminal
-	m.taker.want(&job, func(t *task) any {
-		job.t = t
+	beginOnce(m, workCopy, &work{what: "copying as " + c.name}, func(ctx context.Context) copied {
+		job.ctx = ctx
 		text, notes, err := c.make(&job)
 		r := copied{name: c.name, text: text, notes: notes, err: err}
-		if err == nil {
+		if err == nil && ctx.Err() == nil {
 			r.notes, r.err = toClipboard(out, text, notes)
 		}
 		return r
-	})
+	}, func(m *Model, r copied) { r.show(m) })
 }
 
 // show says what became of it.
@@ -150,7 +151,7 @@ func (c *copying) exchange() (*content.Exchange, error) {
 	if c.e.Header.StreamID == 0 {
 		return nil, errors.New("this frame belongs to no stream")
 	}
-	x := exchangeOf(c.t, c.st, c.e.Conn, c.e.Header.StreamID)
+	x := exchangeOf(c.ctx, c.st, c.e.Conn, c.e.Header.StreamID)
 	if x == nil {
 		return nil, errors.New("the stream has left the history")
 	}

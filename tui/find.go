@@ -61,7 +61,7 @@ func (m *Model) find(f *finder, back bool) {
 			}
 			return sel.Advance(ctx, slice)
 		},
-		far: func() float64 { return part(f.far) },
+		far: func() string { return hundredths(part(f.far)) },
 		after: func(m *Model, done bool) {
 			if f.cut() { // by the end of the work before this one
 				m.find(f, f.back)

@@ -186,7 +186,7 @@ func windowOf(c *stream.Conn, s *flowSeries, id uint32) (left int64, unsure, ok 
 
 // flowPast is what was learnt of a connection on the way to earlier ranges, so
 // that the next one need not be read from the beginning. It belongs to the
-// task of the worker that runs.
+// slice of the detail that runs.
 type flowPast struct {
 	conn   capture.ConnID
 	every  uint64

@@ -96,34 +96,3 @@ func (m *Model) waterKey(msg tea.KeyMsg) bool {
 	m.refresh()
 	return true
 }
-
-// taken hands the result of a task to who asked for it.
-func (m *Model) taken(msg taskDone) {
-	if _, result, ok := m.detail.work.take(msg); ok {
-		m.detail.taken(m, result)
-	}
-	if _, result, ok := m.strms.water.work.take(msg); ok {
-		m.strms.water.found(result.(map[markKey][]int64))
-		m.strms.page = pageKey{}
-		m.refresh()
-	}
-	if _, result, ok := m.taker.take(msg); ok {
-		switch r := result.(type) {
-		case copied:
-			r.show(m)
-		case written:
-			r.show(m)
-		}
-		m.dirty = true
-	}
-}
-
-// work gives the commands that run what was asked for.
-func (m *Model) work() (cmds []tea.Cmd) {
-	for _, w := range []*worker{&m.detail.work, &m.strms.water.work, &m.taker} {
-		if cmd := w.start(); cmd != nil {
-			cmds = append(cmds, cmd)
-		}
-	}
-	return cmds
-}

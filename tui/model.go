@@ -16,6 +16,7 @@ package tui
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"h2sniff/capture"
@@ -134,9 +135,8 @@ type Model struct {
 	// savedHere are those that are not of the configuration.
 	savedHere map[string]string
 
-	unmasked bool   // secrets are shown
-	choosing bool   // what to copy
-	taker    worker // copies, and writes files
+	unmasked bool // secrets are shown
+	choosing bool // what to copy
 
 	filter   *query  // nil: all of the view
 	searched *finder // of the last search
@@ -144,10 +144,12 @@ type Model struct {
 	marks    map[rune]uint64 // rows by letter
 	chord    chord
 
-	works  [numWorks]*work
-	workID uint64
-	ctx    context.Context // ends with the UI
-	cmds   []tea.Cmd       // to be handed to Bubble Tea with the end of Update
+	works [numWorks]slot
+	ctx   context.Context // ends with the UI
+	cmds  []tea.Cmd       // to be handed to Bubble Tea with the end of Update
+	// writing is held while a file is written.
+	writing sync.Mutex
+	asked   *work // that is written, and that the next q ends
 
 	overlay overlay // nil: none
 
@@ -172,7 +174,10 @@ type place struct {
 const maxBack = 64
 
 // New makes the UI of st.
-func New(st *store.Store, o Options) *Model {
+func New(st *store.Store, o Options) *Model { return newModel(context.Background(), st, o) }
+
+// newModel makes a UI; what it does beside itself ends with ctx.
+func newModel(ctx context.Context, st *store.Store, o Options) *Model {
 	r := o.Renderer
 	if r == nil {
 		r = lipgloss.DefaultRenderer()
@@ -183,7 +188,7 @@ func New(st *store.Store, o Options) *Model {
 		conns: newConnPane(), strms: newStreamPane(), frames: newFramePane(), detail: newDetailPane(),
 		start: o.Start,
 		marks: map[rune]uint64{},
-		ctx:   context.Background(),
+		ctx:   ctx,
 		dirty: true,
 	}
 	m.panes = [numPanes]pane{paneConns: m.conns, paneStreams: m.strms, paneFrames: m.frames, paneDetail: m.detail}
@@ -215,7 +220,6 @@ func (m *Model) Init() tea.Cmd { return tea.Batch(append(m.handed(), tick(tickIn
 // handed are the commands that have come together.
 func (m *Model) handed() []tea.Cmd {
 	cmds := m.cmds
-	cmds = append(cmds, m.work()...)
 	for i, cmd := range cmds {
 		cmds[i] = guarded(cmd)
 	}

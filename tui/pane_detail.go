@@ -3,6 +3,8 @@
 package tui
 
 import (
+	"context"
+
 	"h2sniff/decode"
 	"h2sniff/decode/store"
 )
@@ -42,10 +44,10 @@ type detailPane struct {
 
 	light lighting // what was searched for
 
-	work worker // for the tabs that take long
 	body bodyResult
 	flow flowResult
 	past flowPast // for the next flow
+	far  steps    // of the flow that is on its way
 }
 
 // detailKey is what the lines were made for.
@@ -85,7 +87,7 @@ func (p *detailPane) subTabs() (names []string, chosen int) {
 // chooseTab turns to a tab.
 func (p *detailPane) chooseTab(m *Model, tab int) {
 	p.tab = detailTab((tab + int(numTabs)) % int(numTabs))
-	p.work.leave()
+	m.end(workDetail)
 	p.stale()
 	p.place(0)
 	p.col = 0
@@ -127,7 +129,7 @@ func (p *detailPane) refresh(m *Model) {
 		if !m.frames.empty() {
 			return // its rows are on their way out; keep what was there
 		}
-		p.work.leave()
+		m.end(workDetail)
 		p.key, p.entry, p.lines, p.hex, p.parts = detailKey{}, store.Entry{}, nil, hexView{}, nil
 		p.bounds(0, 0)
 		return
@@ -202,10 +204,19 @@ func (p *detailPane) build(m *Model) {
 	p.toFound()
 }
 
-// waits tells whether how far the worker is may have changed.
-func (p *detailPane) waits() bool { return p.work.running != nil && p.tab == tabFlow }
+// waits tells whether how far the work is may have changed.
+func (p *detailPane) waits(m *Model) bool {
+	return m.works[workDetail].work != nil && p.tab == tabFlow
+}
 
-// taken takes what the worker has made.
+// want has a tab made, unless that is on its way.
+func (p *detailPane) want(m *Model, key any, do func(context.Context) any) {
+	if !m.wants(workDetail, key) {
+		beginOnce(m, workDetail, &work{key: key}, do, p.taken)
+	}
+}
+
+// taken takes what was made.
 func (p *detailPane) taken(m *Model, result any) {
 	switch r := result.(type) {
 	case bodyResult:

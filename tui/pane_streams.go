@@ -154,14 +154,14 @@ func (p *streamPane) prepareWater(m *Model) {
 	w := &p.water
 	n := p.columnWidth(streamBar)
 	if n == 0 {
-		w.work.leave()
+		m.end(workMarks)
 		return
 	}
 	c, _ := m.st.Conn(p.conn)
 	w.role, w.closed = c.Role, c.Closed
 	w.fit(p.streams)
 	w.stalls, _ = m.st.Stalls(p.conn)
-	w.findMarks(m.st, p.streams, m.shown.Generation)
+	p.findMarks(m)
 	p.cols[streamBar].title = w.head(n, m.start)
 }
 

@@ -85,8 +85,8 @@ func TestSortWhileTheConnectionChanges(t *testing.T) {
 	for i, k := range []*talk{a, b, a} {
 		k.more(uint32(101+i*100), 2)
 		m.take(later(2 + i))
-		if m.works[workSort] != nil || m.strms.conn != k.id {
-			t.Errorf("streams of %v, newest of %v, sorted %v", m.strms.conn, k.id, m.works[workSort])
+		if m.works[workSort].work != nil || m.strms.conn != k.id {
+			t.Errorf("streams of %v, newest of %v, sorted %v", m.strms.conn, k.id, m.works[workSort].work)
 		}
 	}
 	press(m, "k")

@@ -32,7 +32,7 @@ func (q *query) examine(what string, after func(m *Model, q *query)) *work {
 	return &work{
 		what: what,
 		step: func(ctx context.Context) bool { return q.sel.Advance(ctx, slice) },
-		far:  q.part,
+		far:  func() string { return hundredths(q.part()) },
 		after: func(m *Model, done bool) {
 			q.far = q.sel.Progress()
 			q.done = q.done || done
@@ -55,10 +55,13 @@ func part(p store.Progress) float64 {
 func (q *query) count() string {
 	text := commas(q.far.Matched) + " match"
 	if !q.done {
-		return text + fmt.Sprintf(" · %d%%", int(q.part()*100))
+		return text + " · " + hundredths(q.part())
 	}
 	return text + " · " + took(q.far.Took)
 }
+
+// hundredths is a part of a whole, in percent.
+func hundredths(part float64) string { return fmt.Sprintf("%d%%", int(part*100)) }
 
 func took(d time.Duration) string {
 	if d < time.Millisecond {
@@ -97,7 +100,7 @@ func (m *Model) startFilter() {
 	}
 	m.begin(workFilter, m.filter.examine("filtering", func(m *Model, q *query) {
 		if q.done {
-			m.works[workFilter].what = "" // what comes later is examined at once
+			m.works[workFilter].work.what = "" // what comes later is examined at once
 		}
 		m.refreshShown()
 	}))
@@ -119,7 +122,7 @@ func (m *Model) refreshShown() {
 
 // followFilter examines the rows that came since.
 func (m *Model) followFilter() {
-	if m.filter != nil && m.works[workFilter] != nil && m.filter.sel.Progress().Waiting > 0 {
+	if m.filter != nil && m.works[workFilter].work != nil && m.filter.sel.Progress().Waiting > 0 {
 		m.step(workFilter)
 	}
 }

@@ -51,11 +51,10 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 	if f, ok := in.(*os.File); in == nil || ok && !term.IsTerminal(int(f.Fd())) {
 		keys = tea.WithInputTTY()
 	}
-	g := &guard{Model: New(st, o)}
 	// What goes on beside the UI ends with it.
-	var end context.CancelFunc
-	g.ctx, end = context.WithCancel(ctx)
+	beside, end := context.WithCancel(ctx)
 	defer end()
+	g := &guard{Model: newModel(beside, st, o)}
 	program := tea.NewProgram(g, keys,
 		tea.WithContext(ctx),
 		tea.WithOutput(out),
@@ -67,11 +66,14 @@ func Run(ctx context.Context, st *store.Store, o Options, in io.Reader, out io.W
 	forwarded := make(chan struct{})
 	go func() {
 		defer close(forwarded)
-		forwardSuspends(g.ctx, o.Suspends, program.Send)
+		forwardSuspends(beside, o.Suspends, program.Send)
 	}()
 	_, err := program.Run()
 	end()
 	<-forwarded
+	// Of a file that is not written to its end nothing is left behind.
+	g.writing.Lock()
+	defer g.writing.Unlock()
 	switch {
 	case g.panicked != nil:
 		return g.panicked

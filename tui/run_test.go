@@ -211,3 +211,31 @@ func TestGuardQuitsAfterAPanicOfView(t *testing.T) {
 		t.Fatal("Update does not quit")
 	}
 }
+
+// A file that is being written when the UI ends is at its end, too, when Run
+// returns: nothing half of it stays behind.
+func TestRunWaitsForTheWriter(t *testing.T) {
+	p := newTerminal(t, 80, 24)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began, ended := make(chan struct{}), false
+	o := Options{Live: true, Write: func(w *Take) (string, error) {
+		close(began)
+		for !w.stopped() {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond) // a slow disk
+		ended = true
+		return "", ErrStopped
+	}}
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, sample(t).st, o, p.slave, p.slave) }()
+	p.await(t, "● LIVE")
+	p.master.WriteString(":write x.har\r")
+	<-began
+	cancel()
+	if err := <-done; err != nil || !ended {
+		t.Errorf("%v, the writer ended: %v", err, ended)
+	}
+	p.checkRestored(t)
+}

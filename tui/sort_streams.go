@@ -164,7 +164,7 @@ func (p *streamPane) keepSorted(m *Model) {
 	if (p.ordered() || swift) && time.Since(p.order.at) < 10*p.order.took {
 		return
 	}
-	if w := m.works[workSort]; w != nil {
+	if m.works[workSort].work != nil {
 		if swift || p.sorting == (streamOrderKey{p.conn, p.by}) {
 			return // on its way
 		}

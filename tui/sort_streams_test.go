@@ -125,8 +125,8 @@ func TestSortManyStreams(t *testing.T) {
 	press(m, "1 g enter")
 	begin := time.Now()
 	m.take(keyMsg("S"))
-	if took := time.Since(begin); m.works[workSort] == nil || took > 100*time.Millisecond {
-		t.Errorf("the key took %v, the work is %v", took, m.works[workSort])
+	if took := time.Since(begin); m.works[workSort].work == nil || took > 100*time.Millisecond {
+		t.Errorf("the key took %v, the work is %v", took, m.works[workSort].work)
 	}
 	do(m, later(1))
 	t.Logf("%d streams were sorted in %v", n, m.strms.order.took)
@@ -136,7 +136,7 @@ func TestSortManyStreams(t *testing.T) {
 	m.strms.order.took = time.Hour
 	k.more(2*n+101, 1)
 	m.take(later(2))
-	if m.works[workSort] != nil {
+	if m.works[workSort].work != nil {
 		t.Error("sorted again at once")
 	}
 	m.strms.order.took = 0

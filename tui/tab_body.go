@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"context"
 	"time"
 
 	"h2sniff/capture"
@@ -21,7 +22,7 @@ type bodyKey struct {
 	seq    uint64 // of the frame that is looked at
 }
 
-// bodyResult is what the worker makes of the bodies of a stream.
+// bodyResult is what is made of the bodies of a stream.
 type bodyResult struct {
 	key    bodyKey
 	lines  []detailLine
@@ -38,7 +39,7 @@ const (
 	bodyPause     = 250 * time.Millisecond
 )
 
-// showBody shows the bodies of the frame's stream, when the worker has them.
+// showBody shows the bodies of the frame's stream, when they are made.
 func (p *detailPane) showBody(m *Model) {
 	e := &p.entry
 	if e.Kind != decode.RowFrame || e.Header.StreamID == 0 {
@@ -62,9 +63,12 @@ func (p *detailPane) showBody(m *Model) {
 	if growing && was.frames != key.frames {
 		pause = bodyPause
 	}
-	p.work.want(key, func(t *task) any {
-		time.Sleep(pause) // a stream that grows is not read again all the time
-		return makeBody(t, st, sty, schema, key)
+	p.want(m, key, func(ctx context.Context) any {
+		select { // a stream that grows is not read again all the time
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		return makeBody(ctx, st, sty, schema, key)
 	})
 	if growing {
 		p.lines, p.octets = p.body.lines, p.body.octets
@@ -81,9 +85,9 @@ func (p *detailPane) note(m *Model, text string) []detailLine {
 }
 
 // makeBody reads a stream's rows and lays its bodies out.
-func makeBody(t *task, st *store.Store, sty *styles, schema *content.Schema, key bodyKey) bodyResult {
+func makeBody(ctx context.Context, st *store.Store, sty *styles, schema *content.Schema, key bodyKey) bodyResult {
 	r := bodyResult{key: key}
-	x := exchangeOf(t, st, key.conn, key.stream)
+	x := exchangeOf(ctx, st, key.conn, key.stream)
 	b := bodyPage{page: page{sty: sty, w: key.w}}
 	if x == nil {
 		b.text(sty.dim, "No frame of the stream is left in the history.")
@@ -99,7 +103,7 @@ func makeBody(t *task, st *store.Store, sty *styles, schema *content.Schema, key
 // exchangeOf assembles the exchange of a stream from the rows that are held;
 // nil where there are none. Of a very long stream it reads the beginning and
 // the end.
-func exchangeOf(t *task, st *store.Store, conn capture.ConnID, stream uint32) (x *content.Exchange) {
+func exchangeOf(ctx context.Context, st *store.Store, conn capture.ConnID, stream uint32) (x *content.Exchange) {
 	c := content.NewCollector(content.Limits{}, nil, func(got *content.Exchange) {
 		if x == nil {
 			x = got
@@ -116,7 +120,7 @@ func exchangeOf(t *task, st *store.Store, conn capture.ConnID, stream uint32) (x
 		whole := store.View{Conn: conn}
 		from, to := wholeRange(st, v, first, end)
 		if to-from <= maxGapRows {
-			read(t, st, whole, from, to, func(e *store.Entry) {
+			read(ctx, st, whole, from, to, func(e *store.Entry) {
 				if e.Kind == decode.RowGap || e.Kind == decode.RowFrame && e.Header.StreamID == stream {
 					c.Add(e.Seq, &e.Row)
 				}
@@ -136,11 +140,11 @@ func exchangeOf(t *task, st *store.Store, conn capture.ConnID, stream uint32) (x
 	}
 	add := func(e *store.Entry) { c.Add(e.Seq, &e.Row) }
 	if end-first <= maxBodyRows {
-		read(t, st, v, first, end, add, c.Missed)
+		read(ctx, st, v, first, end, add, c.Missed)
 	} else {
-		read(t, st, v, first, first+maxBodyRows-tailRows, add, c.Missed)
+		read(ctx, st, v, first, first+maxBodyRows-tailRows, add, c.Missed)
 		c.Missed(end - first - maxBodyRows)
-		read(t, st, v, end-tailRows, end, add, c.Missed)
+		read(ctx, st, v, end-tailRows, end, add, c.Missed)
 	}
 	c.Flush()
 	return x
@@ -167,9 +171,9 @@ func wholeRange(st *store.Store, v store.View, first, end uint64) (from, to uint
 const readBatch = 256
 
 // read hands over the rows [from,to) of a view in order, and tells of those
-// that were evicted first, until the task is stopped.
-func read(t *task, st *store.Store, v store.View, from, to uint64, row func(*store.Entry), missed func(uint64)) {
-	for from < to && !t.stopped() {
+// that were evicted first, until ctx ends.
+func read(ctx context.Context, st *store.Store, v store.View, from, to uint64, row func(*store.Entry), missed func(uint64)) {
+	for from < to && ctx.Err() == nil {
 		if first, _ := st.Span(v); first > from {
 			missed(min(first, to) - from)
 			from = first
@@ -183,6 +187,5 @@ func read(t *task, st *store.Store, v store.View, from, to uint64, row func(*sto
 			row(&rows[i])
 		}
 		from += uint64(len(rows))
-		t.done.Add(int64(len(rows)))
 	}
 }

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -26,7 +27,7 @@ type flowKey struct {
 	start    int64 // that elapsed times count from
 }
 
-// flowResult is what the worker makes of the windows around a frame.
+// flowResult is what is made of the windows around a frame.
 type flowResult struct {
 	key   flowKey
 	lines []detailLine
@@ -42,7 +43,7 @@ const (
 	scaleWidth  = 10
 )
 
-// showFlow shows the windows around the frame, when the worker has them.
+// showFlow shows the windows around the frame, when they are made.
 func (p *detailPane) showFlow(m *Model) {
 	key, ok := p.flowRange(m)
 	if !ok {
@@ -57,16 +58,16 @@ func (p *detailPane) showFlow(m *Model) {
 	if p.entry.Header.Type == http2.FrameWindowUpdate {
 		own = own.Reverse()
 	}
-	st, sty, past := m.st, m.sty, &p.past
-	p.work.want(key, func(t *task) any { return makeFlow(t, st, sty, past, key, own, at) })
+	st, sty, past, far := m.st, m.sty, &p.past, &p.far
+	p.want(m, key, func(ctx context.Context) any { return makeFlow(ctx, st, sty, past, far, key, own, at) })
 	was := p.flow.key
 	if was.conn == key.conn && was.seq == key.seq && was.w == key.w {
 		p.lines = p.flow.lines // of a little earlier
 		return
 	}
 	text := "Reading the rows before this one " + ellipsis
-	if n := p.work.progress(key); n >= 0 {
-		text += fmt.Sprintf(" %d%%", n)
+	if all := far.all.Load(); all > 0 {
+		text += " " + hundredths(min(1, float64(far.done.Load())/float64(all)))
 	}
 	p.lines = p.note(m, text)
 }
@@ -101,7 +102,7 @@ func (p *detailPane) flowRange(m *Model) (flowKey, bool) {
 
 // makeFlow follows the connection's windows from its beginning, or from where
 // they are known, to the end of the range.
-func makeFlow(t *task, st *store.Store, sty *styles, past *flowPast, key flowKey, own capture.Direction, at int64) flowResult {
+func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast, far *steps, key flowKey, own capture.Direction, at int64) flowResult {
 	whole := store.View{Conn: key.conn}
 	ends := [2]int64{}
 	for i, at := range [2]uint64{key.from, key.to - 1} {
@@ -115,9 +116,11 @@ func makeFlow(t *task, st *store.Store, sty *styles, past *flowPast, key flowKey
 	r := newFlowReading(key, own, ends[0], ends[1])
 	r.at = at
 	from, c := past.before(key.conn, key.from)
-	t.all.Store(int64(key.to - from))
+	far.done.Store(0)
+	far.all.Store(int64(key.to - from))
 	place := from
-	read(t, st, whole, from, key.to, func(e *store.Entry) {
+	read(ctx, st, whole, from, key.to, func(e *store.Entry) {
+		far.done.Add(1)
 		if place < key.from {
 			past.passed(place, c)
 		}

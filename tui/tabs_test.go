@@ -233,7 +233,7 @@ func TestBodyOfALongStream(t *testing.T) {
 		k.recv().data(1, false, fmt.Sprintln(i))
 	}
 	k.recv().data(1, true, "the end")
-	x := exchangeOf(&task{}, tr.st, 1, 1)
+	x := exchangeOf(t.Context(), tr.st, 1, 1)
 	b := &x.Sides[capture.Recv].Body
 	if len(b.Holes) != 1 || !b.Ended || !strings.HasPrefix(string(b.Data), "0\n1\n") || !strings.HasSuffix(string(b.Data), "the end") {
 		t.Errorf("%d holes, ended %v, %d octets", len(b.Holes), b.Ended, len(b.Data))

@@ -3,7 +3,9 @@
 package tui
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 
 	"h2sniff/decode/store"
 )
@@ -14,6 +16,7 @@ type Take struct {
 	st      *store.Store
 	view    store.View
 	stopped func() bool
+	read    atomic.Uint64 // rows, for whoever shows how far it is
 }
 
 // NewTake asks for the rows of a view to be written to a path. Where stopped is
@@ -59,6 +62,7 @@ func (w *Take) All(v store.View, row func(*store.Entry) error, missed func(uint6
 			}
 		}
 		from += uint64(len(rows))
+		w.read.Add(uint64(len(rows)))
 	}
 	return nil
 }
@@ -69,7 +73,7 @@ type written struct {
 	err  error
 }
 
-// write begins to write what the frames pane shows to a file.
+// write begins to write what the frames pane shows to a file, one at a time.
 func (m *Model) write(path string) error {
 	if m.o.Write == nil {
 		return errors.New("nothing here can write files")
@@ -77,21 +81,39 @@ func (m *Model) write(path string) error {
 	if path == "" {
 		return errors.New("a name is needed, ending in .pcapng, .json or .har")
 	}
+	if w := m.works[workWrite].work; w != nil {
+		return errors.New(w.what + " goes on: one file at a time")
+	}
+	w := &work{what: "writing " + peer(path, 80), kept: true}
+	var far atomic.Pointer[Take]
+	w.far = func() string {
+		if take := far.Load(); take != nil {
+			return commas(take.read.Load()) + " rows read"
+		}
+		return ""
+	}
 	st, view, do := m.st, m.frames.view, m.o.Write
-	type key struct{ path string }
-	m.taker.want(key{path}, func(t *task) any {
-		text, err := do(NewTake(st, view, path, t.stopped))
-		return written{text, err}
-	})
-	m.say("writing "+peer(path, 80)+" "+ellipsis, false)
+	beginOnce(m, workWrite, w, func(ctx context.Context) (r written) {
+		m.writing.Lock()
+		defer m.writing.Unlock()
+		take := NewTake(st, view, path, func() bool { return ctx.Err() != nil })
+		far.Store(take)
+		if r.err = ctx.Err(); r.err == nil {
+			r.text, r.err = do(take)
+		}
+		return r
+	}, func(m *Model, r written) { r.show(m) })
 	return nil
 }
 
 // show says what became of it.
-func (w *written) show(m *Model) {
-	if w.err != nil {
-		m.say("not written: "+peer(w.err.Error(), 200), true)
-		return
+func (r *written) show(m *Model) {
+	switch {
+	case errors.Is(r.err, ErrStopped), errors.Is(r.err, context.Canceled):
+		m.say("not written: ended before all rows were", true)
+	case r.err != nil:
+		m.say("not written: "+peer(r.err.Error(), 200), true)
+	default:
+		m.say(peer(r.text, 200), false)
 	}
-	m.say(peer(w.text, 200), false)
 }

@@ -42,8 +42,6 @@ func (m *Model) take(msg tea.Msg) tea.Cmd {
 	case tea.MouseMsg:
 		m.clock.woken = true
 		m.mouse(tea.MouseEvent(msg))
-	case taskDone:
-		m.taken(msg)
 	case suspendMsg:
 		return m.suspend()
 	case resumedMsg:
@@ -76,10 +74,13 @@ func (m *Model) tick(t time.Time) {
 	if changed && !m.paused {
 		m.followFilter()
 		m.refresh()
-	} else if m.detail.waits() {
+	} else if m.detail.waits(m) {
 		m.detail.stale()
 		m.detail.refresh(m)
 		m.dirty = true
+	}
+	if m.works[workWrite].work != nil {
+		m.dirty = true // how far it is
 	}
 	m.strms.keepSorted(m)
 	if m.conns.sample(m, t) {
@@ -115,7 +116,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		if m.closeTop() {
 			return nil
 		}
-		return tea.Quit
+		return m.quit()
 	}
 	if key.Matches(msg, m.keys.Suspend) {
 		return m.suspend()
@@ -133,7 +134,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	k := &m.keys
 	switch {
 	case key.Matches(msg, k.Quit):
-		return tea.Quit
+		return m.quit()
 	case key.Matches(msg, k.Help):
 		m.toggleHelp()
 		return nil
@@ -266,6 +267,17 @@ func (m *Model) resume() {
 	if m.paused {
 		m.pause()
 	}
+}
+
+// quit ends the UI. A file that is being written would end with it, and does
+// not without having been told of.
+func (m *Model) quit() tea.Cmd {
+	if w := m.works[workWrite].work; w != nil && w != m.asked {
+		m.asked = w
+		m.say(w.what+" goes on: "+keyName("q")+" again ends it and quits", true)
+		return nil
+	}
+	return tea.Quit
 }
 
 // closeTop closes what takes the keys in place of the panes, and reports

@@ -3,7 +3,9 @@
 package tui
 
 import (
+	"context"
 	"encoding/binary"
+	"maps"
 	"strings"
 
 	"h2sniff/capture"
@@ -14,12 +16,16 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// markKey names the state of a stream that its gRPC messages were looked for
-// in.
+// markKey names a stream.
 type markKey struct {
 	conn   capture.ConnID
 	stream uint32
-	frames uint64
+}
+
+// streamMarks are the gRPC messages of a stream.
+type streamMarks struct {
+	frames uint64  // of the stream when they were looked for
+	times  []int64 // at which they begin
 }
 
 const (
@@ -27,50 +33,45 @@ const (
 	// maxMarks how many messages of it are marked.
 	maxMarkRows = 1024
 	maxMarks    = 512
+	// maxMarked is for how many streams messages are remembered.
+	maxMarked = 4096
 )
 
-// marksKey is what the worker looks for: the messages of some streams.
-type marksKey struct{ from, generation uint64 }
-
-// findMarks has the gRPC messages of the streams in sight looked for.
-func (w *waterfall) findMarks(st *store.Store, streams []store.StreamSummary, generation uint64) {
-	var missing []markKey
-	for i := range streams {
-		t := &streams[i]
+// findMarks has the gRPC messages of the streams in sight looked for, as far as
+// there are new frames; those found before stay until then.
+func (p *streamPane) findMarks(m *Model) {
+	w := &p.water
+	missing := map[markKey]uint64{}
+	for i := range p.streams {
+		t := &p.streams[i]
 		if t.Method != "POST" && t.Method != "" || t.Frames == 0 {
 			continue // gRPC is POST
 		}
-		k := markKey{t.Conn, t.ID, t.Frames}
-		if _, ok := w.marks[k]; !ok {
-			missing = append(missing, k)
+		if k := (markKey{t.Conn, t.ID}); w.marks[k].frames != t.Frames {
+			missing[k] = t.Frames
 		}
 	}
-	if len(missing) == 0 {
+	if len(missing) == 0 || m.works[workMarks].work != nil {
 		return
 	}
-	w.work.want(marksKey{missing[0].frames, generation}, func(t *task) any {
-		found := make(map[markKey][]int64, len(missing))
-		for _, k := range missing {
-			if t.stopped() {
+	st := m.st
+	beginOnce(m, workMarks, &work{}, func(ctx context.Context) map[markKey]streamMarks {
+		found := make(map[markKey]streamMarks, len(missing))
+		for k, frames := range missing {
+			if ctx.Err() != nil {
 				break
 			}
-			found[k] = grpcMarks(st, k)
+			found[k] = streamMarks{frames, grpcMarks(st, k)}
 		}
 		return found
+	}, func(m *Model, found map[markKey]streamMarks) {
+		if w.marks == nil || len(w.marks) > maxMarked {
+			w.marks = make(map[markKey]streamMarks)
+		}
+		maps.Copy(w.marks, found)
+		p.page = pageKey{}
+		m.refresh()
 	})
-}
-
-// maxMarked is for how many states of streams messages are remembered.
-const maxMarked = 4096
-
-// found takes what the worker found.
-func (w *waterfall) found(marks map[markKey][]int64) {
-	if w.marks == nil || len(w.marks) > maxMarked {
-		w.marks = make(map[markKey][]int64)
-	}
-	for k, v := range marks {
-		w.marks[k] = v
-	}
 }
 
 // grpcMarks gives the times at which gRPC messages of a stream begin; none if

@@ -68,8 +68,7 @@ type waterfall struct {
 	role   capture.Role // of the process
 	closed int64        // when the connection was; 0: not yet
 	stalls []store.Stall
-	marks  map[markKey][]int64 // times of gRPC messages
-	work   worker              // finds them
+	marks  map[markKey]streamMarks // gRPC messages
 }
 
 // fit takes the axis that the streams in sight need.
@@ -193,7 +192,7 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 			}
 		}
 	}
-	for _, at := range w.marks[markKey{t.Conn, t.ID, t.Frames}] {
+	for _, at := range w.marks[markKey{t.Conn, t.ID}].times {
 		fill(at, at, waterMessage)
 	}
 	at := func(time int64, s waterState) {
