@@ -216,8 +216,6 @@ func TestGuardQuitsAfterAPanicOfView(t *testing.T) {
 // returns: nothing half of it stays behind.
 func TestRunWaitsForTheWriter(t *testing.T) {
 	p := newTerminal(t, 80, 24)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	began, ended := make(chan struct{}), false
 	o := Options{Live: true, Write: func(w *Take) (string, error) {
 		close(began)
@@ -229,11 +227,13 @@ func TestRunWaitsForTheWriter(t *testing.T) {
 		return "", ErrStopped
 	}}
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, sample(t).st, o, p.slave, p.slave) }()
+	go func() { done <- Run(t.Context(), sample(t).st, o, p.slave, p.slave) }()
 	p.await(t, "● LIVE")
 	p.master.WriteString(":write x.har\r")
 	<-began
-	cancel()
+	p.master.WriteString("q")
+	p.await(t, "q again ends it")
+	p.master.WriteString("q")
 	if err := <-done; err != nil || !ended {
 		t.Errorf("%v, the writer ended: %v", err, ended)
 	}
