@@ -229,6 +229,18 @@ func seconds(ns int64, decimals int) string {
 	return s
 }
 
+// millis writes a duration of ns nanoseconds as milliseconds, with as many
+// decimals, up to three, as w cells have room for.
+func millis(ns int64, w int) string {
+	s := ""
+	for decimals := 3; decimals >= 0; decimals-- {
+		if s = strconv.FormatFloat(float64(ns)/1e6, 'f', decimals, 64); len(s) <= w {
+			break
+		}
+	}
+	return s
+}
+
 // span writes a duration of ns nanoseconds in a few characters.
 func span(ns int64) string {
 	switch {

@@ -20,8 +20,8 @@ type overlay interface {
 
 // label names a column for people, and in the configuration.
 func (c *column) label() string {
-	if c.title == "" {
-		return "dir"
+	if c.name != "" {
+		return c.name
 	}
 	return c.title
 }
@@ -54,6 +54,7 @@ func (l *list) choose(names []string) error {
 	for i := range l.cols {
 		l.cols[i].off = !wanted[l.cols[i].label()]
 	}
+	l.asked = true
 	return nil
 }
 
@@ -153,6 +154,7 @@ func (c *chooser) toggle(m *Model) {
 		return
 	}
 	col.off = !col.off
+	c.list.asked = true
 	m.arrange()
 }
 
@@ -182,7 +184,11 @@ func (c *chooser) draw(m *Model, lines [][]byte, w int) {
 			if at == c.at {
 				mark, style = markCursor+" ", s.selected
 			}
-			lines[i] = appendStyled(lines[i], mark+box+col.label(), w, style)
+			text := mark + box + col.label()
+			if !col.off && col.width == 0 {
+				text += "  (no room here)"
+			}
+			lines[i] = appendStyled(lines[i], text, w, style)
 		default:
 			lines[i] = appendSpaces(lines[i], w)
 		}

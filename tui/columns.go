@@ -5,14 +5,15 @@ package tui
 // column is a column of a list pane.
 type column struct {
 	title string
-	min   int  // cells that it takes at least
-	want  int  // cells that it takes when there is room
-	flex  bool // gets its want first, and what the others leave (one a table)
-	right bool // numbers
-	hide  bool // is not wanted now
-	off   bool // is not wanted by the user
-	fixed bool // nothing is sorted by it
-	drop  int  // where the room is short, the column with the highest goes first; 0 stays
+	name  string // in the configuration; empty: the title
+	min   int    // cells that it takes at least
+	want  int    // cells that it takes when there is room
+	flex  bool   // gets its want first, and what the others leave (one a table)
+	right bool   // numbers
+	hide  bool   // is not wanted now
+	off   bool   // is not wanted by the user
+	fixed bool   // nothing is sorted by it
+	drop  int    // where the room is short, the column with the highest goes first; 0 stays
 	// need is the cells that the widest content so far takes; 0: not known. It
 	// bounds what the column gets for its want, and is met beyond that before
 	// any room is left blank.

@@ -159,24 +159,31 @@ func keyName(k string) string {
 // hints are the keys that the bottom line names while pane is focused, the
 // most useful first, in few words.
 func (k keyMap) hints(pane paneID, narrowed, paused bool) []key.Binding {
-	pause := "pause"
-	if paused {
-		pause = "resume"
-	}
+	pause := hint(k.Pause, "", "pause")
 	var out []key.Binding
+	if paused {
+		pause = hint(k.Pause, "", "resume")
+		out = append(out, pause)
+	}
 	switch pane {
 	case paneConns, paneStreams:
 		out = append(out, hint(k.Enter, "", "only this"))
 	case paneFrames:
 		out = append(out, hint(k.Enter, "", "open"))
+	case paneDetail:
+		prev, next := hint(k.PrevTab, "", "").Help().Key, hint(k.NextTab, "", "").Help().Key
+		out = append(out, hint(k.NextTab, prev+" "+next, "tab"), hint(k.Copy, "", "copy"))
 	}
 	if narrowed || pane == paneDetail {
 		out = append(out, hint(k.Back, "", "back"))
 	} else if pane == paneFrames {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
-	return append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"), hint(k.Pause, "", pause),
-		hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"),
+	out = append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"))
+	if !paused {
+		out = append(out, pause)
+	}
+	return append(out, hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"),
 		hint(k.NextProblem, "", "problem"), hint(k.Partner, "", "partner"), hint(k.Zoom, "", "zoom"),
 		hint(k.Mark, "m", "mark"), hint(k.Command, "", "command"))
 }

@@ -54,6 +54,8 @@ type list struct {
 	page pageKey
 	// none is shown where there are no rows.
 	none []string
+	// asked says that the user chose the columns.
+	asked bool
 }
 
 // pageKey identifies what rows were fetched for: while it stays the same they

@@ -238,9 +238,8 @@ func process(i *capture.ConnInfo, w int) string {
 	}
 	pid := "/" + strconv.FormatUint(uint64(i.PID), 10)
 	comm := peer(i.Comm, w)
-	if n := w - len(pid); n > 0 && width(comm) > n {
-		cut, _ := appendCut(nil, comm, n)
-		comm = string(cut)
+	if n := w - len(pid); n > 0 {
+		comm = keepEnds(comm, n)
 	}
 	return comm + pid
 }
@@ -274,6 +273,20 @@ func visibleZone(a netip.AddrPort) string {
 		return a.String()
 	}
 	return peer(a.String(), 80)
+}
+
+// keepEnds cuts a name in its middle, since names of one family begin, or end,
+// alike.
+func keepEnds(s string, w int) string {
+	if width(s) <= w {
+		return s
+	}
+	if w < 5 || !printable(s) {
+		cut, _ := appendCut(nil, s, w)
+		return string(cut)
+	}
+	end := (w - 1) / 2
+	return s[:w-1-end] + ellipsis + s[len(s)-end:]
 }
 
 // keepEnd cuts an address at its beginning, since ports tell most.

@@ -138,8 +138,9 @@ func (p *detailPane) refresh(m *Model) {
 	if e.Kind != decode.RowFrame || p.tab > tabHex {
 		key.generation = m.shown.Generation
 	}
+	known := len(p.entry.Findings)
 	p.entry.Findings = e.Findings
-	if key == p.key {
+	if key == p.key && (known == len(e.Findings) || p.tab != tabHeaders) {
 		return
 	}
 	other := p.entry.Seq != e.Seq

@@ -16,10 +16,13 @@ import (
 // happened between them.
 type framePane struct {
 	list
-	view    store.View
-	conn    capture.ConnID // that the view is of; 0: several
-	entries []store.Entry  // those of the window
-	w, h    int
+	view store.View
+	conn capture.ConnID // that the view is of; 0: several
+	// ofStream says that the view is of one stream.
+	ofStream bool
+	entries  []store.Entry // those of the window
+	before   int64         // time of the row before them; 0: there is none
+	w, h     int
 	// want is the row that the cursor is to be on, at the place where it was put
 	// for it: in a Selection that is still being filled rows come in before it.
 	want, at uint64
@@ -30,6 +33,7 @@ type framePane struct {
 const (
 	frameSeq = iota
 	frameTime
+	frameDelta
 	frameConn
 	frameDir
 	frameStream
@@ -47,23 +51,32 @@ func newFramePane() *framePane {
 	p.cols = []column{
 		frameSeq:    {title: "#", min: 5, want: 9, right: true},
 		frameTime:   {title: "time", min: narrowTime, want: wideTime, right: true, drop: 5},
+		frameDelta:  {title: "Δms", name: "delta", min: 9, right: true, drop: 6},
 		frameConn:   {title: "conn", min: 4, right: true, drop: 2},
-		frameDir:    {min: 1},
+		frameDir:    {name: "dir", min: 1},
 		frameStream: {title: "sid", min: 4, want: 7, right: true},
 		frameType:   {title: "type", min: 13, want: 15},
 		frameFlags:  {title: "flags", min: 6, want: 9, drop: 3},
 		frameLength: {title: "len", min: 6, want: 8, right: true, drop: 4},
-		frameInfo:   {title: "info", min: 8, want: 36, flex: true, drop: 1},
+		frameInfo:   {title: "info", min: 8, want: 48, flex: true, drop: 1},
 	}
 	return p
 }
 
-// resize gives the number the digits that it needs, and leaves out the
-// connection where there is only one.
+// bothTimes is the cells of a line from which there are two columns of time.
+const bothTimes = 84
+
+// resize gives the number the digits that it needs, and leaves out what there
+// is no room for, and the connection where there is only one.
 func (p *framePane) resize(w, h int) {
 	p.w, p.h = w, h
 	p.cols[frameSeq].min = max(5, p.digits)
 	p.cols[frameConn].hide = p.conn != 0
+	// Where there is no room for both, the times of one stream tell less than
+	// what is between them.
+	narrow := w < bothTimes && !p.asked
+	p.cols[frameTime].hide = narrow && p.ofStream
+	p.cols[frameDelta].hide = narrow && !p.ofStream
 	p.list.resize(w, h)
 }
 
@@ -109,8 +122,10 @@ func (p *framePane) refresh(m *Model) {
 	}
 	p.fit()
 	p.rows = p.rows[:0]
+	before := p.before
 	for i := range p.entries {
-		p.rows = append(p.rows, p.row(m, &p.entries[i]))
+		p.rows = append(p.rows, p.row(m, &p.entries[i], before))
+		before = p.entries[i].Time
 	}
 }
 
@@ -146,14 +161,23 @@ func (p *framePane) held(m *Model) (first, end uint64) {
 	return first, max(first, end)
 }
 
-// fetch gets n rows of the view. Rows can be evicted meanwhile: the store then
-// begins with a later one, whose place its number tells.
+// fetch gets n rows of the view, and the time of the one before. Rows can be
+// evicted meanwhile: the store then begins with a later one, whose place its
+// number tells.
 func (p *framePane) fetch(m *Model, from uint64, n int) {
-	p.entries = m.st.Rows(p.view, from, n)
-	p.from = from
-	if first, _ := m.st.Span(p.view); first > from && len(p.entries) > 0 {
+	at := from - min(from, 1)
+	p.entries = m.st.Rows(p.view, at, int(from-at)+n)
+	p.before = 0
+	first, _ := m.st.Span(p.view)
+	if p.from = at; first > at && len(p.entries) > 0 {
 		p.from = m.st.Find(p.view, p.entries[0].Seq)
 	}
+	if p.from < from && len(p.entries) > 0 {
+		p.before = p.entries[0].Time
+		p.entries = p.entries[1:]
+		p.from++
+	}
+	p.entries = p.entries[:min(n, len(p.entries))]
 }
 
 // show turns to another view and keeps the cursor at the same place in time.
@@ -167,7 +191,7 @@ func (p *framePane) show(m *Model) {
 
 // goTo shows view with the cursor on the first row from seq on.
 func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
-	p.view, p.conn = view, m.view.Conn
+	p.view, p.conn, p.ofStream = view, m.view.Conn, m.view.HasStream
 	p.page = pageKey{}
 	p.want, p.at = seq, m.st.Find(view, seq)
 	p.reset(m.st.Find(view, seq), follow)
@@ -189,7 +213,8 @@ func (p *framePane) open(m *Model) {
 	}
 }
 
-func (p *framePane) row(m *Model, e *store.Entry) row {
+// row is a row; before is the time of the one above it, 0 where there is none.
+func (p *framePane) row(m *Model, e *store.Entry, before int64) row {
 	s := m.sty
 	decimals := 3
 	if p.columnWidth(frameTime) == wideTime {
@@ -198,6 +223,9 @@ func (p *framePane) row(m *Model, e *store.Entry) row {
 	cells := make([]cell, frameInfo+1)
 	cells[frameSeq].text = strconv.FormatUint(e.Seq, 10)
 	cells[frameTime].text = seconds(e.Time-m.start, decimals)
+	if before != 0 {
+		cells[frameDelta].text = millis(e.Time-before, p.columnWidth(frameDelta))
+	}
 	cells[frameConn].text = e.Conn.String()
 	if e.Kind != decode.RowFrame {
 		cells[frameDir] = m.event(e, p.columnWidth(frameInfo)+40)

@@ -45,6 +45,7 @@ const (
 	streamFrames
 	streamSent
 	streamRecv
+	streamWait
 	streamTime
 	streamBar
 )
@@ -56,9 +57,10 @@ func newStreamPane() *streamPane {
 		streamRequest: {title: "request", min: 18, want: 24, flex: true},
 		streamStatus:  {title: "st", min: 3},
 		streamState:   {title: "state", min: 9, want: 14, drop: 4},
-		streamFrames:  {title: "fr", min: 4, right: true, drop: 3},
-		streamSent:    {title: "→oct", min: 4, right: true, drop: 6},
-		streamRecv:    {title: "←oct", min: 4, right: true, drop: 5},
+		streamFrames:  {title: "fr", min: 4, right: true, drop: 5},
+		streamSent:    {title: "→oct", min: 4, right: true, drop: 7},
+		streamRecv:    {title: "←oct", min: 4, right: true, drop: 6},
+		streamWait:    {title: "wait", min: 5, right: true, drop: 3},
 		streamTime:    {title: "time", min: 5, right: true, drop: 2},
 		streamBar:     {min: minBar, drop: 1, fixed: true},
 	}
@@ -81,6 +83,7 @@ func (p *streamPane) resize(w, h int) {
 		bar.want = w * 2 / 3
 		p.cols[streamRequest].want = max(24, w/4)
 	case w > 60:
+		bar.min = w * 3 / 10
 		bar.want = w/2 - 4
 	}
 	p.list.resize(w, h)
@@ -218,10 +221,11 @@ func (p *streamPane) selected() *store.StreamSummary {
 func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	s := m.sty
 	state, style := streamStateOf(s, t)
+	idle := false
 	switch {
 	case t.Reset || t.EndSend && t.EndRecv:
 	case isIdle(m.st, t):
-		state, style = "idle", s.dim
+		state, style, idle = "idle", s.dim, true
 	case p.closed:
 		state, style = "unfinished", s.warn
 	}
@@ -233,9 +237,14 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 		streamFrames:  {text: compact(t.Frames)},
 		streamSent:    {text: octets(t.SentB)},
 		streamRecv:    {text: octets(t.RecvB)},
+		streamWait:    {text: waitText(t, p.water.role)},
 		streamTime:    {text: span(t.Last - t.First)},
 	}}
 	r.cells = append(r.cells, cell{})
+	if idle {
+		r.cells[streamRequest] = cell{"only PRIORITY", s.dim}
+		r.faded = true
+	}
 	if n := p.columnWidth(streamBar); n > 0 {
 		r.runs = m.waterRuns(p.water.bar(t, p.water.role, n))
 	}
@@ -253,6 +262,24 @@ func (p *streamPane) open(m *Model) {
 		p.follow = false
 		m.narrow(store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, paneFrames)
 	}
+}
+
+// waitOf is the time from the last frame of a stream's request to the first of
+// its response, in nanoseconds.
+func waitOf(t *store.StreamSummary, role capture.Role) (ns int64, ok bool) {
+	d := requestDirection(t, role)
+	req, resp := &t.Phases[d], &t.Phases[d.Reverse()]
+	if req.Begin == 0 || resp.Begin == 0 || resp.Begin < req.Last {
+		return 0, false
+	}
+	return resp.Begin - req.Last, true
+}
+
+func waitText(t *store.StreamSummary, role capture.Role) string {
+	if ns, ok := waitOf(t, role); ok {
+		return span(ns)
+	}
+	return ""
 }
 
 // request is the method and path of a stream, as far as they are known.

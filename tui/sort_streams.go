@@ -94,6 +94,9 @@ func keyOf(by int, t *store.StreamSummary) streamKey {
 		k.n = t.SentB
 	case streamRecv:
 		k.n = t.RecvB
+	case streamWait:
+		ns, _ := waitOf(t, capture.RoleUnknown)
+		k.n = uint64(ns)
 	case streamTime:
 		k.n = uint64(max(0, t.Last-t.First))
 	}

@@ -80,7 +80,7 @@ func (m *Model) frameText(e *store.Entry, w int) (string, sgr) {
 // else its first fields.
 func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 	s := m.sty
-	var method, target, status *decode.Field
+	var method, target, status, grpc *decode.Field
 	for i := range e.Fields {
 		f := &e.Fields[i]
 		if !f.NameKnown {
@@ -97,6 +97,8 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 			}
 		case ":status":
 			status = f
+		case "grpc-status":
+			grpc = f
 		}
 	}
 	text := ""
@@ -112,20 +114,40 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 		v := fieldValue(status, w)
 		return text + ":status " + v, statusStyle(s, v)
 	}
-	b := []byte(text)
+	b, style := []byte(text), s.plain
+	if grpc != nil { // what trailers are about
+		v := fieldValue(grpc, w)
+		style = s.warn
+		if v == "0" {
+			style = s.good
+		}
+		b = append(b, "grpc-status "+grpcStatus(v)...)
+	}
 	for i := range e.Fields {
-		if i > 0 {
-			b = append(b, ", "...)
+		f := &e.Fields[i]
+		if f == grpc || grpc != nil && f.NameKnown && f.ValueKnown && f.Value == "" {
+			continue
 		}
 		if len(b) > maxCluster*w {
 			break
 		}
-		f := &e.Fields[i]
+		if len(b) > len(text) {
+			b = append(b, ", "...)
+		}
 		b = append(b, fieldName(f, w)...)
 		b = append(b, ": "...)
 		b = append(b, m.shownValue(f, w)...)
 	}
-	return string(b), s.plain
+	return string(b), style
+}
+
+// grpcStatus is a status with its name.
+func grpcStatus(v string) string {
+	names := decode.GRPCStatusNames()
+	if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < len(names) {
+		return v + " " + names[n]
+	}
+	return v
 }
 
 func fieldName(f *decode.Field, w int) string {

@@ -145,6 +145,9 @@ func (d *details) frame() {
 	if e.Err != nil {
 		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
 	}
+	for i := range e.Findings {
+		d.problem(&e.Findings[i])
+	}
 	if e.Missing > 0 {
 		d.property("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
 	}

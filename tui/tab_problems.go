@@ -49,16 +49,30 @@ func (d *details) found(want func(*store.Found) bool) {
 	}
 }
 
+// problem is a finding of the row itself, in the headers tab.
+func (d *details) problem(f *store.Finding) {
+	text := f.Message
+	if f.Section != "" {
+		text += " (" + f.Section + ")"
+	}
+	style := d.m.severityStyle(f.Severity)
+	d.prose([]cell{{f.Severity.String(), style}}, []int{d.nameWidth()}, peer(text, 2000), style)
+}
+
+func (m *Model) severityStyle(severity decode.Severity) sgr {
+	switch severity {
+	case decode.Error:
+		return m.sty.bad
+	case decode.Warning:
+		return m.sty.warn
+	}
+	return m.sty.plain
+}
+
 // finding is one finding: how bad, where, what, and the rule.
 func (d *details) finding(f *store.Found) {
 	s := d.m.sty
-	style := s.plain
-	switch f.Severity {
-	case decode.Error:
-		style = s.bad
-	case decode.Warning:
-		style = s.warn
-	}
+	style := d.m.severityStyle(f.Severity)
 	d.seq = f.Seq
 	before := []cell{{f.Severity.String(), style}, {"#" + commas(f.Seq), s.dim}}
 	widths := []int{7, max(4, width(before[1].text))}

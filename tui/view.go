@@ -134,6 +134,10 @@ type tab struct {
 func (m *Model) tabs(b box) []tab {
 	room := b.w - 4
 	var out []tab
+	own := 0 // what the tabs of the pane itself take
+	if b.pane == paneDetail {
+		own = m.subTabsWidth()
+	}
 	for short := range 3 {
 		out = out[:0]
 		x := 2
@@ -143,7 +147,7 @@ func (m *Model) tabs(b box) []tab {
 			out = append(out, tab{id, -1, text, x, w})
 			x += w + 1
 		}
-		if x-3 <= room {
+		if x-3+own <= room || short == 2 && x-3 <= room {
 			return m.subTabs(b, out, x)
 		}
 	}
@@ -152,6 +156,15 @@ func (m *Model) tabs(b box) []tab {
 		return nil
 	}
 	return append(out[:0], tab{b.pane, -1, string(cut), 2, used})
+}
+
+// subTabsWidth is what all tabs of the detail take.
+func (m *Model) subTabsWidth() (n int) {
+	names, _ := m.detail.subTabs()
+	for _, name := range names {
+		n += width(name) + 1
+	}
+	return n + len("[]")
 }
 
 // tabText is the title of a pane: with what it has to say of itself, or, of
@@ -180,11 +193,7 @@ func (m *Model) subTabs(b box, out []tab, x int) []tab {
 	}
 	names, chosen := m.detail.subTabs()
 	names[chosen] = "[" + names[chosen] + "]"
-	all := 0
-	for _, name := range names {
-		all += width(name) + 1
-	}
-	fits := x+all-3 <= b.w-4
+	fits := x+m.subTabsWidth()-3 <= b.w-4
 	for i, name := range names {
 		w := width(name)
 		if !fits && i != chosen || x+w-2 > b.w-4 {

@@ -79,8 +79,8 @@ func (w *waterfall) fit(streams []store.StreamSummary) {
 	w.axis = timeRange{}
 	for i := range streams {
 		t := &streams[i]
-		if t.Frames == 0 {
-			continue
+		if t.Frames == 0 || t.Phases[0].Begin == 0 && t.Phases[1].Begin == 0 && !t.Reset {
+			continue // has no bar
 		}
 		if w.axis.from == 0 || t.First < w.axis.from {
 			w.axis.from = t.First

@@ -97,6 +97,8 @@ func TestMistakes(t *testing.T) {
 		{"path matches \"(\"", 13, "not a regular expression: missing closing )"},
 		{"type == PONG", 8, "PONG is no type: a name such as DATA or HEADERS, or a number up to 255"},
 		{"type in DATA", 8, "a list in parentheses is needed"},
+		{"stream in {1,3}", 10, "a list is in round parentheses: in (…, …)"},
+		{"path==/{id}", 7, "cannot stand here: put text that holds it in double quotes"},
 		{"type in (DATA..PING)", 13, "type has no order"},
 		{"status in (599..500)", 16, "the range ends before it begins"},
 		{"status in (200 201)", 15, "a , or a ) is missing before 201"},

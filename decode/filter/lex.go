@@ -59,6 +59,9 @@ func lex(text string) ([]token, error) {
 		if at == len(text) {
 			return append(tokens, token{kind: tokenEnd, at: at, end: at}), nil
 		}
+		if n := len(tokens); n > 0 && text[at] == '{' && tokens[n-1].kind == tokenWord && strings.EqualFold(tokens[n-1].text, "in") {
+			return tokens, fail(at, "a list is in round parentheses: in (…, …)")
+		}
 		t, err := lexOne(text, at)
 		if err != nil {
 			return tokens, err
