@@ -34,7 +34,7 @@ func (p *detailPane) draw(m *Model, lines [][]byte, w int, focused bool) {
 		case i >= n || at >= len(p.lines):
 		case focused && uint64(at) == p.cursor:
 			lit, mark = &m.sty.selected, markCursor
-		case p.found(&p.lines[at]):
+		case p.found(at):
 			lit, mark = &m.sty.unselected, markChosen
 		}
 		if margin > 0 && lit != nil {
@@ -75,6 +75,9 @@ func (p *detailPane) drawHex(m *Model, lines [][]byte, room, margin int, focused
 	if n := p.hex.partAt(octet); n >= 0 {
 		look.from, look.to = p.hex.parts[n].from, p.hex.parts[n].to
 	}
+	if from, to := p.lightOctets(); octet >= from && octet < to {
+		look.from, look.to = from, to
+	}
 	if focused {
 		look.cursor = octet
 	}
@@ -96,7 +99,7 @@ func appendHexFit(dst []byte, v *hexView, line, w int, look *hexLook) []byte {
 
 // lit is the part of the frame that the line under the cursor tells of.
 func (p *detailPane) lit(focused bool) *octetPart {
-	if l := p.chosen(); p.tab == tabHeaders && l != nil && (focused || p.found(l)) && l.part > 0 && l.part <= len(p.parts) {
+	if l := p.chosen(); p.tab == tabHeaders && l != nil && (focused || p.found(int(p.cursor))) && l.part > 0 && l.part <= len(p.parts) {
 		return &p.parts[l.part-1]
 	}
 	return nil

@@ -23,6 +23,8 @@ type finder struct {
 	match func(*Model) store.Predicate
 	// field is the condition on a field that makes its row match; nil: none.
 	field func(*decode.Field) bool
+	// needle is the text that is looked for, in lower case, or the octets.
+	needle []byte
 	// bodies looks into bodies, of a search for text; nil: nothing does.
 	bodies *bodySearch
 
@@ -118,14 +120,14 @@ func (m *Model) answer(f *finder) bool {
 		m.say("no "+f.name+" among the rows shown", false)
 		return true
 	case seq == f.from:
-		m.detail.lightField(m, f.field)
+		m.detail.lightMatch(m, f)
 		m.say("no other "+f.name+" than this", false)
 		return true
 	}
 	if !m.jump(seq) {
 		return true
 	}
-	m.detail.lightField(m, f.field)
+	m.detail.lightMatch(m, f)
 	text := f.name + " " + m.placeOf(f, seq)
 	if f.bodies != nil && m.detail.light.field == 0 && !containsFold(m.detail.entry.Payload, f.bodies.needle) {
 		text += ", in the decoded body that ends here"
@@ -191,7 +193,7 @@ func newSearch(text string) (*finder, error) {
 	if len(needle) == 0 {
 		return nil, errors.New("nothing to search for")
 	}
-	f := &finder{kind: workSearch, name: "match of " + peer(text, 30)}
+	f := &finder{kind: workSearch, name: "match of " + peer(text, 30), needle: needle}
 	if octets {
 		f.match = func(*Model) store.Predicate {
 			return store.Predicate{Match: func(r *store.Record) bool { return bytes.Contains(r.Payload(), needle) }}
@@ -232,13 +234,16 @@ func onWire(r *store.Record, needle []byte) bool {
 }
 
 // containsFold says whether needle, in lower case, is in b.
-func containsFold(b, needle []byte) bool {
+func containsFold(b, needle []byte) bool { return indexFold(b, needle) >= 0 }
+
+// indexFold is where needle, in lower case, is in b first; -1 where it is not.
+func indexFold(b, needle []byte) int {
 	first := needle[0]
 	upper := first
 	if first >= 'a' && first <= 'z' {
 		upper -= 'a' - 'A'
 	}
-	for len(b) >= len(needle) {
+	for at := 0; len(b) >= len(needle); {
 		i := bytes.IndexByte(b, first)
 		if upper != first {
 			limit := b
@@ -250,14 +255,15 @@ func containsFold(b, needle []byte) bool {
 			}
 		}
 		if i < 0 || len(b)-i < len(needle) {
-			return false
+			return -1
 		}
 		if equalFold(b[i:i+len(needle)], needle) {
-			return true
+			return at + i
 		}
 		b = b[i+1:]
+		at += i + 1
 	}
-	return false
+	return -1
 }
 
 func equalFold(b, lower []byte) bool {

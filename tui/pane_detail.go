@@ -42,7 +42,8 @@ type detailPane struct {
 	// body is what the lines of the body tab that are octets are drawn from.
 	octets []hexView
 
-	light lighting // what was searched for
+	light    lighting // what was searched for
+	litLines []bool   // the lines that have it
 
 	body bodyResult
 	flow flowResult
@@ -183,6 +184,7 @@ func (p *detailPane) build(m *Model) {
 		if p.hex.len() > 0 {
 			p.bounds(0, uint64(p.hex.lines()))
 			p.setOctet(octet)
+			p.toFound()
 			return
 		}
 		d := newDetails(m, &p.entry, p.w, nil)
@@ -202,6 +204,7 @@ func (p *detailPane) build(m *Model) {
 		p.lines = d.lines
 	}
 	p.bounds(0, uint64(len(p.lines)))
+	p.lightLines()
 	p.toFound()
 }
 
