@@ -112,6 +112,11 @@ func (p *page) property(name, value string, style sgr) {
 	p.wrapped([]cell{{name, p.sty.dim}}, []int{p.nameWidth()}, value, style, nil)
 }
 
+// sentence is property for what is broken between words.
+func (p *page) sentence(name, text string, style sgr) {
+	p.prose([]cell{{name, p.sty.dim}}, []int{p.nameWidth()}, text, style)
+}
+
 func (p *page) nameWidth() int { return min(14, p.w/3) }
 
 // wrapped adds a line of the cells before, the value wrapped below itself, and

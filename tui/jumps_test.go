@@ -254,3 +254,24 @@ func TestPanicBesideTheUI(t *testing.T) {
 		t.Fatalf("panic %v", g.panicked)
 	}
 }
+
+// What a jump leads to has rows before and after it in sight.
+func TestJumpShowsWhatIsAround(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(100)
+	k.recv().headers(1001, true, ":method", "GET", ":path", "/the-one")
+	k.more(1003, 100)
+	m := newScreen(tr.st, 120, 36, Options{})
+	search(m, "/the-one")
+	from, n := m.frames.window()
+	if at := m.frames.cursor - from; at < 4 || int(at) > n-4 {
+		t.Errorf("the row is line %d of %d", at, n)
+	}
+	press(m, "j j ' '") // back to where it began, and there again
+	press(m, "' '")
+	top := m.frames.top
+	press(m, "r r k k r")
+	if m.frames.top != top {
+		t.Errorf("jumps among rows in sight scroll from %d to %d", top, m.frames.top)
+	}
+}

@@ -157,8 +157,9 @@ func keyName(k string) string {
 }
 
 // hints are the keys that the bottom line names while pane is focused, the
-// most useful first, in few words.
-func (k keyMap) hints(pane paneID, narrowed, paused bool) []key.Binding {
+// most useful first, in few words. left says that the newest rows are out of
+// sight.
+func (k keyMap) hints(pane paneID, narrowed, paused, left bool) []key.Binding {
 	pause := hint(k.Pause, "", "pause")
 	var out []key.Binding
 	if paused {
@@ -179,11 +180,18 @@ func (k keyMap) hints(pane paneID, narrowed, paused bool) []key.Binding {
 	} else if pane == paneFrames {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
+	follow := hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow")
+	if left && !paused {
+		out = append(out, follow)
+	}
 	out = append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"))
 	if !paused {
 		out = append(out, pause)
 	}
-	return append(out, hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow"), hint(k.Next, "", "pane"),
+	if !left || paused {
+		out = append(out, follow)
+	}
+	return append(out, hint(k.Next, "", "pane"),
 		hint(k.NextProblem, "", "problem"), hint(k.Partner, "", "partner"), hint(k.Zoom, "", "zoom"),
 		hint(k.Mark, "m", "mark"), hint(k.Command, "", "command"))
 }

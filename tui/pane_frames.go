@@ -189,13 +189,19 @@ func (p *framePane) show(m *Model) {
 	p.goTo(m, m.frameView(), seq, p.follow)
 }
 
-// goTo shows view with the cursor on the first row from seq on.
+// goTo shows view with the cursor on the first row from seq on. A row that is in
+// sight stays where it is on the screen; others come into the middle.
 func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
+	same := view == p.view && !p.empty()
 	p.view, p.conn, p.ofStream = view, m.view.Conn, m.view.HasStream
 	p.page = pageKey{}
 	p.want, p.at = seq, m.st.Find(view, seq)
-	p.reset(m.st.Find(view, seq), follow)
 	p.resize(p.w, p.h)
+	if from, n := p.window(); same && !follow && p.at >= from && p.at < from+uint64(n) {
+		p.cursor, p.follow = p.at, false
+		return
+	}
+	p.reset(p.at, follow)
 }
 
 // selected is the row under the cursor; nil where there is none.

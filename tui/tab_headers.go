@@ -41,7 +41,7 @@ func (d *details) row() {
 		d.times()
 		d.property("direction", e.Direction.String(), s.plain)
 		d.property("octets", commas(e.GapBytes), s.plain)
-		d.property("reason", gapText(e.GapReason), s.warn)
+		d.sentence("reason", gapText(e.GapReason), s.warn)
 		d.connection()
 	case decode.RowPreface:
 		d.line(s.bold, e.Conn.String()+" connection preface")
@@ -127,10 +127,10 @@ func (d *details) connection() {
 	if c.Peer != 0 {
 		d.property("other end", c.Peer.String(), s.plain)
 	}
-	d.property("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
+	d.sentence("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
 		commas(uint64(c.Streams)), commas(c.Frames), commas(c.SentB), commas(c.RecvB)), s.plain)
 	if c.Errors+c.Gaps > 0 {
-		d.property("troubles", fmt.Sprintf("%s malformed frames, %s gaps, %s octets lost",
+		d.sentence("troubles", fmt.Sprintf("%s malformed frames, %s gaps, %s octets lost",
 			commas(c.Errors), commas(c.Gaps), commas(c.LostBytes)), s.warn)
 	}
 }
@@ -149,7 +149,7 @@ func (d *details) frame() {
 		d.problem(&e.Findings[i])
 	}
 	if e.Missing > 0 {
-		d.property("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
+		d.sentence("missing", commas(uint64(e.Missing))+" octets were lost or not copied; zeroes stand in their places", s.warn)
 	}
 	// What the frame says comes first: a small pane shows little more.
 	if e.HasFields {
