@@ -24,7 +24,7 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.overlay != nil {
 		return nil, m.overlay.hints(m)
 	}
-	return m.keys.hints(m.focus, m.narrowed(), m.paused, m.o.Live && !m.frames.follow), m.keys.lastHints()
+	return m.keys.hints(m.focus, situation{m.narrowed(), m.o.Live, m.paused, !m.frames.follow}), m.keys.lastHints()
 }
 
 // appendHints appends exactly w cells: as many hints as fit whole.

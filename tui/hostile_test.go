@@ -144,6 +144,14 @@ func TestHostileText(t *testing.T) {
 					do(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(s[:min(len(s), 4000)]), Paste: true})
 					check("prompt")
 					press(m, "esc")
+					press(m, "3 g ctrl+f")
+					do(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(s[:min(len(s), 40)]), Paste: true})
+					press(m, "enter")
+					for range 4 {
+						check("a match in tab " + tabNames[m.detail.tab])
+						press(m, "n")
+					}
+					press(m, "esc esc esc")
 				}
 			}
 		})
@@ -212,7 +220,8 @@ func TestAnyKeysWhileCapturing(t *testing.T) {
 func drive(t *rapid.T, m *Model, traffic func(), n int) {
 	keys := []string{"j", "k", "up", "down", "pgup", "pgdown", "ctrl+u", "ctrl+d", "home", "end", "g", "G", "tab", "shift+tab",
 		"1", "2", "3", "4", "enter", "enter", "s", "esc", "/", "1", "3", "9", "x", "backspace", "space", "?", "q", "é", "漢",
-		"[", "]", "*", "y", "c", "w", "W", "+", "-", "0", "left", "right", "h"}
+		"[", "]", "*", "y", "c", "w", "W", "+", "-", "0", "left", "right", "h",
+		"ctrl+f", "n", "N", "e", "E", "o", "O", "r", "'", "m", "|", "z", "C", "S", ":"}
 	for i := range n {
 		switch rapid.IntRange(0, 9).Draw(t, "do") {
 		case 0:

@@ -156,15 +156,21 @@ func keyName(k string) string {
 	return k
 }
 
+// situation is what the hints depend on beside the pane.
+type situation struct {
+	narrowed bool // esc has something to undo
+	live     bool
+	paused   bool
+	left     bool // the newest rows are out of sight
+}
+
 // hints are the keys that the bottom line names while pane is focused, the
-// most useful first, in few words. left says that the newest rows are out of
-// sight.
-func (k keyMap) hints(pane paneID, narrowed, paused, left bool) []key.Binding {
-	pause := hint(k.Pause, "", "pause")
+// most useful first, in few words.
+func (k keyMap) hints(pane paneID, s situation) []key.Binding {
+	pause, follow := hint(k.Pause, "", "pause"), hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow")
 	var out []key.Binding
-	if paused {
-		pause = hint(k.Pause, "", "resume")
-		out = append(out, pause)
+	if s.paused {
+		out = append(out, hint(k.Pause, "", "resume"))
 	}
 	switch pane {
 	case paneConns, paneStreams:
@@ -175,25 +181,24 @@ func (k keyMap) hints(pane paneID, narrowed, paused, left bool) []key.Binding {
 		prev, next := hint(k.PrevTab, "", "").Help().Key, hint(k.NextTab, "", "").Help().Key
 		out = append(out, hint(k.NextTab, prev+" "+next, "tab"), hint(k.Copy, "", "copy"))
 	}
-	if narrowed || pane == paneDetail {
+	if s.narrowed || pane == paneDetail {
 		out = append(out, hint(k.Back, "", "back"))
 	} else if pane == paneFrames {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
-	follow := hint(k.End, keyName(k.End.Keys()[len(k.End.Keys())-1]), "follow")
-	if left && !paused {
+	if s.live && !s.paused && s.left {
 		out = append(out, follow)
 	}
 	out = append(out, hint(k.Filter, "", "filter"), hint(k.Search, "", "search"))
-	if !paused {
+	if s.live && !s.paused {
 		out = append(out, pause)
 	}
-	if !left || paused {
+	if s.live && s.paused {
 		out = append(out, follow)
 	}
 	return append(out, hint(k.Next, "", "pane"),
 		hint(k.NextProblem, "", "problem"), hint(k.Partner, "", "partner"), hint(k.Zoom, "", "zoom"),
-		hint(k.Mark, "m", "mark"), hint(k.Command, "", "command"))
+		hint(k.Mark, "m", "mark"), hint(k.Write, "", "write"), hint(k.Command, "", "command"))
 }
 
 // lastHints are the keys that the bottom line goes on naming when it has no

@@ -62,7 +62,7 @@ func newStreamPane() *streamPane {
 		streamRecv:    {title: "←oct", min: 4, right: true, drop: 6},
 		streamWait:    {title: "wait", min: 5, right: true, drop: 3},
 		streamTime:    {title: "time", min: 5, right: true, drop: 2},
-		streamBar:     {min: minBar, drop: 1, fixed: true},
+		streamBar:     {name: "waterfall", min: minBar, drop: 1, fixed: true},
 	}
 	p.none = []string{"none yet"}
 	return p

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -180,6 +181,12 @@ func TestGoldenScreens(t *testing.T) {
 		return Status{Text: "OpenSSL: /usr/lib/x86_64-linux-gnu/libssl.so.3, 3 processes"}
 	}}
 	file := Options{Source: "sample.pcapng", Status: func() Status { return Status{Done: true} }}
+	failed, ended, taking := live, live, file
+	failed.Status = func() Status {
+		return Status{Err: errors.New("reading the ring buffer: input/output error"), Done: true}
+	}
+	ended.Status = func() Status { return Status{Text: "curl has ended", Done: true, Recording: "/tmp/x.pcapng"} }
+	taking.Write = func(*Take) (string, error) { return "", errors.New("x.har is there already: choose another name") }
 	narrowed := live
 	narrowed.Stream, narrowed.HasStream = 17, true
 	screens := []struct {
@@ -216,6 +223,14 @@ func TestGoldenScreens(t *testing.T) {
 		{"command-choice", live, ": t tab tab"},
 		{"marked", file, "j j m a"},
 		{"columns", file, "C j j space"},
+		{"columns-streams", live, "2 C"},
+		{"copy", file, "j j j y"},
+		{"not-written", taking, "w x . h a r enter"},
+		{"failed", failed, "j"},
+		{"ended", ended, ""},
+		{"only-stream", file, "3 j j j j j j j j s j"},
+		{"detail-zoomed", file, "e 4 z"},
+		{"found-hex", file, "ctrl+f 0 x 0 1 0 2 0 3 enter"},
 		{"sorted", live, "1 S S"},
 		{"sorted-streams", live, "1 g enter S S S S S S"},
 		{"help", live, "?"},
