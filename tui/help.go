@@ -24,7 +24,11 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.overlay != nil {
 		return nil, m.overlay.hints(m)
 	}
-	return m.keys.hints(m.focus, situation{m.narrowed(), m.o.Live, m.paused, !m.frames.follow}), m.keys.lastHints()
+	followed := m.panes[m.focus].position()
+	if m.focus == paneDetail {
+		followed = m.frames.position()
+	}
+	return m.keys.hints(m.focus, situation{m.narrowed(), m.o.Live, m.paused, !followed.follow}), m.keys.lastHints()
 }
 
 // appendHints appends exactly w cells: as many hints as fit whole.

@@ -289,10 +289,14 @@ func keepEnds(s string, w int) string {
 	return s[:w-1-end] + ellipsis + s[len(s)-end:]
 }
 
-// keepEnd cuts an address at its beginning, since ports tell most.
+// keepEnd cuts an address at its beginning, since ports tell most; that it is
+// inferred stays in sight.
 func keepEnd(s string, w int) string {
 	if w <= 1 || len(s) <= w || !printable(s) {
 		return s
+	}
+	if s[0] == '~' {
+		return "~" + keepEnd(s[1:], w-1)
 	}
 	return ellipsis + s[len(s)-w+1:]
 }

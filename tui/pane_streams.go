@@ -229,6 +229,9 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	case p.closed:
 		state, style = "unfinished", s.warn
 	}
+	if name := decode.ErrorName(t.ResetCode); t.Reset && width(state) > p.columnWidth(streamState) && width(name) < width(state) {
+		state = name
+	}
 	r := row{mark: m.view.HasStream && t.ID == m.view.Stream && t.Conn == m.view.Conn, cells: []cell{
 		streamID:      {text: strconv.FormatUint(uint64(t.ID), 10)},
 		streamRequest: {text: request(t, p.columnWidth(streamRequest))},

@@ -3,6 +3,8 @@
 package tui
 
 import (
+	"slices"
+
 	"h2sniff/capture"
 	"h2sniff/decode/store"
 )
@@ -167,7 +169,15 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	if w.closed != 0 {
 		end = min(end, w.closed)
 	}
-	if !ended {
+	asked := t.EndSend // the request is complete
+	if d == capture.Recv {
+		asked = t.EndRecv
+	}
+	switch {
+	case ended:
+	case resp.Begin == 0 && req.Begin != 0 && asked:
+		fill(req.Last, max(end, t.Last), waterWait)
+	default:
 		fill(t.Last, max(end, t.Last), waterIdle)
 	}
 	if req.Begin != 0 {
@@ -179,6 +189,7 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 			fill(resp.Begin, min(req.Last, resp.Last), waterBoth)
 		}
 	}
+	w.showWait(out, req, resp)
 	for _, st := range w.stalls {
 		p := &t.Phases[st.Direction&1]
 		switch {
@@ -207,6 +218,26 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 		at(w.axis.to, waterOpen)
 	}
 	return out
+}
+
+// showWait gives the column in which a request ends to the wait for the
+// response, if that would not show otherwise and fills more of it, a quarter at least.
+func (w *waterfall) showWait(out []waterState, req, resp *store.Phase) {
+	if resp.Begin <= req.Last || w.axis.empty() || slices.Contains(out, waterWait) {
+		return
+	}
+	n := len(out)
+	i := w.axis.column(req.Last, n)
+	if i < 0 || i >= n {
+		return
+	}
+	length := float64(w.axis.to-w.axis.from) / float64(n)
+	from := w.axis.from + int64(float64(i)*length)
+	to := from + int64(length)
+	wait := min(resp.Begin, to) - req.Last
+	if sent := req.Last - max(req.Begin, from); out[i] == waterRequest && wait > max(sent, int64(length/4)) {
+		out[i] = waterWait
+	}
 }
 
 // waterRuns makes the bar runs of signs, each in its own colour.

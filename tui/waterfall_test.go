@@ -42,6 +42,10 @@ func TestWaterfallBars(t *testing.T) {
 	both := whole
 	both.Phases = [2]store.Phase{phase(0, 5, 80), phase(30, 40, 90)}
 	waits := store.StreamSummary{ID: 1, Frames: 1, First: t0 + 10, Last: t0 + 10, EndSend: true, Phases: [2]store.Phase{phase(10, 0, 10)}}
+	short := whole
+	short.Phases = [2]store.Phase{phase(35, 0, 35), phase(44, 44, 45)}
+	swift := whole
+	swift.Phases = [2]store.Phase{phase(38, 0, 38), phase(41, 41, 55)}
 	reset := whole
 	reset.Reset = true
 	for _, c := range []struct {
@@ -55,7 +59,9 @@ func TestWaterfallBars(t *testing.T) {
 		{"both at once", w, both, capture.Client, "▒▒▒▓▓▓▓▓▓█"},
 		{"as the server sees it", w, swapped, capture.Server, "▒▒▒··█████"},
 		{"held up", &stalled, upload, capture.Client, "▒▒▒▒░░░░░█"},
-		{"no answer yet", w, waits, capture.Client, " ▒┈┈┈┈┈┈┈▷"},
+		{"no answer yet", w, waits, capture.Client, " ▒·······▷"},
+		{"a wait of one column", w, short, capture.Client, "   ·█     "},
+		{"a short wait", w, swift, capture.Client, "   ▒██    "},
 		{"reset", w, reset, capture.Client, "▒▒▒··████✗"},
 		{"nothing", w, store.StreamSummary{ID: 1}, capture.Client, "          "},
 	} {
