@@ -28,7 +28,8 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.focus == paneDetail {
 		followed = m.frames.position()
 	}
-	return m.keys.hints(m.focus, situation{m.narrowed(), m.o.Live, m.paused, !followed.follow}), m.keys.lastHints()
+	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), live: m.o.Live, paused: m.paused,
+		left: !followed.follow, leads: m.detail.leads() != 0}), m.keys.lastHints()
 }
 
 // appendHints appends exactly w cells: as many hints as fit whole.

@@ -162,6 +162,7 @@ type situation struct {
 	live     bool
 	paused   bool
 	left     bool // the newest rows are out of sight
+	leads    bool // enter goes to another row
 }
 
 // hints are the keys that the bottom line names while pane is focused, the
@@ -179,6 +180,9 @@ func (k keyMap) hints(pane paneID, s situation) []key.Binding {
 		out = append(out, hint(k.Enter, "", "open"))
 	case paneDetail:
 		prev, next := hint(k.PrevTab, "", "").Help().Key, hint(k.NextTab, "", "").Help().Key
+		if s.leads {
+			out = append(out, hint(k.Enter, "", "go there"))
+		}
 		out = append(out, hint(k.NextTab, prev+" "+next, "tab"), hint(k.Copy, "", "copy"))
 	}
 	if s.narrowed || pane == paneDetail {

@@ -252,10 +252,18 @@ func (p *detailPane) chosen() *detailLine {
 	return nil
 }
 
+// leads is the row that the line under the cursor names; 0: none but its own.
+func (p *detailPane) leads() uint64 {
+	if l := p.chosen(); l != nil && l.seq != p.entry.Seq {
+		return l.seq
+	}
+	return 0
+}
+
 // open goes to the row that the line under the cursor names.
 func (p *detailPane) open(m *Model) {
-	if l := p.chosen(); l != nil && l.seq != 0 && l.seq != p.entry.Seq {
-		m.jump(l.seq)
+	if seq := p.leads(); seq != 0 {
+		m.jump(seq)
 	}
 }
 

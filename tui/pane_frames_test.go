@@ -87,6 +87,9 @@ func TestNamesKeepTheirEnds(t *testing.T) {
 	if a, b := at("demo-server", 11), at("demo-client", 11); a == b || width(a) > 11 || width(b) > 11 {
 		t.Errorf("%q and %q look alike", a, b)
 	}
+	if got := keepEnd("~127.0.0.1:46806", 15); got != "~…7.0.0.1:46806" {
+		t.Errorf("%q", got)
+	}
 	if got := at("demo-server", 16); got != "demo-server/2243" {
 		t.Errorf("%q", got)
 	}
