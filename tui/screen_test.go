@@ -259,6 +259,21 @@ func TestGoldenScreens(t *testing.T) {
 	}
 }
 
+// What goes on beside the UI is on the screen.
+func TestGoldenProgress(t *testing.T) {
+	st := sample(t).st
+	for _, size := range []struct{ w, h int }{{80, 24}, {120, 36}, {200, 60}} {
+		for suffix, colours := range map[string]bool{"": false, "-colours": true} {
+			m := newScreen(st, size.w, size.h, Options{Source: "sample.pcapng", Renderer: renderer(colours),
+				Status: func() Status { return Status{Done: true} }, Write: func(*Take) (string, error) { return "", nil }})
+			for key := range strings.FieldsSeq("w x . h a r enter j") {
+				m.take(keyMsg(key)) // and the file is being written
+			}
+			golden(t, fmt.Sprintf("writing-%dx%d%s", size.w, size.h, suffix), m)
+		}
+	}
+}
+
 func TestGoldenSmallScreens(t *testing.T) {
 	st := sample(t).st
 	for _, size := range []struct{ w, h int }{{40, 12}, {30, 6}, {20, 4}, {60, 10}, {3, 14}, {1, 1}, {100, 15}} {

@@ -142,7 +142,7 @@ func TestSoak(t *testing.T) {
 		{"?", "half a page up"}, {"?", "1 Connections"}, {" ", "PAUSED"}, {" ", "LIVE"}, {"kkk", "LIVE"}, {"G", "FOLLOW"},
 		{"/", "tab completes"}, {"type==DATA", "match"}, {"\r", "✓"}, {"\x15", ""}, {"\x1b", "Frames"},
 		{"z", "[3 Frames"}, {"z", "1 Connections"}, {"e", "problem"}, {"\x06", "octets as"}, {"nowhere\r", "nowhere"},
-		{"1", "only this"}, {"S", "connections "}, {"3G", "FOLLOW"}, {"m", "a letter"}, {"b", "is mark b"}, {":", "command"}, {"\x1b", "FOLLOW"},
+		{"1", "1 Connections"}, {"S", "connections "}, {"3G", "FOLLOW"}, {"m", "a letter"}, {"b", "is mark b"}, {":", "command"}, {"\x1b", "FOLLOW"},
 	}
 	var took []time.Duration
 	var first uint64

@@ -288,16 +288,11 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 		return appendStyled(dst, " "+m.notice, w, style)
 	}
 	if text := m.progress(); text != "" {
-		return appendStyled(dst, " "+text, w, s.warn)
+		return m.appendBeforeHints(dst, " "+text+" ", w, s.warn)
 	}
 	first, last := m.hints()
 	if m.status.Err != nil {
-		n := w
-		if keys := hintsWidth(last); n-keys >= minText {
-			n -= keys
-		}
-		dst = appendStyled(dst, " "+peer(m.status.Err.Error(), w)+" ", n, s.bad)
-		return m.appendHints(dst, nil, last, w-n)
+		return m.appendBeforeHints(dst, " "+peer(m.status.Err.Error(), w)+" ", w, s.bad)
 	}
 	keys := hintsWidth(first) + hintsWidth(last)
 	text := peer(m.status.Text, w)
@@ -312,6 +307,18 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 	dst = append(dst, ' ')
 	dst = appendStyled(dst, text, n, s.dim)
 	return append(dst, ' ')
+}
+
+// appendBeforeHints appends exactly w cells: a text, and behind it the hints
+// that are dropped last, if there is room.
+func (m *Model) appendBeforeHints(dst []byte, text string, w int, style sgr) []byte {
+	_, last := m.hints()
+	n := w
+	if keys := hintsWidth(last); n-keys >= minText {
+		n -= keys
+	}
+	dst = appendStyled(dst, text, n, style)
+	return m.appendHints(dst, nil, last, w-n)
 }
 
 func appendStyled(dst []byte, text string, w int, style sgr) []byte {
