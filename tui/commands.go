@@ -15,7 +15,6 @@ import (
 	"h2sniff/decode/filter"
 
 	"github.com/BurntSushi/toml"
-	tea "github.com/charmbracelet/bubbletea"
 )
 
 // command is what can be typed after a colon.
@@ -45,7 +44,7 @@ func commands() []command {
 		{"pause", "", "freeze the view, or go on", func(m *Model, _ string) error { m.pause(); return nil }, nil},
 		{"follow", "", "follow the newest", func(m *Model, _ string) error { m.follow(); return nil }, nil},
 		{"help", "", "the keys", func(m *Model, _ string) error { m.toggleHelp(); return nil }, nil},
-		{"quit", "", "leave", func(m *Model, _ string) error { m.cmds = append(m.cmds, tea.Quit); return nil }, nil},
+		{"quit", "", "leave", func(m *Model, _ string) error { m.leave(); return nil }, nil},
 	}
 }
 
@@ -87,15 +86,15 @@ func commandOf(line string) (c command, arg string, err error) {
 }
 
 // command does what a line says.
-func (m *Model) command(line string) (tea.Cmd, error) {
+func (m *Model) command(line string) error {
 	if line == "" {
-		return nil, nil
+		return nil
 	}
 	c, arg, err := commandOf(line)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return nil, c.run(m, arg)
+	return c.run(m, arg)
 }
 
 // checkCommand finds what can be wrong with a line before it is finished.

@@ -81,7 +81,7 @@ func (m *Model) promptKey(msg tea.KeyMsg) tea.Cmd {
 		}
 		m.closePrompt()
 	case key.Matches(msg, k.Accept):
-		return m.accept()
+		m.accept()
 	case key.Matches(msg, k.Complete):
 		m.complete(1)
 	case key.Matches(msg, k.CompleteBack):
@@ -102,11 +102,10 @@ func (m *Model) promptKey(msg tea.KeyMsg) tea.Cmd {
 }
 
 // accept takes the line as it is, if it can be taken.
-func (m *Model) accept() tea.Cmd {
+func (m *Model) accept() {
 	p := m.typing
 	text := strings.TrimSpace(p.input.Value())
 	var err error
-	var cmd tea.Cmd
 	switch p.kind {
 	case promptFilter:
 		err = m.filterBy(text)
@@ -114,13 +113,13 @@ func (m *Model) accept() tea.Cmd {
 		err = m.search(text)
 	case promptCommand:
 		m.typing = nil // commands may open one of their own
-		if cmd, err = m.command(text); err != nil && m.typing == nil {
+		if err = m.command(text); err != nil && m.typing == nil {
 			m.typing = p
 		}
 	}
 	if err != nil {
 		p.err, p.errAt, p.refused = err, placeOf(err), true
-		return nil
+		return
 	}
 	if text != "" {
 		m.history[p.kind].add(text)
@@ -128,7 +127,6 @@ func (m *Model) accept() tea.Cmd {
 	if m.typing == p {
 		m.closePrompt()
 	}
-	return cmd
 }
 
 // placeOf is where an error is, -1 where it does not say.

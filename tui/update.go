@@ -274,10 +274,21 @@ func (m *Model) resume() {
 func (m *Model) quit() tea.Cmd {
 	if w := m.works[workWrite].work; w != nil && w != m.asked {
 		m.asked = w
-		m.say(w.what+" goes on: "+keyName("q")+" again ends it and quits", true)
+		key := "^c"
+		if keys := m.keys.Quit.Keys(); len(keys) > 0 {
+			key = keyName(keys[0])
+		}
+		m.say(w.what+" goes on: "+key+" again ends it and quits", true)
 		return nil
 	}
 	return tea.Quit
+}
+
+// leave is quit of the command.
+func (m *Model) leave() {
+	if cmd := m.quit(); cmd != nil {
+		m.cmds = append(m.cmds, cmd)
+	}
 }
 
 // closeTop closes what takes the keys in place of the panes, and reports

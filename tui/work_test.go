@@ -154,6 +154,13 @@ func TestWriteIsNotEndedSilently(t *testing.T) {
 		t.Error("q quits at once, or not at the second time")
 	}
 	s = start()
+	for _, k := range []string{":", "q", "u", "i", "t", "enter"} {
+		s.key(k)
+	}
+	if len(s.cmds) != 1 || !strings.Contains(s.m.notice, "q again ends it") {
+		t.Errorf(":quit ends the file: %d commands, notice %q", len(s.cmds), s.m.notice)
+	}
+	s = start()
 	if quits("ctrl+c") || !quits("ctrl+c") {
 		t.Error("^c quits at once, or not at the second time")
 	}
