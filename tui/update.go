@@ -83,6 +83,9 @@ func (m *Model) tick(t time.Time) {
 		m.dirty = true // how far it is
 	}
 	m.strms.keepSorted(m)
+	if m.strms.water.late {
+		m.strms.findMarks(m)
+	}
 	if m.conns.sample(m, t) {
 		m.dirty = true
 	}

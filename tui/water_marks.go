@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"strings"
+	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -38,22 +39,31 @@ const (
 )
 
 // findMarks has the gRPC messages of the streams in sight looked for, as far as
-// there are new frames; those found before stay until then.
+// there are new frames; those found before stay until then. Streams that go on
+// are not looked at again all the time.
 func (p *streamPane) findMarks(m *Model) {
 	w := &p.water
 	missing := map[markKey]uint64{}
+	w.late = time.Since(w.soughtAt) < 10*w.sought
 	for i := range p.streams {
 		t := &p.streams[i]
 		if t.Method != "POST" && t.Method != "" || t.Frames == 0 {
 			continue // gRPC is POST
 		}
-		if k := (markKey{t.Conn, t.ID}); w.marks[k].frames != t.Frames {
+		k := markKey{t.Conn, t.ID}
+		have, ok := w.marks[k]
+		if have.frames != t.Frames {
 			missing[k] = t.Frames
+			w.late = w.late && ok
 		}
 	}
-	if len(missing) == 0 || m.works[workMarks].work != nil {
+	if len(missing) == 0 {
+		w.late = false
+	}
+	if len(missing) == 0 || w.late || m.works[workMarks].work != nil {
 		return
 	}
+	begin := time.Now()
 	st := m.st
 	beginOnce(m, workMarks, &work{}, func(ctx context.Context) map[markKey]streamMarks {
 		found := make(map[markKey]streamMarks, len(missing))
@@ -69,6 +79,8 @@ func (p *streamPane) findMarks(m *Model) {
 			w.marks = make(map[markKey]streamMarks)
 		}
 		maps.Copy(w.marks, found)
+		w.soughtAt = time.Now()
+		w.sought = w.soughtAt.Sub(begin)
 		p.page = pageKey{}
 		m.refresh()
 	})

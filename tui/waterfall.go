@@ -4,6 +4,7 @@ package tui
 
 import (
 	"slices"
+	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode/store"
@@ -71,6 +72,11 @@ type waterfall struct {
 	closed int64        // when the connection was; 0: not yet
 	stalls []store.Stall
 	marks  map[markKey]streamMarks // gRPC messages
+	// sought is how long it took to look for them last, soughtAt when that
+	// ended. late says that it is not yet time to look again.
+	sought   time.Duration
+	soughtAt time.Time
+	late     bool
 }
 
 // fit takes the axis that the streams in sight need.

@@ -5,6 +5,7 @@ package tui
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode/store"
@@ -142,4 +143,31 @@ func TestAnyBar(t *testing.T) {
 			t.Fatalf("head %q for %d", h, n)
 		}
 	})
+}
+
+// The messages of a stream that goes on are marked in the end, and those found
+// before stay in sight meanwhile.
+func TestMarksOfAStreamThatGoesOn(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(0)
+	message := "\x00\x00\x00\x00\x01x"
+	k.recv().headers(1, true, ":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/s.S/Watch", "content-type", "application/grpc")
+	k.send().headers(1, false, ":status", "200", "content-type", "application/grpc")
+	k.send().data(1, false, message)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	marks := func() int { return len(m.strms.water.marks[markKey{1, 1}].times) }
+	if marks() != 1 {
+		t.Fatalf("%d messages are marked", marks())
+	}
+	m.strms.water.sought = time.Hour
+	k.send().data(1, false, message)
+	do(m, later(1))
+	if marks() != 1 || !m.strms.water.late {
+		t.Errorf("%d messages are marked before it is time", marks())
+	}
+	m.strms.water.sought = 0
+	do(m, later(2)) // nothing is new
+	if marks() != 2 || m.strms.water.late {
+		t.Errorf("%d messages are marked in the end", marks())
+	}
 }
