@@ -24,12 +24,8 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.overlay != nil {
 		return nil, m.overlay.hints(m)
 	}
-	followed := m.panes[m.focus].position()
-	if m.focus == paneDetail {
-		followed = m.frames.position()
-	}
 	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), live: m.o.Live, paused: m.paused,
-		left: !followed.follow, leads: m.detail.leads() != 0}), m.keys.lastHints()
+		left: !m.frames.follow && m.focus >= paneFrames, leads: m.detail.leads() != 0}), m.keys.lastHints()
 }
 
 // appendHints appends exactly w cells: as many hints as fit whole.

@@ -9,8 +9,6 @@ import (
 	"h2sniff/capture"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
-
-	"golang.org/x/net/http2"
 )
 
 // streamPane lists the streams of the chosen connection, in the order of their
@@ -68,8 +66,9 @@ func newStreamPane() *streamPane {
 	return p
 }
 
-// minBar is the least width of the waterfall.
-const minBar = 10
+// minBar is the least width of the waterfall, besideBar what stands beside one
+// that has the screen: up to the times.
+const minBar, besideBar = 10, 42
 
 // resize gives the waterfall what a wide pane has room for.
 func (p *streamPane) resize(w, h int) {
@@ -79,7 +78,7 @@ func (p *streamPane) resize(w, h int) {
 	p.cols[streamRequest].want = 24
 	switch {
 	case p.wide:
-		bar.min = max(minBar, w/2)
+		bar.min = max(minBar, min(w/2, w-besideBar))
 		bar.want = w * 2 / 3
 		p.cols[streamRequest].want = max(24, w/4)
 	case w > 60:
@@ -129,6 +128,7 @@ func (p *streamPane) refresh(m *Model) {
 		p.fetch(m, int(from), n)
 		c, _ := m.st.Conn(conn)
 		p.closed = c.Closed != 0
+		p.none = noStreams(&c)
 		for i := range p.streams {
 			t := &p.streams[i]
 			n := digits(uint64(t.ID))
@@ -246,6 +246,7 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	r.cells = append(r.cells, cell{})
 	if idle {
 		r.cells[streamRequest] = cell{"only PRIORITY", s.dim}
+		r.cells[streamTime].text = ""
 		r.faded = true
 	}
 	if n := p.columnWidth(streamBar); n > 0 {
@@ -265,98 +266,4 @@ func (p *streamPane) open(m *Model) {
 		p.follow = false
 		m.narrow(store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, paneFrames)
 	}
-}
-
-// waitOf is the time from the last frame of a stream's request to the first of
-// its response, in nanoseconds.
-func waitOf(t *store.StreamSummary, role capture.Role) (ns int64, ok bool) {
-	d := requestDirection(t, role)
-	req, resp := &t.Phases[d], &t.Phases[d.Reverse()]
-	if req.Begin == 0 || resp.Begin == 0 || resp.Begin < req.Last {
-		return 0, false
-	}
-	return resp.Begin - req.Last, true
-}
-
-func waitText(t *store.StreamSummary, role capture.Role) string {
-	if ns, ok := waitOf(t, role); ok {
-		return span(ns)
-	}
-	return ""
-}
-
-// request is the method and path of a stream, as far as they are known.
-func request(t *store.StreamSummary, w int) string {
-	switch {
-	case t.Method == "" && t.Path == "" && t.RequestTrust == decode.TrustExact:
-		return "–"
-	}
-	return known(t.Method, w) + " " + known(t.Path, w)
-}
-
-// known is a value, or the sign for one that is not known.
-func known(v string, w int) string {
-	if v == "" {
-		return unknownValue
-	}
-	return peer(v, w)
-}
-
-const unknownValue = "‹unknown›"
-
-// streamStateOf is the state of RFC 9113, section 5.1, as far as END_STREAM
-// flags and RST_STREAM frames that were seen tell it.
-func streamStateOf(s *styles, t *store.StreamSummary) (string, sgr) {
-	switch {
-	case t.Reset && http2.ErrCode(t.ResetCode) == http2.ErrCodeNo:
-		return "reset", s.warn
-	case t.Reset:
-		return "RST " + decode.ErrorName(t.ResetCode), s.warn
-	case t.EndSend && t.EndRecv:
-		return "closed", s.dim
-	case t.EndSend:
-		return "hc-local", s.plain
-	case t.EndRecv:
-		return "hc-remote", s.plain
-	}
-	return "open", s.good
-}
-
-// fewFrames is how many frames of a stream are looked at for its state.
-const fewFrames = 8
-
-// isIdle says that a stream carried PRIORITY frames and nothing else, which
-// leave it idle: RFC 9113, section 5.1. A stream with frames that are not held
-// any more, or with many, is taken for one that began.
-func isIdle(st *store.Store, t *store.StreamSummary) bool {
-	if t.Frames > fewFrames || t.Phases[0].Begin != 0 || t.Phases[1].Begin != 0 {
-		return false
-	}
-	v := store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}
-	first, _ := st.Span(v)
-	rows := st.Rows(v, first, fewFrames)
-	frames := uint64(0)
-	for i := range rows {
-		if rows[i].Kind != decode.RowFrame {
-			continue
-		}
-		if rows[i].Header.Type != http2.FramePriority {
-			return false
-		}
-		frames++
-	}
-	return frames > 0 && frames == t.Frames
-}
-
-func statusStyle(s *styles, status string) sgr {
-	if status == "" {
-		return s.plain
-	}
-	switch status[0] {
-	case '2':
-		return s.good
-	case '4', '5':
-		return s.warn
-	}
-	return s.plain
 }
