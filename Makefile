@@ -103,12 +103,12 @@ soak: go-toolchain
 	H2SNIFF_SOAK=1 $(GO) test -count=1 -v -timeout 4h -run 'TestSoak|TestAttachAndDetachRepeatedly' ./cmd/h2sniff/e2e
 
 # Under the kernels of Debian suites, in emulated machines. KERNELS names some of
-# them; all if it is empty.
+# them: bullseye bookworm bookworm-backports sid bookworm-arm64 sid-arm64; all if it is empty.
 KERNELS ?=
 kernels: go-toolchain
-	.ci/packages qemu-system-x86 busybox-static nghttp2-client nghttp2-server openssl
+	.ci/packages qemu-system-x86 qemu-system-arm busybox-static nghttp2-client nghttp2-server openssl
 	$(GO) vet -tags kernels ./cmd/h2sniff/kernels
-	KERNELS="$(KERNELS)" $(GO) test -tags kernels -count=1 -v -timeout 20m ./cmd/h2sniff/kernels
+	KERNELS="$(KERNELS)" $(GO) test -tags kernels -count=1 -v -timeout 60m ./cmd/h2sniff/kernels
 
 go-toolchain:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/doc/install"; exit 1; }

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,31 +22,52 @@ import (
 )
 
 // suites are the Debian suites whose kernels h2sniff must run on, and what it
-// makes of each. KERNELS chooses some of them, by name.
+// makes of each. KERNELS chooses some of them, by name and, if it is not amd64,
+// processor: bookworm-arm64. If it is empty, all are run.
 var suites = []struct {
-	name   string
-	kernel string // version, as far as it is fixed
-	wanted string // a line of h2sniff -d
+	name      string
+	processor *processor
+	kernel    string // version, as far as it is fixed
+	wanted    string // a line of h2sniff -d
 }{
-	{"bullseye", "5.10.", "Linux 5.15 or newer is needed"},
-	{"bookworm", "6.1.", "sleepable programs: true, uprobe.multi links: false"},
-	{"bookworm-backports", "6.12.", "sleepable programs: true, uprobe.multi links: true"},
-	{"sid", "", "sleepable programs: true, uprobe.multi links: true"},
+	{"bullseye", &amd64, "5.10.", "Linux 5.15 or newer is needed"},
+	{"bookworm", &amd64, "6.1.", "sleepable programs: true, uprobe.multi links: false"},
+	{"bookworm-backports", &amd64, "6.12.", "sleepable programs: true, uprobe.multi links: true"},
+	{"sid", &amd64, "", "sleepable programs: true, uprobe.multi links: true"},
+	{"bookworm", &arm64, "6.1.", "sleepable programs: true, uprobe.multi links: false"},
+	{"sid", &arm64, "", "sleepable programs: true, uprobe.multi links: true"},
 }
+
+// processor is one that QEMU emulates.
+type processor struct {
+	name string   // as Debian and Go call it
+	qemu []string // the emulator, with its machine
+	// console is the kernel's name of the serial port.
+	console string
+}
+
+var (
+	amd64 = processor{"amd64", []string{"qemu-system-x86_64", "-cpu", "max"}, "ttyS0"}
+	arm64 = processor{"arm64", []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"}
+)
 
 // boot is how long a machine may take: emulation runs at about a twentieth of
 // the processor's speed.
-const boot = 6 * time.Minute
+const boot = 10 * time.Minute
 
 func TestKernels(t *testing.T) {
 	chosen := strings.Fields(os.Getenv("KERNELS"))
 	for _, s := range suites {
-		if len(chosen) > 0 && !slices.Contains(chosen, s.name) {
+		name := s.name
+		if s.processor != &amd64 {
+			name += "-" + s.processor.name
+		}
+		if len(chosen) > 0 && !slices.Contains(chosen, name) {
 			continue
 		}
-		t.Run(s.name, func(t *testing.T) {
-			image := strings.TrimSpace(string(output(t, "../../../.ci/kernel", s.name, t.TempDir())))
-			m := run(t, image, ramdisk(t))
+		t.Run(name, func(t *testing.T) {
+			image := strings.TrimSpace(string(output(t, "../../../.ci/kernel", s.name, s.processor.name, t.TempDir())))
+			m := run(t, s.processor, image, ramdisk(t, s.name, s.processor))
 			m.wantDoctor(s.name)
 			t.Logf("Linux %s", m.section("kernel"))
 			if !strings.HasPrefix(m.section("kernel"), s.kernel) {
@@ -92,14 +112,14 @@ type machine struct {
 }
 
 // run boots a machine and waits until it has switched itself off.
-func run(t *testing.T, image, ramdisk string) *machine {
+func run(t *testing.T, p *processor, image, ramdisk string) *machine {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), boot)
 	defer cancel()
 	// One processor: with two, the emulation sometimes runs stale code where
 	// a kernel changes its own (Oops: int3 during the boot of 7.2).
-	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024",
-		"-nographic", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", ramdisk, "-append", "console=ttyS0 quiet panic=-1")
+	qemu := exec.CommandContext(ctx, p.qemu[0], append(p.qemu[1:], "-accel", "tcg", "-smp", "1", "-m", "1024",
+		"-nographic", "-no-reboot", "-nic", "none", "-kernel", image, "-initrd", ramdisk, "-append", "console="+p.console+" quiet panic=-1")...)
 	out, err := qemu.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", qemu, errors.Join(err, ctx.Err()), out)
@@ -154,64 +174,6 @@ func (m *machine) wantFrames(mode string) {
 			m.t.Errorf("%s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
-}
-
-// ramdisk makes the machine's file system.
-func ramdisk(t *testing.T) string {
-	t.Helper()
-	root := t.TempDir()
-	for _, dir := range []string{"bin", "proc", "sys", "dev", "etc", "srv", "tmp"} {
-		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	place(t, root, "testdata/init", "/init")
-	place(t, root, look(t, "busybox"), "/bin/busybox")
-	for _, program := range []string{"nghttpd", "nghttp"} {
-		path := look(t, program)
-		place(t, root, path, "/bin/"+program)
-		for _, library := range regexp.MustCompile(`/\S+`).FindAllString(string(output(t, "ldd", path)), -1) {
-			place(t, root, library, library)
-		}
-	}
-	build := exec.Command("go", "build", "-o", filepath.Join(root, "bin/h2sniff"), "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	output(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-		"-subj", "/CN=localhost", "-keyout", filepath.Join(root, "etc/key.pem"), "-out", filepath.Join(root, "etc/cert.pem"))
-	if err := os.WriteFile(filepath.Join(root, "srv/payload"), bytes.Repeat([]byte("x"), 70000), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	image := filepath.Join(t.TempDir(), "ramdisk")
-	output(t, "sh", "-c", `cd "$1" && find . | busybox cpio -o -H newc >"$2"`, "sh", root, image)
-	return image
-}
-
-// place copies a file into the machine.
-func place(t *testing.T, root, from, to string) {
-	t.Helper()
-	content, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, to)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func look(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("missing: %s", program)
-	}
-	return path
 }
 
 func output(t *testing.T, program string, args ...string) []byte {
