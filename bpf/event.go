@@ -159,6 +159,14 @@ const (
 // lie in its caller's frame until it returns.
 const CookieHomes = 1 << 63
 
+// CookieDeferred is set in the cookie of a probe on what a Go function defers,
+// with the places of that function's first result and of the closure: in octets
+// from its stack pointer, whole words, less than 16 KiB.
+func CookieDeferred(result, closure uint64) uint64 {
+	const word = 8
+	return 1<<62 | result/word<<40 | closure/word<<51
+}
+
 // HasReturn says whether a function of this shape needs a probe where it returns.
 func (op Op) HasReturn() bool {
 	switch op {

@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /*
  * Plaintext of Go's crypto/tls, from probes behind the stack check and at the
- * return instructions of the methods of *tls.Conn: never from return probes,
- * which break when a goroutine's stack moves.
+ * return instructions of the methods of *tls.Conn, or at what these run before
+ * they return: never from return probes, which break when a goroutine's stack
+ * moves.
  *
  * A call is known by its goroutine and its frame, not by its thread: goroutines
  * move between threads, and their stacks in memory. The distance of the frame
@@ -319,6 +320,22 @@ static __noinline bool go_recover(struct go_call *call, u64 cookie, u64 sp, s64 
 	return true;
 }
 
+/* At what a function defers (x86 only): the first result of that, and its stack
+ * pointer at its entry. False where a panic runs it, from elsewhere than the
+ * function itself: that does not return. The frame pointer is the function's. */
+static __always_inline bool go_result(struct pt_regs *ctx, u64 cookie, s64 *n, u64 *sp)
+{
+	u64 frame = *sp + 8;
+	if (GO_CLOSURE(ctx) != frame + 8 * (cookie >> COOKIE_CLOSURE & COOKIE_PLACE))
+		return false;
+	if (bpf_probe_read_user(n, sizeof(*n), (void *)(frame + 8 * (cookie >> COOKIE_RESULT & COOKIE_PLACE)))) {
+		count(COUNT_FAULTS, 1);
+		return false;
+	}
+	*sp = GO_FRAME(ctx) + 8;
+	return true;
+}
+
 SEC("uprobe")
 int go_return(struct pt_regs *ctx)
 {
@@ -327,12 +344,15 @@ int go_return(struct pt_regs *ctx)
 	struct goroutine_key at = {.tgid = id >> 32, .g = GO_G(ctx)};
 	u8 op = cookie;
 	s64 n = GO_RET(ctx);
+	u64 sp = GO_SP(ctx);
 	struct stack stack;
 	struct go_call call = {};
 
+	if (cookie & COOKIE_DEFERRED && !go_result(ctx, cookie, &n, &sp))
+		return 0;
 	if (!stack_of(at.g, &stack))
 		return 0;
-	u64 frame = stack.hi - GO_SP(ctx);
+	u64 frame = stack.hi - sp;
 	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
 	if (gr) {
 		go_pop(gr, frame, op, &call);
@@ -344,7 +364,7 @@ int go_return(struct pt_regs *ctx)
 	if (n < 0)
 		n = 0;
 	bool began = call.handle; /* else before the attach, or it is ignored */
-	if (!began && (op != OP_GO_READ || !n || !go_recover(&call, cookie, GO_SP(ctx), n)))
+	if (!began && (op != OP_GO_READ || !n || !go_recover(&call, cookie, sp, n)))
 		return 0;
 
 	struct conn_key key = {.tgid = id >> 32, .handle = call.handle};

@@ -185,6 +185,8 @@ struct pt_regs {
 #define GO_RET(c) ((c)->ax)
 #define GO_SP(c) ((c)->sp)
 #define GO_G(c) ((c)->r14)
+#define GO_CLOSURE(c) ((c)->dx)
+#define GO_FRAME(c) ((c)->bp)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
@@ -205,6 +207,8 @@ struct pt_regs {
 #define GO_RET(c) ((c)->regs[0])
 #define GO_SP(c) ((c)->sp)
 #define GO_G(c) ((c)->regs[28])
+#define GO_CLOSURE(c) ((c)->regs[26])
+#define GO_FRAME(c) ((c)->regs[29])
 #else
 #error "unknown target architecture"
 #endif

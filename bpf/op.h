@@ -65,5 +65,12 @@ enum op {
 #define COOKIE_LIBRARY 8
 /* The arguments of the function lie in its caller's frame until it returns. */
 #define COOKIE_HOMES (1ull << 63)
+/* The probe is on what a Go function defers and runs as it returns. */
+#define COOKIE_DEFERRED (1ull << 62)
+/* Then, in words from the stack pointer of the function that defers: its first
+ * result, and the closure. */
+#define COOKIE_RESULT 40
+#define COOKIE_CLOSURE 51
+#define COOKIE_PLACE 0x7ff
 
 #endif

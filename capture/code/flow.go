@@ -56,7 +56,7 @@ func decodeAt(machine elf.Machine, b []byte, at int) (instruction, bool) {
 // function that returns nowhere is not ok either.
 func Returns(machine elf.Machine, b []byte) ([]uint64, bool) {
 	var returns []uint64
-	ok := reachable(machine, b, func(at int, in instruction) bool {
+	ok := reachable(machine, b, 0, func(at int, in instruction) bool {
 		switch in.flow {
 		case flowReturn:
 			returns = append(returns, uint64(at))
@@ -70,15 +70,15 @@ func Returns(machine elf.Machine, b []byte) ([]uint64, bool) {
 }
 
 // reachable calls visit once for each instruction that can be reached from the
-// beginning. False: visit said so, two instructions overlap, one was not
+// one at an offset. False: visit said so, two instructions overlap, one was not
 // understood, or one leads out of the function other than by a return.
-func reachable(machine elf.Machine, b []byte, visit func(at int, in instruction) bool) bool {
+func reachable(machine elf.Machine, b []byte, from int, visit func(at int, in instruction) bool) bool {
 	if len(b) == 0 || len(b) > maxFunction {
 		return false
 	}
 	const begins, inside = 1, 2
 	seen := make([]uint8, len(b))
-	for todo := []int{0}; len(todo) > 0; {
+	for todo := []int{from}; len(todo) > 0; {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		called := false

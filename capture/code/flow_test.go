@@ -173,6 +173,9 @@ func TestGoFunctions(t *testing.T) {
 			}
 			t.Logf("%s: %s: body at %d, %d returns, emulated %v", goarch, name, body, len(returns), Emulated(f.code[body:]))
 		}
+		for _, name := range []string{"Read", "Write"} {
+			checkDeferred(t, machine, functions["crypto/tls.(*Conn)."+name].code, goarch == "amd64")
+		}
 		if homes := GoHomes(machine, functions["crypto/tls.(*Conn).Read"].code, 3); homes != (goarch == "amd64") {
 			t.Errorf("%s: arguments of Read in their homes: %v", goarch, homes)
 		}
@@ -236,5 +239,6 @@ func FuzzReturns(f *testing.F) {
 			t.Errorf("body at %d of %d", body, len(b))
 		}
 		GoHomes(machine, b, 3)
+		DeferredGo(machine, b)
 	})
 }

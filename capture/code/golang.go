@@ -105,7 +105,7 @@ func GoHomes(machine elf.Machine, b []byte, arguments int) bool {
 	if len(stores) != arguments {
 		return false
 	}
-	return reachable(machine, b, func(at int, _ instruction) bool {
+	return reachable(machine, b, 0, func(at int, _ instruction) bool {
 		in, err := x86asm.Decode(b[at:], 64)
 		if err != nil || at < int(body) {
 			return true // VEX: judged below

@@ -3,6 +3,8 @@
 package target
 
 import (
+	"slices"
+
 	"h2sniff/capture/code"
 )
 
@@ -15,10 +17,21 @@ type GoFunction struct {
 	// Body is behind the check of the stack's size: what is passed in
 	// registers is still there, and a call gets there once.
 	Body    uint64
-	Returns []uint64 // its return instructions
+	Returns []uint64 // its return instructions, but for those that Deferred serves
+	// Deferred, where its Body is not 0, is a function that this one defers.
+	Deferred GoDeferred
 	// Homes says that the first three words of the arguments lie above the
 	// return address as long as the function runs.
 	Homes bool
+}
+
+// GoDeferred is what is run just before some returns of a function: a probe there
+// costs less than on those. Distances are from the stack pointer of the function
+// that defers it: whole words, less than 16 KiB.
+type GoDeferred struct {
+	Body    uint64 // offset in the file, as GoFunction's
+	Closure uint64 // distance of the closure that it runs with, which RDX points to
+	Result  uint64 // distance of the first result
 }
 
 // findGo finds functions of a Go program (1.17 and newer) in the table that
@@ -85,8 +98,14 @@ func (o *object) goFunctions(found []Function) ([]Function, error) {
 		if !ok {
 			continue
 		}
+		served, err := o.goDeferred(&f, b)
+		if err != nil {
+			return nil, err
+		}
 		for _, at := range returns {
-			f.Go.Returns = append(f.Go.Returns, f.Offset+at)
+			if !slices.Contains(served, at) {
+				f.Go.Returns = append(f.Go.Returns, f.Offset+at)
+			}
 		}
 		moves[f.Name] = true
 		understood = append(understood, f)
@@ -95,6 +114,27 @@ func (o *object) goFunctions(found []Function) ([]Function, error) {
 		return nil, nil
 	}
 	return understood, nil
+}
+
+// goDeferred finds what f defers, if a probe costs little there, and gives the
+// returns of f that it serves. b is f's code.
+func (o *object) goDeferred(f *Function, b []byte) (served []uint64, err error) {
+	const enough = 64 // octets, of the beginning of a function
+	for _, d := range code.DeferredGo(hostMachine, b) {
+		at := f.Offset + uint64(d.Function)
+		if !o.executable(at, enough) {
+			continue
+		}
+		b, err := o.read(extent{at, enough})
+		if err != nil {
+			return nil, err
+		}
+		if body, ok := code.GoBody(hostMachine, b); ok && code.Emulated(b[body:]) {
+			f.Go.Deferred = GoDeferred{Body: at + body, Closure: d.Closure, Result: d.Result}
+			return d.Returns, nil
+		}
+	}
+	return nil, nil
 }
 
 // maxGoFunction bounds the code of one, in octets.

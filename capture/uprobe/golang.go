@@ -45,10 +45,14 @@ func (a *Attacher) planGo(lib *target.Library, number uint32) []placement {
 		if f.Go.Homes {
 			cookie |= bpf.CookieHomes
 		}
-		if op.HasReturn() {
-			for _, at := range f.Go.Returns {
-				returns.add(at, cookie)
-			}
+		if !op.HasReturn() {
+			continue
+		}
+		for _, at := range f.Go.Returns {
+			returns.add(at, cookie)
+		}
+		if d := f.Go.Deferred; d.Body != 0 {
+			returns.add(d.Body, cookie|bpf.CookieDeferred(d.Result, d.Closure))
 		}
 	}
 	return []placement{returns, bodies}

@@ -245,6 +245,8 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 			t.debug("  %s is probed at %#x, in the function that it wraps", f.Name, f.Inner.Entry)
 		case f.Entry != 0:
 			t.debug("  %s is probed at %#x, %d octets behind its beginning", f.Name, f.Entry, f.Entry-f.Offset)
+		case f.Go != nil && f.Go.Deferred.Body != 0:
+			t.debug("  %s is probed at %#x, at %d of its returns, and for others at %#x, which it defers", f.Name, f.Go.Body, len(f.Go.Returns), f.Go.Deferred.Body)
 		}
 	}
 	t.mu.Lock()
