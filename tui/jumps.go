@@ -77,6 +77,9 @@ func (m *Model) jump(seq uint64) bool {
 	e, err := m.st.Frame(seq)
 	switch {
 	case errors.Is(err, store.ErrEvicted):
+		if _, ok := m.frames.keptPlace(m.frameView(), seq); ok {
+			break
+		}
 		m.say("row "+commas(seq)+" has left the history", false)
 		return false
 	case err != nil || m.paused && seq > m.shown.Rows:
@@ -86,7 +89,7 @@ func (m *Model) jump(seq uint64) bool {
 	if from := m.frames.selected(); from != nil {
 		m.marks[lastPlace] = from.Seq
 	}
-	if !m.holds(m.frameView(), seq) {
+	if err == nil && !m.holds(m.frameView(), seq) {
 		m.remember()
 		m.filter = nil
 		switch {

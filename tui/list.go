@@ -74,6 +74,13 @@ const (
 
 func (l *list) forget() { l.page = pageKey{} }
 
+// unmoved says that the window shows the rows that it showed, with the cursor
+// moved by none. While paused they then stay, whatever has left the store.
+func (l *list) unmoved(m *Model, by int) bool {
+	from, n := l.window()
+	return by == 0 && l.page == pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
+}
+
 func (l *list) position() *table { return &l.table }
 
 func (l *list) resize(w, h int) {

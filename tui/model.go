@@ -374,5 +374,6 @@ func (m *Model) whyNoFrames() []string {
 // the pause have been evicted since, or before.
 func (m *Model) pausedOnGone() bool {
 	first, _ := m.st.Span(m.frameView())
-	return first > 0 || m.shown.Rows > 0 && m.now.Evicted >= m.shown.Rows
+	return first > 0 || m.shown.Rows > 0 && m.now.Evicted >= m.shown.Rows ||
+		m.filter == nil && m.now.Evicted > m.shown.Evicted
 }

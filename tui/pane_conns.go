@@ -4,6 +4,7 @@ package tui
 
 import (
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -75,6 +76,9 @@ func (p *connPane) info(*Model) string {
 }
 
 func (p *connPane) refresh(m *Model) {
+	if m.paused && p.unmoved(m, int(p.cursor)-p.place) {
+		return
+	}
 	p.settlePlaces(m)
 	from, n := p.window()
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
@@ -134,7 +138,10 @@ func (p *connPane) settlePlaces(m *Model) {
 // pointAt puts the cursor on a connection.
 func (p *connPane) pointAt(m *Model, id capture.ConnID) {
 	p.follow = false
-	p.cursor = uint64(p.placeOf(m, int(p.end), id))
+	i := slices.IndexFunc(p.conns, func(c store.ConnSummary) bool { return c.ID == id })
+	if p.cursor = p.from + uint64(i); i < 0 {
+		p.cursor = uint64(p.placeOf(m, int(p.end), id))
+	}
 	p.anchor, p.place = id, int(p.cursor)
 	p.settle()
 }

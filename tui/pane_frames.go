@@ -28,6 +28,9 @@ type framePane struct {
 	want, at uint64
 	moved    bool
 	digits   int // of the largest number of a row
+	// kept are, while paused, rows that stay when the store evicts them.
+	kept  map[store.View]keptRows
+	alone bool // only those can be shown
 }
 
 const (
@@ -47,7 +50,7 @@ const (
 const narrowTime, wideTime = 9, 13
 
 func newFramePane() *framePane {
-	p := &framePane{}
+	p := &framePane{kept: map[store.View]keptRows{}}
 	p.cols = []column{
 		frameSeq:    {title: "#", min: 5, want: 9, right: true},
 		frameTime:   {title: "time", min: narrowTime, want: wideTime, right: true, drop: 5},
@@ -84,6 +87,9 @@ func (p *framePane) name() string { return "Frames" }
 
 func (p *framePane) info(m *Model) string {
 	n := commas(p.end-p.first) + " rows"
+	if p.alone {
+		return n + " kept, others evicted"
+	}
 	if p.view != (store.View{}) {
 		n += " of " + commas(m.shown.Rows-m.shown.Evicted)
 	}
@@ -103,6 +109,7 @@ func (p *framePane) refresh(m *Model) {
 	if p.bounds(first, end) && !p.empty() {
 		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
 	}
+	p.sayEdge(m)
 	p.none = m.whyNoFrames()
 	from, n := p.window()
 	key := pageKey{view: p.view, from: from, n: n, generation: m.shown.Generation}
@@ -136,6 +143,9 @@ func (p *framePane) keepRow(m *Model) {
 	if p.view.Selection == nil || p.follow || p.moved || p.want == 0 {
 		return
 	}
+	if _, ok := p.keptPlace(p.view, p.want); ok {
+		return
+	}
 	p.shift(int(m.st.Find(p.view, p.want)) - int(p.cursor))
 }
 
@@ -147,8 +157,8 @@ func (p *framePane) noteRow() {
 	p.at = p.cursor
 }
 
-// held is what of the view is in the store; while paused, without the rows
-// that came since.
+// held is what of the view there is; while paused, without the rows that came
+// since.
 func (p *framePane) held(m *Model) (first, end uint64) {
 	first, end = m.st.Span(p.view)
 	if m.paused {
@@ -158,26 +168,48 @@ func (p *framePane) held(m *Model) (first, end uint64) {
 			end = min(end, m.st.Find(p.view, m.shown.Rows+1))
 		}
 	}
+	k := p.kept[p.view]
+	first, end, p.alone = k.widen(p.cursor, first, end)
 	return first, max(first, end)
 }
 
-// fetch gets n rows of the view, and the time of the one before. Rows can be
-// evicted meanwhile: the store then begins with a later one, whose place its
-// number tells.
+// fetch gets n rows of the view, and the time of the one before.
 func (p *framePane) fetch(m *Model, from uint64, n int) {
-	at := from - min(from, 1)
-	p.entries = m.st.Rows(p.view, at, int(from-at)+n)
+	at := max(from-min(from, 1), p.first)
+	p.entries, p.from = p.rowsFrom(m, at, int(from-at)+n)
 	p.before = 0
-	first, _ := m.st.Span(p.view)
-	if p.from = at; first > at && len(p.entries) > 0 {
-		p.from = m.st.Find(p.view, p.entries[0].Seq)
-	}
 	if p.from < from && len(p.entries) > 0 {
 		p.before = p.entries[0].Time
 		p.entries = p.entries[1:]
 		p.from++
 	}
 	p.entries = p.entries[:min(n, len(p.entries))]
+	if m.paused {
+		p.keep(m)
+	}
+}
+
+// rowsFrom gets n rows of the view from one on. Rows can be evicted meanwhile:
+// the store then begins with a later one, whose place its number tells.
+func (p *framePane) rowsFrom(m *Model, from uint64, n int) (rows []store.Entry, place uint64) {
+	k := p.kept[p.view]
+	rows = k.rows(from, n)
+	if len(rows) == n {
+		return rows, from
+	}
+	at := from + uint64(len(rows))
+	more := m.st.Rows(p.view, at, n-len(rows))
+	place = at
+	if first, _ := m.st.Span(p.view); first > at && len(more) > 0 {
+		place = m.st.Find(p.view, more[0].Seq)
+	}
+	switch {
+	case len(rows) == 0:
+		return more, place
+	case place == at:
+		rows = append(rows, more...)
+	}
+	return rows, from
 }
 
 // show turns to another view and keeps the cursor at the same place in time.
@@ -195,7 +227,11 @@ func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
 	same := view == p.view && !p.empty()
 	p.view, p.conn, p.ofStream = view, m.view.Conn, m.view.HasStream
 	p.page = pageKey{}
-	p.want, p.at = seq, m.st.Find(view, seq)
+	p.want = seq
+	var ok bool
+	if p.at, ok = p.keptPlace(view, seq); !ok {
+		p.at = m.st.Find(view, seq)
+	}
 	p.resize(p.w, p.h)
 	if from, n := p.window(); same && !follow && p.at >= from && p.at < from+uint64(n) {
 		p.cursor, p.follow = p.at, false

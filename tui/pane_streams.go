@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 
@@ -120,6 +121,9 @@ func (p *streamPane) refresh(m *Model) {
 		return
 	}
 	p.keepSorted(m)
+	if m.paused && p.unmoved(m, int(p.cursor)-p.place) {
+		return
+	}
 	p.settlePlaces(m)
 	from, n := p.window()
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
@@ -197,7 +201,10 @@ func (p *streamPane) settlePlaces(m *Model) {
 // pointAt puts the cursor on a stream.
 func (p *streamPane) pointAt(m *Model, t *store.StreamSummary) {
 	p.follow, p.arrived = false, false
-	p.cursor = uint64(p.placeOf(m, int(p.end), t.ID, t.FirstSeq))
+	i := slices.IndexFunc(p.streams, func(shown store.StreamSummary) bool { return shown.ID == t.ID && shown.FirstSeq == t.FirstSeq })
+	if p.cursor = p.from + uint64(i); i < 0 {
+		p.cursor = uint64(p.placeOf(m, int(p.end), t.ID, t.FirstSeq))
+	}
 	p.anchor, p.anchorID, p.place = t.FirstSeq, t.ID, int(p.cursor)
 	p.settle()
 }

@@ -260,8 +260,10 @@ func (m *Model) pause() {
 		}
 	} else {
 		m.shown = m.now
+		clear(m.frames.kept)
 		m.followFilter()
 	}
+	m.frames.forget() // so that what is in sight is kept
 	m.refresh()
 }
 
