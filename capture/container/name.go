@@ -51,8 +51,8 @@ func (n *Names) Of(c Container) []string {
 	return names
 }
 
-// minPrefix is how much of an id has to be given.
-const minPrefix = 4
+// MinPrefix is how many digits of an id have to be given.
+const MinPrefix = 4
 
 // Match reports whether what a user wrote means the container: one of its
 // names, or the beginning of its id.
@@ -60,7 +60,7 @@ func (n *Names) Match(c Container, what string) bool {
 	if c.ID == "" || what == "" {
 		return false
 	}
-	if isID(c.ID) && len(what) >= minPrefix && strings.HasPrefix(c.ID, strings.ToLower(what)) {
+	if isID(c.ID) && len(what) >= MinPrefix && strings.HasPrefix(c.ID, strings.ToLower(what)) {
 		return true
 	}
 	return slices.Contains(n.Of(c), what)

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"h2sniff/bpf"
+	"h2sniff/capture/container"
 	"h2sniff/capture/target"
 	"h2sniff/capture/uprobe"
 
@@ -24,6 +25,7 @@ import (
 type targets struct {
 	selection target.Selection
 	cleartext bool // HTTP/2 on sockets without TLS too
+	options   target.Options
 	attacher  *uprobe.Attacher
 	report    io.Writer
 	debug     func(string, ...any)
@@ -57,7 +59,7 @@ type process struct {
 
 func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
 	t := &targets{
-		selection: s, cleartext: cleartext, attacher: a, report: report, debug: debug,
+		selection: s, cleartext: cleartext, options: o, attacher: a, report: report, debug: debug,
 		replaced: make(map[target.Key]bool),
 		own:      make(map[target.Key]bool), processes: make(map[int]*process),
 		attached: make(map[target.Key]*target.Library), told: make(map[target.Key]bool),
@@ -147,6 +149,9 @@ func (t *targets) handle(ev target.Event) {
 	case target.Overrun:
 		t.fail(fmt.Sprintf("%d notices of new processes were lost: short-lived ones may have been missed", ev.Lost))
 	case target.Ready:
+		for _, line := range t.lacking() {
+			t.fail(line)
+		}
 		t.setReady()
 	}
 }
@@ -316,6 +321,9 @@ func (t *targets) setReady() {
 		if what := t.waitsFor(); what != "" {
 			say(t.report, "waiting for %s", what)
 		}
+		if t.selection.Container != "" {
+			say(t.report, "%s", containersThere())
+		}
 	}
 	say(t.report, "ready")
 }
@@ -354,8 +362,12 @@ func (t *targets) waitsFor() string {
 		return fmt.Sprintf("a process named %s that the other options choose too", s.Comm)
 	case s.Comm != "":
 		return fmt.Sprintf("a process named %s", s.Comm)
+	case s.Container != "" && len(s.Container) < container.MinPrefix:
+		return fmt.Sprintf("a process in a container named %s (of an id, at least %d digits are needed)", s.Container, container.MinPrefix)
 	case s.Container != "":
 		return fmt.Sprintf("a process in container %s", s.Container)
+	case s.Machine() && t.restricted() && !t.cleartext:
+		return fmt.Sprintf("a process with %s (other families are left out)", familyNames(s.Families))
 	case s.Binary != "" && len(t.own) == 0:
 		return fmt.Sprintf("a process that runs %s", s.Binary)
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -68,6 +69,10 @@ func TestFamilies(t *testing.T) {
 			b.end()
 			s.wait()
 			wantOnly(t, s.snapshot(), want)
+			lacks := fmt.Sprintf("h2sniff: %s %d: without GnuTLS; it has OpenSSL (libssl.so.3)\n", opensslPeer, a.pid)
+			if told := strings.Contains(s.errors(), lacks); told != (len(test.flags) == 2 && test.flags[1] == "gnutls") {
+				t.Errorf("said %v: %sbut h2sniff says\n%s", told, lacks, s.errors())
+			}
 			plain := !strings.HasPrefix(strings.Join(test.flags, " "), "--lib") || slices.Contains(test.flags, "--lib=gnutls,h2c")
 			for family, on := range map[string]bool{"OpenSSL": test.openssl, "GnuTLS": test.gnutls, cleartext: plain} {
 				if strings.Contains(s.errors(), "h2sniff: "+family+": enabled, ") != on {

@@ -180,3 +180,24 @@ func TestContainer(t *testing.T) {
 		})
 	}
 }
+
+// TestContainerWaits: where nothing runs in the container that was asked for,
+// h2sniff says what would count, and which containers there are.
+func TestContainerWaits(t *testing.T) {
+	t.Parallel()
+	id := strings.Repeat("4d5c6b7a", 8)
+	startContainer(t, cgroup(t, "docker-"+id+".scope"), installedLibrary(t, "libssl.so.3"))
+	for prefix, want := range map[string]string{
+		"4d5": "a container named 4d5 (of an id, at least 4 digits are needed)\n", "4d5f": "container 4d5f\n",
+	} {
+		s := startSniff(t, "--container", prefix)
+		if !strings.Contains(s.errors(), "h2sniff: waiting for a process in "+want) {
+			t.Errorf("it does not say for what it waits:\n%s", s.errors())
+		}
+		_, there, _ := strings.Cut(s.errors(), "h2sniff: containers there are: ")
+		if line, _, _ := strings.Cut(there, "\n"); !strings.Contains(line, id[:12]) {
+			t.Errorf("it does not name the container %s:\n%s", id[:12], s.errors())
+		}
+		s.stop()
+	}
+}
