@@ -66,6 +66,8 @@ func (m *Model) promptResult() (string, sgr) {
 		return "✗ " + peer(p.err.Error(), 100), s.bad
 	case p.preview != nil && !p.preview.done:
 		return "✓ " + p.preview.count(), s.warn
+	case p.preview != nil && p.preview.far.Matched == 0 && p.preview.expr.Hint() != "":
+		return p.preview.expr.Hint(), s.warn
 	case p.preview != nil:
 		return "✓ " + p.preview.count() + " · tab completes", s.good
 	case p.kind == promptFilter && empty && m.filter != nil:

@@ -74,6 +74,28 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestFilterHint: a filter that asks one frame for what only two have is told
+// of as it is typed, and where nothing matches it.
+func TestFilterHint(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	const hint = "no valid frame has both path and status: path is of requests, status of responses"
+	press(m, "/")
+	typeText(m, "status>=200 && path")
+	if line := lastLine(m); !strings.Contains(line, hint) {
+		t.Errorf("as it is typed: %q", line)
+	}
+	press(m, "enter")
+	first, second, _ := strings.Cut(hint, " path is")
+	if m.filter == nil || !strings.Contains(m.View(), first) || !strings.Contains(m.View(), "path is"+second) {
+		t.Errorf("in force: %s", m.View())
+	}
+	press(m, "/ ctrl+u")
+	typeText(m, "status>=200 || path")
+	if line := lastLine(m); !strings.Contains(line, "match") || strings.Contains(line, "no valid") {
+		t.Errorf("either: %q", line)
+	}
+}
+
 func TestFilterErrors(t *testing.T) {
 	m := newScreen(sample(t).st, 120, 36, Options{})
 	press(m, "/")

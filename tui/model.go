@@ -16,6 +16,7 @@ package tui
 import (
 	"context"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -353,7 +354,11 @@ func (m *Model) whyNoFrames() []string {
 	case m.paused && m.pausedOnGone():
 		return []string{"The rows that were paused on have left the history; space resumes."}
 	case m.filter != nil && m.filter.done && m.now.Rows > 0:
-		return []string{"Nothing here matches the filter.", "esc goes back, / and enter show everything."}
+		lines := []string{"Nothing here matches the filter.", "esc goes back, / and enter show everything."}
+		if hint := m.filter.expr.Hint(); hint != "" {
+			lines = append(lines, strings.SplitAfter(hint, ": ")...)
+		}
+		return lines
 	case m.filter != nil && m.now.Rows > 0:
 		return []string{"Nothing yet matches the filter."}
 	case m.view != store.View{} && m.now.Rows > 0:

@@ -24,6 +24,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err := o.content.load(o.format); err != nil {
 		return err
 	}
+	o.filter.hint(std.stderr)
 	spill, err := o.spill.open(o.history)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -32,6 +33,16 @@ func (v *filterFlag) Set(text string) error {
 	}
 	v.expr = expr
 	return nil
+}
+
+// hint says why the expression can hardly match, if that is so.
+func (v *filterFlag) hint(w io.Writer) {
+	if v.expr == nil {
+		return
+	}
+	if hint := v.expr.Hint(); hint != "" {
+		say(w, "--filter: %s", hint)
+	}
 }
 
 // filterError is a mistake in an expression.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -85,6 +86,34 @@ func TestDumpFilterContent(t *testing.T) {
 	_, stdout, _ = dump("--content", "-r", name, "--filter", "status == 200 && header[content-type] contains json")
 	if strings.Contains(stdout, "question") || !strings.Contains(stdout, `"answer"`) {
 		t.Errorf("the response's body alone is due:\n%s", stdout)
+	}
+}
+
+// TestFilterHint: what can match nothing is said, and is no mistake; the
+// examples of the help and of the README are not of that kind.
+func TestFilterHint(t *testing.T) {
+	name := recordHTTP(t)
+	status, stdout, stderr := dump("-r", name, "--filter", "status>=200 && path contains json")
+	const want = "h2sniff: --filter: no valid frame has both path and status: path is of requests, status of responses\n"
+	if status != 0 || stdout != "" || !strings.HasPrefix(stderr, want) {
+		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, inReadme, _ := strings.Cut(string(readme), "--filter '")
+	inReadme, _, _ = strings.Cut(inReadme, "'")
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"dump", "--help"}, nil, &out, &out); err != nil {
+		t.Fatal(err)
+	}
+	_, inHelp, _ := strings.Cut(out.String(), "match EXPR, as \"")
+	inHelp, _, _ = strings.Cut(inHelp, "\"")
+	for _, example := range []string{inReadme, inHelp} {
+		if expr, err := filter.Parse(example); err != nil || expr.Hint() != "" {
+			t.Errorf("the example %q: %v", example, err)
+		}
 	}
 }
 

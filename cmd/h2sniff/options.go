@@ -209,7 +209,7 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 	f.Var((*sizeFlag)(&o.history), "history", "memory for frames; the oldest are evicted beyond it, or go to the file of --spill")
 	addSpillFlags(f, &o.spill)
 	f.Var(&o.stream, "stream", "show only stream `ID`")
-	f.Var(&o.filter, "filter", "show only rows that match `EXPR`, as \"status>=500 && path contains /api\" (docs/filter.md)")
+	f.Var(&o.filter, "filter", "show only rows that match `EXPR`, as \"method==POST && path contains /api\" (docs/filter.md)")
 }
 
 func addLineFlags(cmd *cobra.Command, o *options) {
