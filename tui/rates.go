@@ -10,8 +10,9 @@ import (
 	"h2sniff/decode/store"
 )
 
-// connRates are frames a second of the connections in sight, and of no others:
-// what a tick costs does not grow with the connections.
+// connRates are frames a second of the connections in sight, or in sight less
+// than rateSpan ago, and of no others: what a tick costs does not grow with the
+// connections.
 type connRates map[capture.ConnID]*rateMeter
 
 // text is the figure of a connection; empty until it was in sight for as long
@@ -54,6 +55,12 @@ func (p *connPane) sample(m *Model, t time.Time) (changed bool) {
 		if text := rates.text(c.ID); i < len(p.rows) && p.rows[i].span == 0 && p.rows[i].cells[connRate].text != text {
 			p.rows[i].cells[connRate].text = text
 			changed = true
+		}
+	}
+	// Rows at the edge come and go while the list is followed.
+	for id, meter := range p.rates {
+		if rates[id] == nil && !meter.lapsed(t) {
+			rates[id] = meter
 		}
 	}
 	p.rates = rates

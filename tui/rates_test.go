@@ -62,6 +62,52 @@ func TestConnectionRates(t *testing.T) {
 	}
 }
 
+// A connection that is out of sight for a moment keeps its figure, one that is
+// for longer does not.
+func TestConnectionRatesOutOfSight(t *testing.T) {
+	tr := newTraffic(0)
+	first := tr.requests(3)
+	for range 99 {
+		tr.requests(1)
+	}
+	m := newScreen(tr.st, 200, 40, Options{Live: true})
+	press(m, "1 g")
+	tick := 0
+	pass := func(ticks int) {
+		for range ticks {
+			tick++
+			first.more(uint32(99+2*tick), 1)
+			do(m, later(tick))
+		}
+	}
+	pass(45)
+	rate := func() string { return m.conns.rows[0].cells[connRate].text }
+	if rate() == "" || m.conns.conns[0].ID != first.id {
+		t.Fatalf("%v in sight: %q", m.conns.conns[0].ID, rate())
+	}
+	press(m, "G")
+	pass(15) // 0.5 s
+	if m.conns.conns[0].ID == first.id {
+		t.Fatal("all connections are in sight")
+	}
+	press(m, "g")
+	pass(1)
+	if rate() == "" {
+		t.Error("half a second out of sight, the figure is lost")
+	}
+	in := len(m.conns.conns)
+	press(m, "G")
+	pass(45)
+	if n := len(m.conns.rates); n > in+1 {
+		t.Errorf("%d connections are measured, %d are in sight", n, in)
+	}
+	press(m, "g")
+	pass(1)
+	if rate() != "" {
+		t.Errorf("after 1.5 s out of sight: %q", rate())
+	}
+}
+
 // Sorted by rate, the connection that got most frames in the last second is
 // first, in sight or not; the order changes once a second.
 func TestSortByRate(t *testing.T) {
