@@ -141,7 +141,7 @@ func (d *details) frame() {
 	h := &e.Header
 	a := arrow(s, e.Direction)
 	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
-	d.line(s.bold, title)
+	d.add(detailLine{cells: []cell{{title, s.bold}, {d.requestOf(), s.dim}}, widths: []int{width(title) + 1}})
 	if e.Err != nil {
 		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
 	}
@@ -168,6 +168,22 @@ func (d *details) frame() {
 	if e.BlockSeq != 0 && e.BlockSeq != e.Seq {
 		d.property("field block", "began in row "+commas(e.BlockSeq), s.plain)
 	}
+}
+
+// requestOf is the request that a frame is about, unless it carries that itself;
+// empty where it is not known.
+func (d *details) requestOf() string {
+	e := d.e
+	for i := range e.Fields {
+		if f := &e.Fields[i]; f.NameKnown && f.Name == ":method" {
+			return ""
+		}
+	}
+	t, ok := d.m.st.Stream(e.Conn, e.Header.StreamID)
+	if !ok || e.Header.StreamID == 0 || t.Method == "" && t.Path == "" {
+		return ""
+	}
+	return "of " + request(&t, d.w)
 }
 
 // payload describes the fields of a frame by their names in RFC 9113.
