@@ -32,13 +32,14 @@ type detailPane struct {
 	w, h int
 	tab  detailTab
 
-	key   detailKey
-	entry store.Entry
-	parts []octetPart // of the frame
-	block fieldBlock  // that the frame carries a part of
-	lines []detailLine
-	hex   hexView // of the frame; in the headers tab beside them
-	col   int     // of the cursor in the hex tab
+	key     detailKey
+	entry   store.Entry
+	parts   []octetPart // of the frame
+	block   fieldBlock  // that the frame carries a part of
+	lines   []detailLine
+	request string  // that the frame is of
+	hex     hexView // of the frame; in the headers tab beside them
+	col     int     // of the cursor in the hex tab
 	// body is what the lines of the body tab that are octets are drawn from.
 	octets []hexView
 
@@ -153,6 +154,9 @@ func (p *detailPane) refresh(m *Model) {
 		p.entry = *e
 		p.block = blockOf(m.st, &p.entry)
 		p.parts = frameParts(&p.entry, p.block, m.masks)
+	}
+	if of := requestOf(m.st, &p.entry, p.w); other || of != "" {
+		p.request = of // stays when the history evicts the stream
 	}
 	p.key = key
 	p.build(m)

@@ -10,6 +10,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+	"h2sniff/decode/store"
 
 	"golang.org/x/net/http2"
 )
@@ -141,7 +142,7 @@ func (d *details) frame() {
 	h := &e.Header
 	a := arrow(s, e.Direction)
 	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
-	d.add(detailLine{cells: []cell{{title, s.bold}, {d.requestOf(), s.dim}}, widths: []int{width(title) + 1}})
+	d.add(detailLine{cells: []cell{{title, s.bold}, {d.m.detail.request, s.dim}}, widths: []int{width(title) + 1}})
 	if e.Err != nil {
 		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
 	}
@@ -172,18 +173,20 @@ func (d *details) frame() {
 
 // requestOf is the request that a frame is about, unless it carries that itself;
 // empty where it is not known.
-func (d *details) requestOf() string {
-	e := d.e
+func requestOf(st *store.Store, e *store.Entry, w int) string {
+	if e.Kind != decode.RowFrame || e.Header.StreamID == 0 {
+		return ""
+	}
 	for i := range e.Fields {
 		if f := &e.Fields[i]; f.NameKnown && f.Name == ":method" {
 			return ""
 		}
 	}
-	t, ok := d.m.st.Stream(e.Conn, e.Header.StreamID)
-	if !ok || e.Header.StreamID == 0 || t.Method == "" && t.Path == "" {
+	t, ok := st.Stream(e.Conn, e.Header.StreamID)
+	if !ok || t.Method == "" && t.Path == "" {
 		return ""
 	}
-	return "of " + request(&t, d.w)
+	return "of " + request(&t, w)
 }
 
 // payload describes the fields of a frame by their names in RFC 9113.
