@@ -46,6 +46,7 @@ func ProbeFeatures() []Feature {
 		{Name: "sleepable uprobes", Use: "reading pages that are not in memory", Fallback: "such octets are told as not copied"},
 		{Name: multiLinks, Use: "placing all probes of a library at once", Fallback: "a perf event each"},
 		{Name: "task storage", Use: "following processes for cleartext HTTP/2", Fallback: "no cleartext HTTP/2"},
+		{Name: "TCP tracepoints", Use: "cleartext HTTP/2 at no cost for other system calls", Fallback: "every system call is looked at"},
 	}
 	var perf *Feature
 	for i, probe := range []func() error{
@@ -55,6 +56,7 @@ func ProbeFeatures() []Feature {
 		probeUprobe, probeRawTracepoint, probeTracing, probeSleepable,
 		features.HaveBPFLinkUprobeMulti,
 		func() error { return features.HaveMapType(ebpf.TaskStorage) },
+		HaveTCPTracepoints,
 	} {
 		err := probe()
 		if errors.Is(err, os.ErrPermission) {
@@ -74,6 +76,23 @@ func ProbeFeatures() []Feature {
 func probeBTF() error {
 	_, err := btf.LoadKernelSpec()
 	return err
+}
+
+// HaveTCPTracepoints fails where the kernel has not all tracepoints by which TCP
+// tells of sends and receives: sock_send_length and sock_recv_length are of Linux
+// 6.3, tcp_sendmsg_locked of Linux 6.16.
+func HaveTCPTracepoints() error {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"tcp_sendmsg_locked", "sock_send_length", "sock_recv_length"} {
+		var t *btf.Typedef
+		if err := kernel.TypeByName("btf_trace_"+name, &t); err != nil {
+			return fmt.Errorf("tracepoint %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // tiny returns 0 at once.

@@ -11,6 +11,7 @@
 enum shape {
 	SHAPE_FLAT, /* buffer, length */
 	SHAPE_VEC,  /* struct iovec *, count */
+	SHAPE_KERNEL_VEC, /* the same, copied into the kernel */
 	SHAPE_MSG,  /* struct msghdr * */
 	SHAPE_MMSG, /* struct mmsghdr *, count -> count */
 	SHAPE_NONE, /* none: sendfile, splice, MSG_TRUNC */
@@ -47,7 +48,15 @@ struct walk {
 	u64 messages, more; /* those that follow */
 	u64 copied;
 	u64 followed; /* octets of this buffer through which frames are followed now */
+	u8 shape;
 };
+
+static __always_inline long read_vector(struct iovec *v, u64 addr, u8 shape)
+{
+	if (shape == SHAPE_KERNEL_VEC)
+		return bpf_probe_read_kernel(v, sizeof(*v), (void *)addr);
+	return bpf_probe_read_user(v, sizeof(*v), (void *)addr);
+}
 
 /* One step: the next message, the next buffer or the next piece. Not 0 at the
  * end. Global, so that the verifier checks it once. */
@@ -78,7 +87,7 @@ __noinline int walk_step(struct walk *w)
 		struct iovec v;
 		if (!w->buffers)
 			return 1;
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)w->iov)) {
+		if (read_vector(&v, w->iov, w->shape)) {
 			count(COUNT_FAULTS, 1);
 			return 1;
 		}
@@ -152,6 +161,7 @@ __noinline int walk_steps(struct walk *w)
 
 static __noinline void begin_walk(struct walk *w, u8 shape, u64 buf, u64 count, u64 n)
 {
+	w->shape = shape;
 	w->total = w->left = n;
 	switch (shape) {
 	case SHAPE_FLAT:
@@ -159,6 +169,7 @@ static __noinline void begin_walk(struct walk *w, u8 shape, u64 buf, u64 count, 
 		w->room = n;
 		break;
 	case SHAPE_VEC:
+	case SHAPE_KERNEL_VEC:
 		w->iov = buf;
 		w->buffers = count;
 		break;
@@ -198,7 +209,7 @@ __noinline u64 first_buffer(u8 shape, u64 buf, u64 count, u64 *addr)
 	}
 	for (u32 i = 0; i < 8; i++) {
 		struct iovec v;
-		if (i >= count || bpf_probe_read_user(&v, sizeof(v), (void *)(buf + i * sizeof(v))))
+		if (i >= count || read_vector(&v, buf + i * sizeof(v), shape))
 			return 0;
 		if (v.len) {
 			*addr = v.base;

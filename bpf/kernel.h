@@ -139,13 +139,34 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	u16 sk_protocol;
 };
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
+};
+
+/* include/linux/uio.h */
+enum {
+	ITER_UBUF = 0,
+	ITER_IOVEC = 1,
+};
+
+struct iov_iter {
+	u8 iter_type;
+	u64 iov_offset;
+	void *ubuf, *__iov;
+	u64 count, nr_segs;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
 };
 
 struct inet_connection_sock {
@@ -175,6 +196,9 @@ struct pt_regs {
 #define REG_ARG4(c) ((c)->cx)
 #define REG_ARG5(c) ((c)->r8)
 #define SYSCALL_ARG4(c) ((c)->r10)
+#define SYSCALL_NR(c) ((c)->orig_ax)
+/* Its result is not there yet: arch/x86/entry/entry_64.S puts -ENOSYS there. */
+#define SYSCALL_RUNS(c) ((s64)(c)->ax == -38)
 #define REG_RET(c) ((c)->ax)
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 8
@@ -191,6 +215,9 @@ struct pt_regs {
 struct pt_regs {
 	u64 regs[31];
 	u64 sp, pc, pstate;
+	/* The kernel's own, linux/arch/arm64/include/asm/ptrace.h. */
+	u64 orig_x0;
+	s32 syscallno;
 };
 #define REG_ARG1(c) ((c)->regs[0])
 #define REG_ARG2(c) ((c)->regs[1])
@@ -198,6 +225,9 @@ struct pt_regs {
 #define REG_ARG4(c) ((c)->regs[3])
 #define REG_ARG5(c) ((c)->regs[4])
 #define SYSCALL_ARG4(c) ((c)->regs[3])
+#define SYSCALL_NR(c) ((c)->syscallno)
+/* Its result is not there yet. */
+#define SYSCALL_RUNS(c) ((c)->regs[0] == (c)->orig_x0)
 #define REG_RET(c) ((c)->regs[0])
 #define REG_SP(c) ((c)->sp)
 #define RET_SP 0

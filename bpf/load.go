@@ -61,6 +61,9 @@ type Mode struct {
 	Multi bool
 	// Sleepable: the programs can fault pages in (Linux 6.0).
 	Sleepable bool
+	// TCP: it tells of sends and receives itself (Linux 6.16), otherwise each
+	// system call of the machine does.
+	TCP bool
 }
 
 // Objects are the loaded programs and maps. They belong to the caller of Load.
@@ -85,7 +88,7 @@ type Objects struct {
 func (o *Objects) Close() error {
 	var err error
 	if o.Syscalls != nil {
-		err = errors.Join(o.Syscalls.syscallPrograms.Close(), o.Syscalls.Followed.Close())
+		err = o.Syscalls.close()
 	}
 	if o.Go != nil {
 		err = errors.Join(err, o.Go.Close())
@@ -105,10 +108,10 @@ func Load(o Options) (*Objects, error) {
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w (/sys/kernel/btf/vmlinux): use a kernel built with CONFIG_DEBUG_INFO_BTF=y: %w", ErrNoBTF, err)
 	}
-	multi := HaveUprobeMulti()
+	multi, tcp := HaveUprobeMulti(), HaveTCPTracepoints() == nil
 	// Newest first; what fails to load is tried in its plainer form.
 	var firstErr error
-	for _, mode := range []Mode{{multi, true}, {multi, false}, {false, false}} {
+	for _, mode := range []Mode{{multi, true, tcp}, {multi, false, tcp}, {false, false, false}} {
 		objs, err := LoadMode(o, mode)
 		if err == nil {
 			return objs, nil
@@ -152,7 +155,9 @@ func LoadMode(o Options, mode Mode) (*Objects, error) {
 
 // Syscalls are the programs for cleartext HTTP/2.
 type Syscalls struct {
-	syscallPrograms
+	// Programs are to be attached in this order: what tells of the beginning of
+	// a call is last.
+	Programs []*ebpf.Program
 	// Followed holds, under the pidfd of a process, a Follow: its system
 	// calls count.
 	Followed *ebpf.Map `ebpf:"followed"`
@@ -169,10 +174,59 @@ const (
 // LoadSyscalls loads the programs for cleartext HTTP/2. With everyone all
 // processes count. library is the number by which their connections are known.
 func (o *Objects) LoadSyscalls(everyone bool, library uint32) error {
+	type common struct {
+		Destroy  *ebpf.Program `ebpf:"destroy"`
+		Fork     *ebpf.Program `ebpf:"fork"`
+		Exec     *ebpf.Program `ebpf:"exec"`
+		Followed *ebpf.Map     `ebpf:"followed"`
+	}
+	var c struct {
+		common
+		Killed *ebpf.Program `ebpf:"killed"`
+		Leave  *ebpf.Program `ebpf:"leave"`
+		Enter  *ebpf.Program `ebpf:"enter"`
+	}
+	var t struct {
+		common
+		Received  *ebpf.Program `ebpf:"received"`
+		Receiving *ebpf.Program `ebpf:"receiving"`
+		Sent      *ebpf.Program `ebpf:"sent"`
+		Sending   *ebpf.Program `ebpf:"sending"`
+	}
+	values := map[string]any{"everyone": everyone, "library": library}
 	var s Syscalls
-	err := o.load(loadSyscall, &s, map[string]any{"everyone": everyone, "library": library})
-	if err == nil {
-		o.Syscalls = &s
+	if o.TCP {
+		if err := o.load(without("killed", "leave", "enter"), &t, values); err != nil {
+			return err
+		}
+		s = Syscalls{[]*ebpf.Program{t.Destroy, t.Fork, t.Exec, t.Received, t.Receiving, t.Sent, t.Sending}, t.Followed}
+	} else {
+		if err := o.load(without("received", "receiving", "sent", "sending"), &c, values); err != nil {
+			return err
+		}
+		s = Syscalls{[]*ebpf.Program{c.Destroy, c.Fork, c.Exec, c.Killed, c.Leave, c.Enter}, c.Followed}
+	}
+	o.Syscalls = &s
+	return nil
+}
+
+// without reads the object for cleartext HTTP/2, less some programs.
+func without(names ...string) func() (*ebpf.CollectionSpec, error) {
+	return func() (*ebpf.CollectionSpec, error) {
+		spec, err := loadSyscall()
+		if err == nil {
+			for _, name := range names {
+				delete(spec.Programs, name)
+			}
+		}
+		return spec, err
+	}
+}
+
+func (s *Syscalls) close() error {
+	err := s.Followed.Close()
+	for _, p := range s.Programs {
+		err = errors.Join(err, p.Close())
 	}
 	return err
 }

@@ -29,7 +29,7 @@ func needRoot(t *testing.T) {
 // runs the tests has the newer features.
 func TestEveryModeLoads(t *testing.T) {
 	needRoot(t)
-	for _, mode := range []Mode{{true, true}, {true, false}, {false, true}, {false, false}} {
+	for _, mode := range []Mode{{true, true, true}, {true, true, false}, {true, false, false}, {false, true, false}, {false, false, false}} {
 		everyMode(t, Options{RingBytes: 1 << 20, LogVerifier: true}, mode)
 		everyMode(t, Options{RingBytes: 1 << 20, LogVerifier: true, HeadersOnly: true}, mode)
 	}

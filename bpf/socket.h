@@ -42,16 +42,20 @@ static __always_inline struct sock *sock_of(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
-/* Whether the file is a TCP socket, sk, and no protocol between it and the
- * program changes its octets (kernel TLS). */
-static __always_inline bool is_tcp(struct file *file, struct sock *sk)
+/* Whether the socket is one of TCP, and no protocol between it and the program
+ * changes its octets (kernel TLS). */
+static __always_inline bool is_plain_tcp(struct sock *sk)
 {
-	if (!sk || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return false;
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return false;
 	return !BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
+}
+
+/* Whether the file is the socket, and that so. */
+static __always_inline bool is_tcp(struct file *file, struct sock *sk)
+{
+	return sk && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK && is_plain_tcp(sk);
 }
 
 /* False where the socket is not connected (yet). */

@@ -2,65 +2,14 @@
 
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /*
- * Cleartext HTTP/2: what followed processes send and receive on TCP sockets by
- * system calls. The handle is the struct sock, whatever descriptor leads to it.
- * What moves through io_uring, or through another process that shares the
- * socket, is not seen: the kernel's own positions tell how much it was.
+ * Cleartext HTTP/2: what followed processes send and receive on TCP sockets, as
+ * TCP tells of it where the kernel can, else as system calls show it. What is not
+ * seen so, and what another process that shares the socket moves, has a length by
+ * the kernel's own positions.
  */
-#include "h2c.h"
-#include "iovec.h"
-#include "socket.h"
+#include "transfer.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-const volatile bool everyone; /* not only processes in the map followed */
-const volatile u32 library;   /* the number that h2sniff gave "TCP" */
-
-enum follow {
-	FOLLOW_TREE = 1, /* children too, whatever they execute */
-	FOLLOW_IMAGE = 2, /* until it executes another program */
-};
-
-/* Thread-group leaders, written by h2sniff with a pidfd: so no pid has to be
- * translated between namespaces. */
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, u8);
-} followed SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, u64); /* struct sock * */
-	__type(value, struct tcp_state);
-} sockets SEC(".maps");
-
-/* The system call that a thread is inside. */
-struct transfer {
-	u64 sk; /* 0 where none is followed */
-	u64 gen;
-	u64 buf, count;
-	u64 begin;
-	u8 shape, dir, depth, followed;
-	u32 pad;
-};
-
-struct running {
-	struct transfer t;
-	struct walk walk; /* of its end: no program has room for it on its stack */
-};
-
-/* Of threads: a look at one that has never been inside such a call is all that
- * the end of most system calls costs. */
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct running);
-} transfers SEC(".maps");
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT 2 /* asm/thread_info.h */
@@ -163,190 +112,9 @@ static __always_inline bool understand(long nr, struct pt_regs *regs, struct tra
 	return true;
 }
 
-static __always_inline struct tcp_state *open_tcp(u64 sk)
-{
-	struct tcp_state fresh = {.gen = bpf_ktime_get_boot_ns(), .unused = tcp_moved_only((struct sock *)sk, 0)};
-	bpf_map_update_elem(&sockets, &sk, &fresh, BPF_NOEXIST);
-	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (!s)
-		count(COUNT_NO_STATE, 1);
-	return s;
-}
-
-/* More than the calls of a process that run have moved at one time. */
-#define MOST_RUNNING (64u << 20)
-
-/* Octets that moved with nobody to tell of them, or by another process, are
- * skipped in the position: a gap of known length. n were moved by the call that
- * ends. What calls that still run have moved is not told apart, so nothing is
- * judged while there are more than own of them: it is found later. Not so where
- * processes share the socket: one can wait in a call for ever while another
- * goes on. There, what a running call of the same process has moved already
- * becomes a gap, and is taken off again when that call ends. */
-static __always_inline void tcp_catch_up(struct tcp_state *s, struct conn *c, u64 sk, u8 dir, u64 n, u32 own)
-{
-	u64 pos = *(volatile u64 *)&c->pos[dir & 1];
-	u32 now;
-	if (!tcp_position((struct sock *)sk, dir, &now) ||
-	    (*(volatile u32 *)&s->busy[dir & 1] > own && !s->shared) || *(volatile u64 *)&c->pos[dir & 1] != pos)
-		return;
-	now -= (u32)(pos + n);
-	if (!c->base[dir & 1]) {
-		c->base[dir & 1] = now;
-		return;
-	}
-	now -= c->base[dir & 1];
-	/* A send that ends has its place already. */
-	if (!now || (own && dir == DIR_SEND))
-		return;
-	if (s->shared && -now <= MOST_RUNNING) {
-		c->base[dir & 1] += now;
-		return;
-	}
-	c->pos[dir & 1] += now;
-	if (headers_only)
-		frames_pass(&c->frames[dir & 1], now);
-}
-
-/* The connection of the calling process on the socket, opened where there is
- * none. fresh says that it has just begun. 0 where nothing is to be told. */
-static __always_inline struct conn *tcp_conn(struct tcp_state *s, u64 sk, u64 id, bool fresh)
-{
-	struct conn_key key = {.tgid = id >> 32, .handle = sk};
-	/* Any thread can use a connection that another has opened. */
-	struct thread *th = thread_of(id, true);
-	if (!th || !th->pid)
-		return 0; /* not of h2sniff's pid namespace: nobody could name it */
-	struct conn *c = conn_of(&key);
-	if (c && c->gen < s->gen) { /* of a socket that was here before */
-		bpf_map_delete_elem(&conns, &key);
-		c = 0;
-	}
-	if (c) {
-		u64 *gen = bpf_map_lookup_elem(&ignored, &key);
-		return gen && *gen == c->gen ? 0 : c;
-	}
-	c = open_conn(th, id, sk, (fresh ? OP_HANDSHAKE : OP_OTHER) | (u64)library << COOKIE_LIBRARY);
-	if (!c)
-		return 0;
-	for (u32 i = 0; i < MAX_TGIDS; i++) {
-		if (!s->tgids[i]) {
-			s->tgids[i] = id >> 32;
-			break;
-		}
-		if (s->tgids[i] != id >> 32)
-			s->shared = 1;
-	}
-	for (u32 dir = 0; dir < 2; dir++)
-		if (s->passes[dir])
-			tcp_catch_up(s, c, sk, dir, 0, 0);
-	return c;
-}
-
-static __always_inline void tcp_bind(struct conn *c, u64 sk, u64 id)
-{
-	struct address a;
-	struct thread *th = thread_of(id, false);
-	if (c->exact || !th || !tcp_address((struct sock *)sk, &a))
-		return;
-	c->exact = a.cookie;
-	emit_address(th, id, sk, c->gen, &a, true);
-}
-
-static __always_inline void accept_http2(struct tcp_state *s, bool both)
-{
-	s->verdict = VERDICT_HTTP2;
-	if (both)
-		s->passes[0] = s->passes[1] = 1;
-}
-
-/* Judges a send before it is made, by its first octets: so that it has its
- * place before the answer. What cannot be read yet is judged when it is sent. */
-static __always_inline void judge_beginning(struct tcp_state *s, const struct transfer *t, bool *fresh)
-{
-	u64 addr = 0, n = first_buffer(t->shape, t->buf, t->count, &addr);
-	u8 head[HEAD] = {};
-	if (n > HEAD)
-		n = HEAD;
-	if (!n || bpf_probe_read_user(head, n, (void *)addr))
-		return;
-	if (s->verdict == VERDICT_HTTP2) { /* after a change from HTTP/1 */
-		s->passes[DIR_SEND] = is_preface(head, n);
-		return;
-	}
-	if (s->verdict != VERDICT_OPEN || !(is_preface(head, n) || is_settings(head, n)))
-		return;
-	*fresh = tcp_moved_only((struct sock *)t->sk, 0);
-	accept_http2(s, true);
-}
-
-/* Judges a call by what it moved. The octets that are not HTTP/2 yet, of a
- * response that changes to it, are returned. */
-static __noinline u32 judge(struct tcp_state *s, const struct transfer *t, u64 n, bool *fresh)
-{
-	u8 dir = t->dir & 1;
-	u8 head[HEAD] = {};
-	u64 addr = 0, flat = first_buffer(t->shape, t->buf, t->count, &addr);
-	if (flat > n)
-		flat = n;
-	u64 have = flat > HEAD ? HEAD : flat;
-	if (!have || bpf_probe_read_user(head, have, (void *)addr))
-		have = 0;
-	if (have && s->verdict == VERDICT_HTTP2) {
-		s->passes[dir] = is_preface(head, have);
-		return 0;
-	}
-	if (have && s->verdict == VERDICT_ASKED) {
-		if (dir == s->asker)
-			return 0;
-		if (is_settings(head, have)) { /* a server that speaks nothing else */
-			accept_http2(s, false);
-			s->passes[dir] = 1;
-			*fresh = s->unused;
-			return 0;
-		}
-		u32 length = is_response(head, have) && is_switching(head, have) ? switching_length(addr, flat) : 0;
-		if (!length) {
-			s->verdict = VERDICT_REFUSED;
-			return 0;
-		}
-		accept_http2(s, false);
-		s->passes[dir] = 1;
-		*fresh = true;
-		return length;
-	}
-	if (have && s->verdict == VERDICT_OPEN) {
-		if (is_preface(head, have) || is_settings(head, have)) {
-			*fresh = dir == DIR_RECV && tcp_moved_only((struct sock *)t->sk, n);
-			accept_http2(s, true);
-			return 0;
-		}
-		if (is_request(head, have)) {
-			s->verdict = VERDICT_ASKED;
-			s->asker = dir;
-			return 0;
-		}
-		if (is_tls(head, have) || is_response(head, have)) {
-			s->verdict = VERDICT_REFUSED;
-			return 0;
-		}
-		/* Open for long, perhaps. */
-		u32 due = s->due[dir];
-		u32 chain = find_chain(addr, flat, n);
-		if ((due && due == n) || chain == CHAIN) {
-			accept_http2(s, true);
-			return 0;
-		}
-		s->due[dir] = chain;
-	}
-	if (++s->unjudged >= MAX_UNJUDGED)
-		s->verdict = VERDICT_REFUSED;
-	return 0;
-}
-
 /* The TCP socket that a call is on, and what is known of it; 0 where there is
  * nothing to follow. */
-static __always_inline struct tcp_state *tcp_state(struct task_struct *task, struct transfer *t, u32 fd)
+static __always_inline struct tcp_state *tcp_state(struct task_struct *task, struct transfer *t, u32 fd, u64 received)
 {
 	struct file *file = file_of(task, fd);
 	if (!file)
@@ -376,32 +144,13 @@ static __always_inline struct tcp_state *tcp_state(struct task_struct *task, str
 		return 0;
 	t->sk = key;
 	if (!s)
-		s = open_tcp(key);
+		s = open_tcp(key, received);
 	return s && s->verdict != VERDICT_REFUSED ? s : 0;
 }
 
-/* A call is followed no more. */
-static __always_inline void end_transfer(struct transfer *t)
-{
-	u64 sk = t->sk;
-	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s && s->gen == t->gen)
-		__sync_fetch_and_add(&s->busy[t->dir & 1], -1);
-	t->sk = 0;
-}
-
-static __always_inline void begin_transfer(struct task_struct *task, struct tcp_state *s, struct transfer *t)
-{
-	struct running *running = bpf_task_storage_get(&transfers, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!running) {
-		count(COUNT_NO_STATE, 1);
-		return;
-	}
-	if (running->t.sk)
-		end_transfer(&running->t); /* its end was missed */
-	running->t = *t;
-	__sync_fetch_and_add(&s->busy[t->dir & 1], 1);
-}
+/*
+ * Before Linux 6.16: the beginning and end of each system call.
+ */
 
 /* What most calls are is found out first, and without a helper: most are none
  * that count. */
@@ -418,103 +167,11 @@ int enter(u64 *ctx)
 		return 0;
 	if (is_compat(task))
 		return 0;
-	struct tcp_state *s = tcp_state(task, &t, fd);
+	struct tcp_state *s = tcp_state(task, &t, fd, 0);
 	if (!s)
 		return 0;
-	u64 id = bpf_get_current_pid_tgid();
-	t.gen = s->gen;
-
-	bool fresh = false;
-	if (t.dir == DIR_SEND && !s->passes[DIR_SEND])
-		judge_beginning(s, &t, &fresh);
-	if (s->verdict == VERDICT_HTTP2 && s->passes[t.dir & 1]) {
-		struct conn *c = tcp_conn(s, t.sk, id, fresh);
-		if (!c)
-			return 0;
-		tcp_bind(c, t.sk, id);
-		tcp_catch_up(s, c, t.sk, t.dir, 0, 0);
-		struct thread *th = thread_of(id, false);
-		if (!th)
-			return 0;
-		t.depth = th->depth;
-		t.followed = 1;
-		if (t.dir == DIR_SEND) {
-			struct emission e = {
-				.who = who_is(th, id, t.sk, c->gen), .pos = c->pos[DIR_SEND],
-				.kind = RECORD_BEGIN, .dir = DIR_SEND,
-			};
-			emit_bare(&e, 0);
-			t.begin = e.begin;
-		}
-	}
-	if (!t.begin && t.dir == DIR_SEND)
-		t.begin = bpf_ktime_get_boot_ns();
-	begin_transfer(task, s, &t);
+	begin(task, s, &t);
 	return 0;
-}
-
-static __always_inline void finish(struct tcp_state *s, struct running *running, u64 id, s64 ret)
-{
-	const struct transfer *t = &running->t;
-	u8 dir = t->dir & 1;
-	u64 n = ret > 0 ? ret : 0, count = t->count, skip = 0;
-	bool fresh = false;
-
-	if (t->shape == SHAPE_MMSG) {
-		count = n;
-		n = sum_messages(t->buf, count);
-	}
-	if (n && !s->passes[dir])
-		skip = judge(s, t, n, &fresh);
-	if (s->verdict != VERDICT_HTTP2 || !s->passes[dir])
-		return;
-	if (!t->followed && !n)
-		return;
-	struct conn *c = tcp_conn(s, t->sk, id, fresh);
-	struct thread *th = thread_of(id, false);
-	if (!c || !th)
-		return;
-	tcp_bind(c, t->sk, id);
-	n -= skip;
-	tcp_catch_up(s, c, t->sk, dir, n, 1);
-
-	struct walk *w = &running->walk;
-	struct emission *e = &w->frames.e;
-	__builtin_memset(w, 0, sizeof(*w));
-	*e = (struct emission){
-		.who = who_is(th, id, t->sk, c->gen), .begin = t->begin, .pos = c->pos[dir],
-		.kind = RECORD_DATA, .dir = dir, .flags = RECORD_LAST,
-	};
-	e->who.depth = t->depth;
-	if (!n) {
-		if (dir == DIR_SEND && t->followed) {
-			e->kind = RECORD_NOTHING;
-			emit_bare(e, 0);
-		}
-		return;
-	}
-	u64 end = c->pos[dir] + n;
-	c->pos[dir] = end;
-	w->skip = skip;
-	if (t->shape == SHAPE_NONE) {
-		emit_unseen(c, e, n);
-		return;
-	}
-	if (headers_only)
-		w->frames.f = c->frames[dir];
-	begin_walk(w, t->shape, t->buf, count, n + skip);
-	for (u32 i = 0; i < MAX_STEPS / STEPS; i++)
-		if (walk_steps(w))
-			break;
-	if (headers_only) {
-		if (w->total)
-			frames_lost(&w->frames.f);
-		c->frames[dir] = w->frames.f;
-	}
-	if (e->pos < end) {
-		e->flags = RECORD_LAST;
-		emit_bare(e, end - e->pos);
-	}
 }
 
 SEC("tp_btf/sys_exit")
@@ -523,11 +180,7 @@ int leave(u64 *ctx)
 	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
 	if (!running || !running->t.sk)
 		return 0;
-	u64 sk = running->t.sk;
-	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (s && s->gen == running->t.gen)
-		finish(s, running, bpf_get_current_pid_tgid(), ctx[1]);
-	end_transfer(&running->t);
+	end(running, ctx[1]);
 	return 0;
 }
 
@@ -539,6 +192,160 @@ int killed(u64 *ctx)
 	(void)ctx;
 	if (running && running->t.sk)
 		end_transfer(&running->t);
+	return 0;
+}
+
+/*
+ * From Linux 6.16 on TCP tells of its sends and receives itself, so that other
+ * system calls cost nothing. The buffers of a send are in its message, however it
+ * was asked for; those of a receive are in the registers of the system call alone,
+ * so those of io_uring, and which of recvmmsg's it is, are not known.
+ */
+
+/* A socket on which calls of the task count, as far as its state tells: 0 is one
+ * that has none. */
+static __always_inline bool counts(struct task_struct *task, u64 sk, struct tcp_state **s)
+{
+	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
+		return false;
+	*s = bpf_map_lookup_elem(&sockets, &sk);
+	return !(*s && (*s)->verdict == VERDICT_REFUSED) && !is_compat(task);
+}
+
+/* Each piece of a send, before it is taken, while the socket is locked. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int sending(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sock *sk = (void *)ctx[0];
+	struct msghdr *msg = (void *)ctx[1];
+	struct transfer t = {.sk = ctx[0], .dir = DIR_SEND, .shape = SHAPE_NONE};
+	struct tcp_state *s;
+
+	if (!counts(task, t.sk, &s))
+		return 0;
+	struct running *running = bpf_task_storage_get(&transfers, task, 0, 0);
+	if (running && running->t.sk == t.sk)
+		return 0; /* the next piece */
+	/* The kernel's own sockets have no file. */
+	if (!is_plain_tcp(sk) || !BPF_CORE_READ(sk, sk_socket, file))
+		return 0;
+	if (!s)
+		s = open_tcp(t.sk, 0);
+	if (!s)
+		return 0;
+	u8 type = BPF_CORE_READ(msg, msg_iter.iter_type);
+	u64 offset = BPF_CORE_READ(msg, msg_iter.iov_offset);
+	if (type == ITER_UBUF) {
+		t.shape = SHAPE_FLAT;
+		t.buf = (u64)BPF_CORE_READ(msg, msg_iter.ubuf) + offset;
+		t.count = BPF_CORE_READ(msg, msg_iter.count);
+	} else if (type == ITER_IOVEC && !offset) {
+		t.shape = SHAPE_KERNEL_VEC;
+		t.buf = (u64)BPF_CORE_READ(msg, msg_iter.__iov);
+		t.count = BPF_CORE_READ(msg, msg_iter.nr_segs);
+	}
+	begin(task, s, &t);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int sent(u64 *ctx)
+{
+	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
+	if (running && running->t.sk == ctx[0] && running->t.dir == DIR_SEND)
+		end(running, (s32)ctx[1]);
+	return 0;
+}
+
+/* The system call by which the task receives from the socket. */
+static __always_inline struct tcp_state *receive_call(struct task_struct *task, u64 sk, struct transfer *t, u64 received)
+{
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	u32 fd;
+	if (!SYSCALL_RUNS(regs) || !understand(SYSCALL_NR(regs), regs, t, &fd) || t->dir != DIR_RECV)
+		return 0;
+	struct tcp_state *s = tcp_state(task, t, fd, received);
+	if (!s || t->sk != sk)
+		return 0;
+	if (t->shape == SHAPE_MMSG)
+		t->shape = SHAPE_NONE; /* which of the messages is not known */
+	struct thread *th = thread_of(bpf_get_current_pid_tgid(), false);
+	t->depth = th ? th->depth : 0;
+	t->gen = s->gen;
+	return s;
+}
+
+static __always_inline bool place(struct transfer *t)
+{
+	return t->placed = tcp_position((struct sock *)t->sk, DIR_RECV, &t->place);
+}
+
+/* What no system call tells of that ends with received (splice, io_uring) has no
+ * octets, but a length. */
+static __always_inline void skip_received(struct task_struct *task, struct tcp_state *s, u64 sk)
+{
+	struct transfer t = {.sk = sk, .gen = s->gen, .dir = DIR_RECV, .shape = SHAPE_NONE};
+	if (s->verdict != VERDICT_HTTP2 || !s->passes[DIR_RECV])
+		return;
+	struct conn *c = tcp_conn(s, sk, bpf_get_current_pid_tgid(), false);
+	if (!c || !place(&t))
+		return;
+	u32 n = t.place - (u32)c->pos[DIR_RECV] - c->base[DIR_RECV];
+	begin_transfer(task, s, &t);
+	struct running *running = bpf_task_storage_get(&transfers, task, 0, 0);
+	if (running && running->t.sk == sk)
+		end(running, c->base[DIR_RECV] && n <= MOST_RUNNING ? n : 0);
+}
+
+/* A receive that has taken octets, while the socket is locked. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int receiving(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 sk = ctx[0];
+	struct transfer t = {};
+	struct tcp_state *s;
+
+	if (!counts(task, sk, &s) || !s)
+		return 0;
+	struct running *running = bpf_task_storage_get(&transfers, task, 0, 0);
+	if (running && running->t.sk == sk) {
+		place(&running->t); /* of the next piece */
+		return 0;
+	}
+	if (receive_call(task, sk, &t, 0)) {
+		place(&t);
+		begin_transfer(task, s, &t);
+	} else {
+		skip_received(task, s, sk);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int received(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 sk = ctx[0];
+	s32 n = ctx[1];
+	struct tcp_state *s;
+
+	if (!counts(task, sk, &s))
+		return 0;
+	struct running *running = bpf_task_storage_get(&transfers, task, 0, 0);
+	if (!running || running->t.sk != sk) {
+		struct transfer t = {};
+		if (n <= 0)
+			return 0;
+		s = receive_call(task, sk, &t, n);
+		if (!s)
+			return 0;
+		begin_transfer(task, s, &t);
+		running = bpf_task_storage_get(&transfers, task, 0, 0);
+	}
+	if (running && running->t.sk == sk && running->t.dir == DIR_RECV)
+		end(running, n);
 	return 0;
 }
 

@@ -50,7 +50,9 @@ type syscallRunning struct {
 		Dir      uint8
 		Depth    uint8
 		Followed uint8
-		Pad      uint32
+		Place    uint32
+		Placed   uint8
+		Pad      [7]uint8
 	}
 	Walk struct {
 		_      structs.HostLayout
@@ -105,6 +107,8 @@ type syscallRunning struct {
 		More     uint64
 		Copied   uint64
 		Followed uint64
+		Shape    uint8
+		_        [7]byte
 	}
 }
 
@@ -216,6 +220,10 @@ const (
 	syscallProgFork         = "fork"
 	syscallProgKilled       = "killed"
 	syscallProgLeave        = "leave"
+	syscallProgReceived     = "received"
+	syscallProgReceiving    = "receiving"
+	syscallProgSending      = "sending"
+	syscallProgSent         = "sent"
 	syscallVarClientPreface = "client_preface"
 	syscallVarEveryone      = "everyone"
 	syscallVarHeadersOnly   = "headers_only"
@@ -267,12 +275,16 @@ type syscallSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallProgramSpecs struct {
-	Destroy *ebpf.ProgramSpec `ebpf:"destroy"`
-	Enter   *ebpf.ProgramSpec `ebpf:"enter"`
-	Exec    *ebpf.ProgramSpec `ebpf:"exec"`
-	Fork    *ebpf.ProgramSpec `ebpf:"fork"`
-	Killed  *ebpf.ProgramSpec `ebpf:"killed"`
-	Leave   *ebpf.ProgramSpec `ebpf:"leave"`
+	Destroy   *ebpf.ProgramSpec `ebpf:"destroy"`
+	Enter     *ebpf.ProgramSpec `ebpf:"enter"`
+	Exec      *ebpf.ProgramSpec `ebpf:"exec"`
+	Fork      *ebpf.ProgramSpec `ebpf:"fork"`
+	Killed    *ebpf.ProgramSpec `ebpf:"killed"`
+	Leave     *ebpf.ProgramSpec `ebpf:"leave"`
+	Received  *ebpf.ProgramSpec `ebpf:"received"`
+	Receiving *ebpf.ProgramSpec `ebpf:"receiving"`
+	Sending   *ebpf.ProgramSpec `ebpf:"sending"`
+	Sent      *ebpf.ProgramSpec `ebpf:"sent"`
 }
 
 // syscallMapSpecs contains maps before they are loaded into the kernel.
@@ -365,12 +377,16 @@ type syscallVariables struct {
 //
 // It can be passed to loadSyscallObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPrograms struct {
-	Destroy *ebpf.Program `ebpf:"destroy"`
-	Enter   *ebpf.Program `ebpf:"enter"`
-	Exec    *ebpf.Program `ebpf:"exec"`
-	Fork    *ebpf.Program `ebpf:"fork"`
-	Killed  *ebpf.Program `ebpf:"killed"`
-	Leave   *ebpf.Program `ebpf:"leave"`
+	Destroy   *ebpf.Program `ebpf:"destroy"`
+	Enter     *ebpf.Program `ebpf:"enter"`
+	Exec      *ebpf.Program `ebpf:"exec"`
+	Fork      *ebpf.Program `ebpf:"fork"`
+	Killed    *ebpf.Program `ebpf:"killed"`
+	Leave     *ebpf.Program `ebpf:"leave"`
+	Received  *ebpf.Program `ebpf:"received"`
+	Receiving *ebpf.Program `ebpf:"receiving"`
+	Sending   *ebpf.Program `ebpf:"sending"`
+	Sent      *ebpf.Program `ebpf:"sent"`
 }
 
 func (p *syscallPrograms) Close() error {
@@ -381,6 +397,10 @@ func (p *syscallPrograms) Close() error {
 		p.Fork,
 		p.Killed,
 		p.Leave,
+		p.Received,
+		p.Receiving,
+		p.Sending,
+		p.Sent,
 	)
 }
 

@@ -50,7 +50,7 @@ func TestEveryModeCaptures(t *testing.T) {
 	for _, mode := range []bpf.Mode{{Multi: true, Sleepable: true}, {Multi: true}, {Sleepable: true}, {}} {
 		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) {
 			pid, addr := startEcho(t, cert, key)
-			events := captureWhile(t, mode, pid, func() { sayHello(t, addr) })
+			events := captureWhile(t, mode, libraries(t, pid), func() { sayHello(t, addr) })
 			var got []string
 			for _, ev := range events {
 				if ev.Kind == capture.Data {
@@ -134,8 +134,23 @@ func sayHello(t *testing.T, addr string) {
 	cmd.Wait()
 }
 
+// libraries attaches to those of a process.
+func libraries(t *testing.T, pid int) func(*Attacher) {
+	return func(attacher *Attacher) {
+		processes, problems, err := target.Scan(target.Selection{PIDs: []int{pid}}, target.Options{Wanted: Wanted()})
+		if err != nil || len(problems) > 0 || len(processes) != 1 || len(processes[0].Libraries) == 0 {
+			t.Fatalf("scan: %v, %v, %v", processes, problems, err)
+		}
+		for i := range processes[0].Libraries {
+			if err := attacher.Attach(&processes[0].Libraries[i], pid); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // captureWhile captures a process in a mode while f runs.
-func captureWhile(t *testing.T, mode bpf.Mode, pid int, f func()) []capture.Event {
+func captureWhile(t *testing.T, mode bpf.Mode, attach func(*Attacher), f func()) []capture.Event {
 	t.Helper()
 	objs, err := bpf.LoadMode(bpf.Options{RingBytes: 1 << 20}, mode)
 	if err != nil {
@@ -152,15 +167,7 @@ func captureWhile(t *testing.T, mode bpf.Mode, pid int, f func()) []capture.Even
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	processes, problems, err := target.Scan(target.Selection{PIDs: []int{pid}}, target.Options{Wanted: Wanted()})
-	if err != nil || len(problems) > 0 || len(processes) != 1 || len(processes[0].Libraries) == 0 {
-		t.Fatalf("scan: %v, %v, %v", processes, problems, err)
-	}
-	for i := range processes[0].Libraries {
-		if err := attacher.Attach(&processes[0].Libraries[i], pid); err != nil {
-			t.Fatal(err)
-		}
-	}
+	attach(attacher)
 	go func() {
 		f()
 		if err := errors.Join(attacher.Close(), reader.Finish()); err != nil {
