@@ -43,3 +43,27 @@ func TestStatusOfFiles(t *testing.T) {
 		t.Error(line)
 	}
 }
+
+// How far a file is read is shown as it goes on, whether there are rows or not;
+// how fast it is read says nothing of its traffic.
+func TestFileProgress(t *testing.T) {
+	status := Status{Size: 1000}
+	tr := newTraffic(0)
+	m := newScreen(tr.st, 160, 36, Options{Source: "x.pcapng", Status: func() Status { return status }})
+	for i, want := range []string{"reading 0%", "reading 37%", "reading 99%", "reading 100%"} {
+		status.Read = []int64{0, 370, 999, 1200}[i]
+		if i == 2 {
+			tr.requests(100)
+		}
+		do(m, later(2*i), later(2*i+1))
+		line, _, _ := strings.Cut(m.View(), "\n")
+		if !strings.Contains(line, want+" ") || strings.Contains(line, "fr/s") {
+			t.Errorf("no %q, or a rate, in %q", want, line)
+		}
+	}
+	status.Done = true
+	do(m, later(100))
+	if line, _, _ := strings.Cut(m.View(), "\n"); !strings.Contains(line, "■ FILE  x.pcapng") || strings.Contains(line, "fr/s") {
+		t.Error(line)
+	}
+}

@@ -41,8 +41,9 @@ type Options struct {
 	// Start is what elapsed times count from, in nanoseconds since the Unix
 	// epoch; 0: the first row.
 	Start int64
-	// Status, where set, is asked at most four times a second, from the
-	// goroutine that runs Update. It must not block.
+	// Status, where set, is asked at most four times a second, while a file of a
+	// known size is read with every tick, from the goroutine that runs Update. It
+	// must not block.
 	Status func() Status
 	// Record, where set, begins to record what is captured from now on into the
 	// file path; an empty path ends the recording. It returns a sentence to show.

@@ -171,7 +171,7 @@ func (m *Model) statusSegments() []segment {
 	if src := m.sourceName(); src != "" {
 		add(src, m.viewName(), s.plain, 4)
 	}
-	if m.o.Live || m.rate.shown > 0 {
+	if m.o.Live { // of a file it would tell how fast that is read
 		add(compact(m.rate.shown)+" fr/s", "", s.plain, 5)
 	}
 	add(commas(n.Frames)+" frames", compact(n.Frames)+" fr", s.plain, 6)
@@ -208,7 +208,8 @@ func (m *Model) mode() (long, short string, style sgr) {
 	switch {
 	case !m.o.Live && !m.status.Done && m.o.Status != nil:
 		if m.status.Size > 0 {
-			return "■ FILE reading " + percent(m.status.Read, m.status.Size), "■ " + percent(m.status.Read, m.status.Size), s.warn
+			far := percent(min(m.status.Read, m.status.Size), m.status.Size) // it may have grown since
+			return "■ FILE reading " + far, "■ " + far, s.warn
 		}
 		return "■ FILE reading", "■ FILE", s.warn
 	case !m.o.Live:

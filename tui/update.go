@@ -55,7 +55,8 @@ func (m *Model) take(msg tea.Msg) tea.Cmd {
 // tick looks whether there is anything new to show.
 func (m *Model) tick(t time.Time) {
 	changed := m.snapshot()
-	if m.clock.due(t) && m.askStatus() {
+	// How far a file is read is shown as it goes on.
+	if (m.clock.due(t) || m.status.Size > 0 && !m.status.Done) && m.askStatus() {
 		changed = true
 	}
 	m.clock.tick(t, changed)
