@@ -27,6 +27,8 @@ type finder struct {
 	needle []byte
 	// bodies looks into bodies, of a search for text; nil: nothing does.
 	bodies *bodySearch
+	// seams looks across the DATA frames of a body, of a search for text.
+	seams *seams
 
 	base store.View
 	sel  *store.Selection
@@ -130,7 +132,11 @@ func (m *Model) answer(f *finder) bool {
 	m.detail.lightMatch(m, f)
 	text := f.name + " " + m.placeOf(f, seq)
 	if f.bodies != nil && m.detail.light.field == 0 && !containsFold(m.detail.entry.Payload, f.bodies.needle) {
-		text += ", in the decoded body that ends here"
+		if f.seams.at(seq) {
+			text += ", which begins in a frame before this"
+		} else {
+			text += ", in the decoded body that ends here"
+		}
 	}
 	if wrapped && f.back {
 		text += ", going on from the newest"
@@ -178,8 +184,8 @@ var errNoHex = errors.New("hex: digits in pairs are needed, as in 0x00ff1a")
 
 // newSearch finds text in names and values of header fields and in what frames
 // carry, without regard to the case of ASCII letters, or, after 0x, octets in
-// payloads. Bodies are searched as they are on the wire, frame by frame; those
-// with content codings also with these undone, as a whole.
+// payloads. Bodies are searched as they are on the wire, for text also across
+// their frames; those with content codings also with these undone, as a whole.
 func newSearch(text string) (*finder, error) {
 	needle := []byte(strings.ToLower(text))
 	octets := false
@@ -204,12 +210,13 @@ func newSearch(text string) (*finder, error) {
 		return f.NameKnown && containsFold([]byte(f.Name), needle) || f.ValueKnown && containsFold([]byte(f.Value), needle)
 	}
 	f.match = func(m *Model) store.Predicate {
-		bodies := newBodySearch(m.st, m.view, needle)
-		f.bodies = bodies
+		bodies := newBodySearch(m.st, needle)
+		across := newSeams(needle)
+		f.bodies, f.seams = bodies, across
 		return store.Predicate{Memos: 2, Match: func(r *store.Record) bool {
-			// Asked of each row: it keeps count of what is in progress.
-			inBody := bodies.match(r, 1)
-			return inBody || onWire(r, needle)
+			// Asked of each row: they keep count of what is in progress.
+			inBody, atSeam := bodies.match(r, 1), across.match(r)
+			return inBody || atSeam || onWire(r, needle)
 		}}
 	}
 	return f, nil

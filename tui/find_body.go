@@ -19,7 +19,7 @@ type bodySearch struct {
 	st     *store.Store
 	needle []byte // in lower case
 	// coded are the messages in progress that have content codings; nil where
-	// they are not known: the rows do not come in order, or are too many.
+	// they are not known, being too many.
 	coded map[codedBody]struct{}
 	ctx   atomic.Pointer[context.Context] // of the slice under way
 	// cut says that rows were examined after the end of their context, when
@@ -41,14 +41,8 @@ const (
 	headRows = 8
 )
 
-// newBodySearch begins a search among the rows of a view.
-func newBodySearch(st *store.Store, base store.View, needle []byte) *bodySearch {
-	b := &bodySearch{st: st, needle: needle}
-	// A Selection goes through all rows in order, and through those of a
-	// connection or a stream in any.
-	if base == (store.View{}) {
-		b.coded = make(map[codedBody]struct{})
-	}
+func newBodySearch(st *store.Store, needle []byte) *bodySearch {
+	b := &bodySearch{st: st, needle: needle, coded: make(map[codedBody]struct{})}
 	ctx := context.Background()
 	b.ctx.Store(&ctx)
 	return b

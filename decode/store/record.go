@@ -24,8 +24,8 @@ type Record struct {
 
 // Predicate is a condition on rows. It must depend on nothing but the record
 // and what came before it, and it is called from one goroutine at a time for
-// each [Selection]. Without Findings it is called once for each row, of a View
-// of all rows without Within in their order; of others in any.
+// each [Selection]. Without Findings it is called once for each row, in their
+// order.
 type Predicate struct {
 	Match func(*Record) bool
 	// Memos is how many memos Match uses in AnyField: 0 to Memos-1.
@@ -302,6 +302,7 @@ type scan struct {
 	lastConn capture.ConnID
 	lastInfo *capture.ConnInfo
 
+	chain  []uint16 // local indices of rows in a chain
 	buf    []byte   // block of a segment that is not in memory
 	behind *segment // whose front is not in buf yet
 	unread bool     // something could not be read

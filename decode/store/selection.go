@@ -88,7 +88,7 @@ func (x *Selection) Advance(ctx context.Context, slice time.Duration) (done bool
 		x.mu.Unlock()
 	}()
 	x.scan.forget()
-	defer func() { x.scan.buf = nil }() // it is large
+	defer func() { x.scan.buf, x.scan.chain = nil, nil }() // they are large
 	for {
 		p, ok := x.take()
 		if !ok {
@@ -286,17 +286,24 @@ func (x *Selection) match(p *piece, lo, hi int) {
 // matchChain is match for the rows of a chain.
 func (x *Selection) matchChain(p *piece) {
 	r := Record{block: p.block, scan: &x.scan}
-	local := int(p.tail)
+	// It leads from the last row to the first, predicates want their order.
+	chain, local := x.scan.chain[:0], int(p.tail)
 	for range p.count {
 		if local < p.lo {
-			return
+			break
 		}
-		r.rec = (*[recSize]byte)(record(p.block, local))
+		if local < p.hi {
+			chain = append(chain, uint16(local))
+		}
+		local = int(binary.LittleEndian.Uint16(record(p.block, local)[p.offset:])) - 1
+	}
+	x.scan.chain = chain
+	for _, local := range slices.Backward(chain) {
+		r.rec = (*[recSize]byte)(record(p.block, int(local)))
 		r.seq = p.g.first + uint64(local)
-		if local < p.hi && x.inBase(&r) && x.pred.Match(&r) {
-			x.found.set(local)
+		if x.inBase(&r) && x.pred.Match(&r) {
+			x.found.set(int(local))
 		}
-		local = int(binary.LittleEndian.Uint16(r.rec[p.offset:])) - 1
 	}
 }
 

@@ -106,3 +106,30 @@ func TestSelectionInSlices(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 }
+
+// A Predicate is asked of each row of its View once, in their order, also as
+// rows come.
+func TestSelectionOrder(t *testing.T) {
+	s := small(1000, 6)
+	for _, v := range []View{{}, {Conn: 2}, {Conn: 2, Stream: 3, HasStream: true}, {Stream: 3, HasStream: true}} {
+		asked := uint64(0)
+		x := s.Select(v, Predicate{Match: func(r *Record) bool {
+			if r.Seq() <= asked {
+				t.Fatalf("%+v: row %d after %d", v, r.Seq(), asked)
+			}
+			asked = r.Seq()
+			return true
+		}})
+		for i := range uint64(3000) {
+			s.Append(frame(capture.ConnID(1+i%3), uint32(i%5), http2.FrameData, 0, "x"))
+			if i%700 == 0 {
+				x.Advance(context.Background(), time.Hour)
+			}
+		}
+		x.Advance(context.Background(), time.Hour)
+		first, end := s.Span(v)
+		if a, b := s.Span(View{Selection: x}); end-first != b-a || end == first {
+			t.Errorf("%+v: %d rows, %d were accepted", v, end-first, b-a)
+		}
+	}
+}
