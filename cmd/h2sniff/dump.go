@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"h2sniff/capture"
@@ -30,6 +31,12 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		return err
 	}
 	boundMemory(o.history)
+	if out, ok := std.out.(*os.File); ok && o.read == "" && isStream(out) {
+		// Probes are not to stay for lines that nobody reads.
+		var stop func()
+		ctx, stop = whileRead(ctx, out)
+		defer stop()
+	}
 	st := store.New(store.Options{History: o.history, Spill: spill})
 	stopSpill := runSpill(ctx, st, spill)
 	s, err := openSession(ctx, o)

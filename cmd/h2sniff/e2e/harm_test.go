@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -188,8 +187,8 @@ func TestAttachAndDetachRepeatedly(t *testing.T) {
 	workers := workersOf(t, nginx, 2)
 	l := startLoad(t, nginx.url("/"))
 	times := 21
-	if os.Getenv("H2SNIFF_SOAK") != "" {
-		times = 1001
+	if share := soakShare(t); share > 0 {
+		times = 2*int(500*share) + 1 // odd: the last one is not killed
 	}
 	for i := range times {
 		if i%2 == 0 {

@@ -328,23 +328,41 @@ func TestReaderLeaves(t *testing.T) {
 			s.line()
 			s.pipe.Close()
 			far.begin(p) // h2sniff has something to write now
-			ended := make(chan error, 1)
-			go func() { ended <- s.cmd.Wait() }()
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Errorf("h2sniff: %v", err)
-				}
-			case <-time.After(timeout):
-				s.cmd.Process.Signal(syscall.SIGQUIT) // it tells where it is
-				<-ended
-				t.Fatalf("h2sniff does not end:\n%s", s.errors.String())
-			}
-			if said := s.errors.String(); strings.Contains(said, "goroutine") || strings.Contains(said, "pipe") {
-				t.Errorf("standard error: %s", said)
-			}
+			s.endsByItself()
 			wantUntouched(t, []int{p.pid})
 			p.end()
 		})
+	}
+}
+
+// TestReaderLeavesAtOnce: that nobody reads is noticed where there is nothing to
+// write.
+func TestReaderLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	p := startPeer(t, peerProgram(t, opensslPeer))
+	s := startPrinter(t, "-p", strconv.Itoa(p.pid))
+	s.pipe.Close()
+	s.endsByItself()
+	wantUntouched(t, []int{p.pid})
+	p.end()
+}
+
+// endsByItself wants h2sniff to end without an error, and without a word on why.
+func (p *printer) endsByItself() {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			p.t.Errorf("h2sniff: %v", err)
+		}
+	case <-time.After(timeout):
+		p.cmd.Process.Signal(syscall.SIGQUIT) // it tells where it is
+		<-ended
+		p.t.Fatalf("h2sniff does not end:\n%s", p.errors.String())
+	}
+	if said := p.errors.String(); strings.Contains(said, "goroutine") || strings.Contains(said, "pipe") {
+		p.t.Errorf("standard error: %s", said)
 	}
 }
