@@ -87,7 +87,7 @@ func (d *direction) search(call []byte, atCall, endCall bool) {
 func (d *direction) look(endCall bool) {
 	d.scan()
 	if best := d.best(endCall, false); best != nil {
-		d.comeInStep(best.start)
+		d.comeInStep(d.firstFrame(best))
 		return
 	}
 	if len(d.win.buf) > windowSize {
@@ -101,7 +101,7 @@ func (d *direction) searchLast() {
 		return
 	}
 	if best := d.best(true, true); best != nil {
-		d.comeInStep(best.start)
+		d.comeInStep(d.firstFrame(best))
 	}
 }
 
@@ -227,15 +227,13 @@ func (d *direction) scan() {
 			continue
 		}
 		c := candidate{start: pos, atCall: w.isCall(pos)}
-		if hd.Type == http2.FrameData {
-			// Zeroes and small numbers, as they stand at the end of
-			// WINDOW_UPDATE or RST_STREAM, make a DATA header of them. An
-			// empty one is never where a chain begins.
-			if hd.Length == 0 {
-				continue
-			}
-			c.weak = doubtful(hd)
+		// Zeroes and small numbers, as they stand at the end of WINDOW_UPDATE
+		// or RST_STREAM, make a DATA header of them, and others that are
+		// empty: such ones are not where a chain begins.
+		if hd.Length == 0 && (hd.Type == http2.FrameData || hd.Flags == 0 && !c.atCall) {
+			continue
 		}
+		c.weak = hd.Type == http2.FrameData && doubtful(hd)
 		c.follow(pos, hd)
 		h.add(c)
 		due = h.due()
