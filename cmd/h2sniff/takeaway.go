@@ -47,7 +47,7 @@ var errNoRows = errors.New("no rows are shown")
 // write writes the rows as the ending of the path says, into a new file that
 // only its owner can read, and tells what it wrote.
 func (t *takeaway) write(w *tui.Take) (string, error) {
-	var form func(out io.Writer, w *tui.Take) (string, error)
+	var form func(out io.Writer, w *tui.Take) (said, decodeAs string, err error)
 	switch strings.ToLower(filepath.Ext(w.Path)) {
 	case ".json", ".jsonl", ".ndjson":
 		form = t.json
@@ -73,12 +73,16 @@ func (t *takeaway) write(w *tui.Take) (string, error) {
 		return "", err
 	}
 	out := bufio.NewWriterSize(f, 256<<10)
-	said, err := form(out, w)
+	said, decodeAs, err := form(out, w)
 	err = errors.Join(err, out.Flush())
 	if err = errors.Join(err, giveToCaller(f), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
-	return said + " to " + path, nil
+	said += " to " + path
+	if decodeAs != "" {
+		said += "; elsewhere: tshark -r " + path + " " + decodeAs
+	}
+	return said, nil
 }
 
 // homePath replaces a ~ at the beginning.
@@ -124,10 +128,10 @@ func (t *takeaway) whole(w *tui.Take, k *taken, row func(*store.Entry) error, mi
 	}, missed)
 }
 
-func (t *takeaway) json(out io.Writer, w *tui.Take) (string, error) {
+func (t *takeaway) json(out io.Writer, w *tui.Take) (said, _ string, err error) {
 	rows := 0
 	l := lines.NewWriter(out, lines.Options{Format: lines.JSON, Body: true, Start: t.start})
-	err := w.Rows(func(e *store.Entry) error {
+	err = w.Rows(func(e *store.Entry) error {
 		rows++
 		conn, _ := t.store.Conn(e.Conn)
 		return l.Write(*e, conn)
@@ -135,15 +139,15 @@ func (t *takeaway) json(out io.Writer, w *tui.Take) (string, error) {
 	if err == nil && rows == 0 {
 		err = errNoRows
 	}
-	return "wrote " + plural(rows, "row") + " as JSON lines", err
+	return "wrote " + plural(rows, "row") + " as JSON lines", "", err
 }
 
 // har writes the exchanges that a row is shown of. Their bodies need all rows
 // of their connections: which octets are missing does not show in a stream.
-func (t *takeaway) har(out io.Writer, w *tui.Take) (string, error) {
+func (t *takeaway) har(out io.Writer, w *tui.Take) (said, _ string, err error) {
 	k, err := t.look(w)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	hw := har.NewWriter(out, har.Options{Version: version(), Limits: exportLimits})
 	entries := 0
@@ -161,28 +165,28 @@ func (t *takeaway) har(out io.Writer, w *tui.Take) (string, error) {
 	if err == nil {
 		c.Flush()
 	}
-	return "wrote " + plural(entries, "exchange") + " as HAR", errors.Join(err, failed, hw.Close())
+	return "wrote " + plural(entries, "exchange") + " as HAR", "", errors.Join(err, failed, hw.Close())
 }
 
 // recording writes the connections that a row is shown of: header compression
-// needs all their frames.
-func (t *takeaway) recording(out io.Writer, w *tui.Take) (string, error) {
+// needs all their frames. decodeAs is what tshark needs to know.
+func (t *takeaway) recording(out io.Writer, w *tui.Take) (said, decodeAs string, err error) {
 	k, err := t.look(w)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	rw, err := recording.NewWriter(out, recording.Options{Start: t.start, Version: version()})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	r := newReplay(t.store, rw.Write)
 	err = t.whole(w, k, r.row, r.missed)
 	if err == nil {
 		err = r.end()
 	}
-	said := "wrote " + plural(len(k.conns), "whole connection") + ", as header compression needs,"
+	said = "wrote " + plural(len(k.conns), "whole connection")
 	if r.left > 0 {
-		said += fmt.Sprintf(" but without the payload of %s with octets missing,", plural(r.left, "frame"))
+		said += fmt.Sprintf(", but without the payload of %s with octets missing,", plural(r.left, "frame"))
 	}
-	return said, errors.Join(err, rw.Close())
+	return said, rw.DecodeAs(), errors.Join(err, rw.Close())
 }
