@@ -63,7 +63,7 @@ func curlCommand(x *content.Exchange, masks func(*decode.Field) bool) (command s
 		args = append(args, "-X "+shellQuote(method))
 	}
 	args = append(args, shellQuote(url))
-	lines, left := curlFields(fields, masks)
+	lines, left := curlFields(fields, masks, len(body) > 0)
 	args = append(args, lines...)
 	notes = append(notes, left...)
 	before := ""
@@ -94,8 +94,8 @@ func curlBody(side *content.Side) (body []byte, why string) {
 }
 
 // curlFields writes the header fields as arguments. curl's own are taken back
-// where the request did not have them.
-func curlFields(fields []decode.Field, masks func(*decode.Field) bool) (args, notes []string) {
+// where the request did not have them: a content-type is one only with a body.
+func curlFields(fields []decode.Field, masks func(*decode.Field) bool, body bool) (args, notes []string) {
 	var cookies []string
 	seen := map[string]bool{}
 	unknown, secret, odd := 0, 0, 0
@@ -129,7 +129,7 @@ func curlFields(fields []decode.Field, masks func(*decode.Field) bool) (args, no
 		args = append(args, "-H "+shellQuote("cookie: "+strings.Join(cookies, "; ")))
 	}
 	for _, name := range []string{"user-agent", "accept", "content-type"} {
-		if !seen[name] {
+		if !seen[name] && (body || name != "content-type") {
 			args = append(args, "-H "+shellQuote(name+":"))
 		}
 	}

@@ -57,6 +57,14 @@ func TestCurlCommand(t *testing.T) {
 	if !strings.Contains(got, `-H 'cookie: a=1; b=2'`) || !strings.Contains(got, `'authorization: Bearer s'`) || len(notes) > 0 {
 		t.Errorf("%q\n%s", notes, got)
 	}
+	x = askedFor("", ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
+	if got, _, _ = curlCommand(x, nothingMasked); !strings.HasSuffix(got, "-H 'user-agent:' \\\n  -H 'accept:'") {
+		t.Errorf("without a body:\n%s", got)
+	}
+	x.Sides[0].Body = content.Body{Data: []byte("a=1"), Octets: 3, Ended: true}
+	if got, _, _ = curlCommand(x, nothingMasked); !strings.Contains(got, "-H 'content-type:' ") {
+		t.Errorf("with a body of no type:\n%s", got)
+	}
 	x.Sides[0].Fields = nil
 	if _, _, err := curlCommand(x, nothingMasked); err == nil {
 		t.Error("a command without a request")
