@@ -241,21 +241,27 @@ func millis(ns int64, w int) string {
 	return s
 }
 
-// span writes a duration of ns nanoseconds in a few characters.
+// span writes a duration of ns nanoseconds in a few characters, rounded; at
+// most five up to 1,000 hours.
 func span(ns int64) string {
+	whole := func(unit int64) string { return strconv.FormatInt((ns+unit/2)/unit, 10) }
+	tenths := func(unit float64) string { return strconv.FormatFloat(float64(ns)/unit, 'f', 1, 64) }
+	// The limits are where the next unit is what it would be rounded to.
 	switch {
 	case ns < 0:
 		return "?"
-	case ns < 1e6:
-		return strconv.FormatInt(ns/1e3, 10) + "µs"
-	case ns < 1e7:
-		return strconv.FormatFloat(float64(ns)/1e6, 'f', 1, 64) + "ms"
-	case ns < 1e9:
-		return strconv.FormatInt(ns/1e6, 10) + "ms"
-	case ns < 100e9:
-		return strconv.FormatFloat(float64(ns)/1e9, 'f', 1, 64) + "s"
-	case ns < 100*60e9:
-		return strconv.FormatInt(ns/60e9, 10) + "m"
+	case ns < 999_500:
+		return whole(1e3) + "µs"
+	case ns < 9_950_000:
+		return tenths(1e6) + "ms"
+	case ns < 999_500_000:
+		return whole(1e6) + "ms"
+	case ns < 99_950_000_000:
+		return tenths(1e9) + "s"
+	case ns < 100*60e9-30e9:
+		return whole(60e9) + "m"
+	case ns > 1<<63-1-1800e9:
+		ns -= 1800e9 // no overflow
 	}
-	return strconv.FormatInt(ns/3600e9, 10) + "h"
+	return whole(3600e9) + "h"
 }

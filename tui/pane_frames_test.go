@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+	"h2sniff/decode/store"
 
 	"golang.org/x/net/http2"
 )
@@ -126,5 +127,23 @@ func TestFindingsInTheHeadersTab(t *testing.T) {
 	press(m, "e")
 	if v := m.View(); !strings.Contains(v, "The content-length of the response is 615") {
 		t.Errorf("the problem is not told:\n%s", v)
+	}
+}
+
+// What was diagnosed stands in a label that tells most first: for how long a
+// window was used up, before that it was the connection's.
+func TestFindingLabel(t *testing.T) {
+	for _, c := range []struct {
+		f    store.Finding
+		want string
+	}{
+		{store.Finding{Code: "rst-stream", Stream: 1}, "rst-stream"},
+		{store.Finding{Code: "stream-window-exhausted", Stream: 1}, "stream-window-exhausted"},
+		{store.Finding{Code: "stream-window-exhausted", Stream: 1, Since: 5, Till: 5 + 104_400_000}, "stalled 104ms"},
+		{store.Finding{Code: "connection-window-exhausted", Since: 5, Till: 5 + 1_960_000_000}, "stalled 2.0s (conn)"},
+	} {
+		if got := label(&c.f); got != c.want {
+			t.Errorf("%+v: %q", c.f, got)
+		}
 	}
 }

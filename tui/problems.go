@@ -22,6 +22,18 @@ func worst(e *store.Entry) decode.Severity {
 	return s
 }
 
+// label names a finding: how long a window was used up tells more than the
+// code, and fits where that does not.
+func label(f *store.Finding) string {
+	switch {
+	case f.Since == 0:
+		return f.Code
+	case f.Stream == 0:
+		return "stalled " + span(f.Till-f.Since) + " (conn)"
+	}
+	return "stalled " + span(f.Till-f.Since)
+}
+
 // finding names the worst finding of a row behind its summary. A malformed
 // frame's summary says what is wrong already.
 func finding(s *styles, e *store.Entry) cell {
@@ -33,9 +45,9 @@ func finding(s *styles, e *store.Entry) cell {
 		if f := &e.Findings[i]; f.Severity == level {
 			switch level {
 			case decode.Error:
-				return cell{"!" + f.Code, s.bad}
+				return cell{"!" + label(f), s.bad}
 			case decode.Warning:
-				return cell{"!" + f.Code, s.warn}
+				return cell{"!" + label(f), s.warn}
 			}
 		}
 	}
