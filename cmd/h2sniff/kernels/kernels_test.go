@@ -42,12 +42,13 @@ var suites = []struct {
 type processor struct {
 	name string   // as Debian and Go call it
 	qemu []string // the emulator, with its machine
-	// console is the kernel's name of the serial port.
+	// console is the kernel's name of the serial port, and what else it is told: on
+	// a busy machine emulated timers are late, and the check of them panics.
 	console string
 }
 
 var (
-	amd64 = processor{"amd64", []string{"qemu-system-x86_64", "-cpu", "max"}, "ttyS0"}
+	amd64 = processor{"amd64", []string{"qemu-system-x86_64", "-cpu", "max"}, "ttyS0 no_timer_check"}
 	arm64 = processor{"arm64", []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"}
 )
 
@@ -90,8 +91,8 @@ func TestKernels(t *testing.T) {
 				if m.section(mode+"-status") != "0" || !strings.Contains(said, " 0 bytes lost") {
 					t.Errorf("%s: exit status %s", mode, m.section(mode+"-status"))
 				}
-				if !strings.Contains(said, "TCP (cleartext): enabled") {
-					t.Errorf("%s: no cleartext HTTP/2", mode)
+				if strings.Contains(said, "loading BPF programs") {
+					t.Errorf("%s: programs did not load", mode)
 				}
 				if left := strings.Contains(said, "not copied"); left != (mode == "headers") {
 					t.Errorf("%s: octets were left out: %v", mode, left)
@@ -99,7 +100,9 @@ func TestKernels(t *testing.T) {
 				for _, line := range verification.FindAllString(said, -1) {
 					t.Logf("%s: %s", mode, strings.ReplaceAll(line, "\n", " "))
 				}
-				m.wantFrames(mode)
+				for _, server := range []string{"openssl", "cleartext", "go"} {
+					m.wantFrames(mode, server)
+				}
 			}
 		})
 	}
@@ -160,18 +163,24 @@ func frames(log, direction string) []string {
 	return out
 }
 
-// wantFrames compares what the client says of its three connections with what
+// wantFrames compares what the clients say of their two connections with what
 // h2sniff saw of the server, which had them one after the other.
-func (m *machine) wantFrames(mode string) {
+func (m *machine) wantFrames(mode, server string) {
 	m.t.Helper()
-	seen := m.section(mode + "-lines")
-	for server, client := range map[string]string{"recv": "send", "send": "recv"} {
+	seen := m.section(mode + "-" + server + "-lines")
+	for _, direction := range []struct{ server, client string }{{"recv", "send"}, {"send", "recv"}} {
 		var want []string
-		for i := range 3 {
-			want = append(want, frames(m.section(fmt.Sprintf("%s-client%d", mode, i+1)), client)...)
+		for i := range 2 {
+			want = append(want, frames(m.section(fmt.Sprintf("%s-%s-client%d", mode, server, i+1)), direction.client)...)
 		}
-		if got := frames(seen, server); !slices.Equal(got, want) || len(want) < 18 {
-			m.t.Errorf("%s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		got := frames(seen, direction.server)
+		if server == "go" && direction.server == "send" {
+			// net/http answers a GOAWAY with one when the client is gone.
+			last := func(frame string) bool { return strings.HasPrefix(frame, "GOAWAY ") }
+			got, want = slices.DeleteFunc(got, last), slices.DeleteFunc(want, last)
+		}
+		if !slices.Equal(got, want) || len(want) < 12 {
+			m.t.Errorf("%s, %s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, direction.server, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }

@@ -39,14 +39,16 @@ func ramdisk(t *testing.T, suite string, p *processor) string {
 			place(t, root, filepath.Join(from, library), library)
 		}
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(root, "bin/h2sniff"), "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+p.name)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for program, source := range map[string]string{"h2sniff": "..", "gopeer": "../e2e/testdata/gopeer"} {
+		build := exec.Command("go", "build", "-o", filepath.Join(root, "bin", program), source)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+p.name)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
 	output(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
 		"-subj", "/CN=localhost", "-keyout", filepath.Join(root, "etc/key.pem"), "-out", filepath.Join(root, "etc/cert.pem"))
-	if err := os.WriteFile(filepath.Join(root, "srv/payload"), bytes.Repeat([]byte("x"), 70000), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "srv/70000"), bytes.Repeat([]byte("x"), 70000), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	image := filepath.Join(t.TempDir(), "ramdisk")
