@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +115,13 @@ func freePort(t testing.TB) int {
 // startNginx runs nginx with HTTP/2 on TLS and more directives for its server.
 func startNginx(t testing.TB, workers int, directives ...string) *server {
 	t.Helper()
+	return startNginxBy(t, nil, workers, directives...)
+}
+
+// startNginxBy is startNginx where the command starter, of which pid will be,
+// starts nginx.
+func startNginxBy(t testing.TB, starter []string, workers int, directives ...string) *server {
+	t.Helper()
 	needPrograms(t, "nginx")
 	s := &server{port: freePort(t), dir: sharedDir(t)}
 	cert, key := certificate(t, s.dir)
@@ -135,18 +143,27 @@ http {
 		t.Fatal(err)
 	}
 	s.file(t, "index.html", 100)
-	s.pid = startServer(t, s.addr(), "nginx", "-c", conf, "-p", s.dir)
+	command := []string{"nginx", "-c", conf, "-p", s.dir}
+	if len(starter) > 0 {
+		command[0] = serverPath("nginx")
+		command = append(slices.Clone(starter), command...)
+	}
+	s.pid = startServer(t, s.addr(), command[0], command[1:]...)
 	return s
+}
+
+// serverPath finds a server where root's PATH has no /usr/sbin, too.
+func serverPath(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	return "/usr/sbin/" + name
 }
 
 // startServer runs a server until the test ends and waits until it listens.
 func startServer(t testing.TB, addr, name string, args ...string) (pid int) {
 	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		name = path
-	} else {
-		name = "/usr/sbin/" + name
-	}
+	name = serverPath(name)
 	var log strings.Builder
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
