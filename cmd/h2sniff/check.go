@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"h2sniff/capture"
+	"h2sniff/cmd/h2sniff/privilege"
 	"h2sniff/decode"
 	"h2sniff/decode/diagnose"
 
@@ -38,6 +39,9 @@ func newCheck(std stdio) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := privilege.Forgo(); err != nil {
+				return err
+			}
 			c.json = bool(format)
 			return c.run(cmd.Context(), args[0], std)
 		},

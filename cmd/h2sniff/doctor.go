@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"h2sniff/cmd/h2sniff/doctor"
+	"h2sniff/cmd/h2sniff/privilege"
 	"h2sniff/decode/visible"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ Exit status 0: live capture works. 1: it does not.`,
 var errUnwell = errors.New("live capture does not work here: see what is BROKEN above")
 
 func runDoctor(ctx context.Context, std stdio) error {
+	if err := privilege.Raise(); err != nil {
+		return err
+	}
 	all := doctor.Examine(ctx, func(s doctor.Section) { writeSection(std.out, s) })
 	if doctor.Works(all) {
 		s := doctor.Section{Name: "A capture of h2sniff's own demo", Checks: []doctor.Check{tryCapture(ctx)}}

@@ -13,6 +13,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/capture/recording"
+	"h2sniff/cmd/h2sniff/privilege"
 	"h2sniff/decode/content"
 	"h2sniff/decode/har"
 	"h2sniff/decode/lines"
@@ -59,6 +60,9 @@ func newExport(std stdio) *cobra.Command {
 				return usageError{errors.New("export needs -w OUT")}
 			}
 			if err := o.redact.check(); err != nil {
+				return err
+			}
+			if err := privilege.Forgo(); err != nil {
 				return err
 			}
 			return runExport(cmd.Context(), &o, format, std)

@@ -14,6 +14,7 @@ import (
 	"h2sniff/capture/inventory"
 	"h2sniff/capture/target"
 	"h2sniff/capture/uprobe"
+	"h2sniff/cmd/h2sniff/privilege"
 	"h2sniff/decode/visible"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,9 @@ captured. It attaches to nothing.`,
   sudo h2sniff targets --format json | jq 'select(.reason)'`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := privilege.Raise(); err != nil {
+				return err
+			}
 			list, err := inventory.List(target.Options{Wanted: uprobe.Wanted()})
 			if err != nil {
 				return err

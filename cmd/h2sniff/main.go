@@ -20,7 +20,7 @@ import (
 
 func main() {
 	quietterm.Restore()
-	if err := privilege.KeepSecret(); err != nil {
+	if err := errors.Join(privilege.KeepSecret(), privilege.Lower()); err != nil {
 		os.Exit(exitStatus(err, os.Stderr))
 	}
 	// A reader of standard output that leaves is an error of the next write to

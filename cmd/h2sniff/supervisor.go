@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 
 	"h2sniff/bpf"
 	"h2sniff/cmd/h2sniff/privilege"
+
+	"golang.org/x/sys/unix"
 )
 
 // output is where a way of showing leaves room for what is not frames.
@@ -25,6 +28,9 @@ type output struct {
 // else beside a supervisor.
 func show(ctx context.Context, o *options, std stdio, out output, run func(context.Context, *options, stdio) error) error {
 	if o.read != "" || o.socket != 0 {
+		if err := privilege.Forgo(); err != nil {
+			return err
+		}
 		return run(ctx, o, std)
 	}
 	return supervise(ctx, o, std, out)
@@ -35,6 +41,12 @@ func show(ctx context.Context, o *options, std stdio, out output, run func(conte
 func supervise(ctx context.Context, o *options, std stdio, out output) (err error) {
 	if _, isFile := std.in.(*os.File); !isFile {
 		std.in = nil // the viewer reads nothing but a terminal
+	}
+	if err := mayRead(o.selection.Binary); err != nil {
+		return err
+	}
+	if err := privilege.Raise(); err != nil {
+		return err
 	}
 	keepBPF, err := bpf.QueueNeedsPrivilege()
 	if err != nil {
@@ -59,6 +71,18 @@ func supervise(ctx context.Context, o *options, std stdio, out output) (err erro
 	}
 	<-v.exited
 	return viewerExit(v.err, terminal)
+}
+
+// mayRead tells whether the user, with no capability that h2sniff's file gives,
+// may read the file of -b.
+func mayRead(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := unix.Access(path, unix.R_OK); err != nil {
+		return &fs.PathError{Op: "reading", Path: path, Err: err}
+	}
+	return nil
 }
 
 // captureFor captures until the viewer wants no more, or ctx ends. It returns

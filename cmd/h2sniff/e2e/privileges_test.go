@@ -225,6 +225,58 @@ func TestFileCapabilities(t *testing.T) {
 	}
 }
 
+// TestFileCapabilitiesOpenNothing: whoever may execute that file reads with it what
+// he may read without it.
+func TestFileCapabilitiesOpenNothing(t *testing.T) {
+	needPrograms(t, "setcap", "runuser")
+	dir := sharedDir(t)
+	program := copyFile(t, filepath.Join(dir, "h2sniff"), h2sniff)
+	run(t, "/usr/sbin/setcap", "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,cap_sys_admin=ep", program)
+	own := filepath.Join(dir, "own.pcapng")
+	if err := os.WriteFile(own, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("xyzzy is not for others"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	peer := startPeer(t, peerProgram(t, cleartextPeer))
+	pid := strconv.Itoa(peer.pid)
+	for _, args := range [][]string{
+		{"dump", "-r", secret}, {"-r", secret}, {"check", secret}, {"export", "-r", secret, "-w", "-"},
+		{"dump", "--content", "--proto", secret, "-r", own}, {"dump", "--content", "--proto", secret, "-p", pid},
+		{"dump", "-b", secret},
+	} {
+		out, err := exec.Command("runuser", append([]string{"-u", "nobody", "--", program}, args...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "permission denied") {
+			t.Errorf("%q: %v: %s", args, err, out)
+		}
+	}
+	for _, args := range []string{"-r " + own, "-p " + pid} {
+		// Only the user interface reads a configuration.
+		out, err := exec.Command("runuser", "-u", "nobody", "--", "script", "-qec", program+" --config "+secret+" "+args, "/dev/null").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "permission denied") || strings.Contains(string(out), "xyzzy") {
+			t.Errorf("--config with %s: %v: %s", args, err, out)
+		}
+	}
+
+	reading := exec.Command("runuser", "-u", "nobody", "--", program, "dump", "-r", "-")
+	stdin, err := reading.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reading.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Wait()
+	defer stdin.Close()
+	var reader []int
+	waitUntil(t, "a process without capabilities that reads", func() bool {
+		reader = children(t, reading.Process.Pid)
+		return len(reader) == 1 && procStatus(t, reader[0], "Name") == "h2sniff" && procStatus(t, reader[0], "CapPrm") == fmt.Sprintf("%016x", 0)
+	})
+}
+
 // TestFilesOfTheCaller: what is written belongs to the caller, who must be
 // allowed to.
 func TestFilesOfTheCaller(t *testing.T) {

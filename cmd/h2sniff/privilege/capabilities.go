@@ -108,15 +108,23 @@ func KeepNeeded() error {
 // no_new_privs where who executes it has them already. CAP_BPF stays where
 // [Start] handed it on.
 func KeepNone() error {
-	var keep set
-	ambient, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_BPF, 0, 0)
+	keep, err := handedOn()
 	if err != nil {
-		return fmt.Errorf("reading the own capabilities: %w", err)
-	}
-	if ambient == 1 {
-		keep = setOf(unix.CAP_BPF)
+		return err
 	}
 	return keepOnly(keep)
+}
+
+// handedOn is CAP_BPF where [Start] left it.
+func handedOn() (set, error) {
+	ambient, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_BPF, 0, 0)
+	if err != nil {
+		return set{}, fmt.Errorf("reading the own capabilities: %w", err)
+	}
+	if ambient == 1 {
+		return setOf(unix.CAP_BPF), nil
+	}
+	return set{}, nil
 }
 
 // keepOnly takes all other capabilities from all threads.
@@ -129,9 +137,14 @@ func keepOnly(keep set) error {
 		data[i].Permitted &= keep[i]
 		data[i].Effective &= keep[i]
 	}
+	return setAll(head, data)
+}
+
+// setAll sets the capabilities of all threads.
+func setAll(head *unix.CapUserHeader, data *[2]unix.CapUserData) error {
 	_, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
-		return fmt.Errorf("giving up capabilities: %w", errno)
+		return fmt.Errorf("changing capabilities: %w", errno)
 	}
 	return nil
 }
