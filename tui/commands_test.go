@@ -162,3 +162,33 @@ func TestSaveFilter(t *testing.T) {
 		t.Errorf("%q", m.saved)
 	}
 }
+
+// TestPromptCancel: esc takes back a completion; where none was put in, it ends
+// a command, and keeps a filter, which is not soon typed again.
+func TestPromptCancel(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	press(m, ":")
+	typeText(m, "s")
+	press(m, "tab tab")
+	if v := m.typing.input.Value(); v == "s" || len(m.typing.choice.items) < 2 {
+		t.Fatalf("nothing was put in: %q of %d", v, len(m.typing.choice.items))
+	}
+	press(m, "esc")
+	if m.typing == nil || m.typing.input.Value() != "s" || m.typing.choice.items != nil {
+		t.Fatal("the completion was not taken back")
+	}
+	press(m, "tab esc")
+	if m.typing != nil {
+		t.Errorf("a list of commands outlives esc: %q", lastLine(m))
+	}
+	press(m, "/")
+	typeText(m, "status==200 && ")
+	press(m, "tab esc")
+	if m.typing == nil || m.typing.input.Value() != "status==200 && " || m.typing.choice.items != nil {
+		t.Fatal("the filter is gone, or its list is there")
+	}
+	press(m, "esc")
+	if m.typing != nil {
+		t.Error("the filter outlives esc")
+	}
+}

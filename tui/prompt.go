@@ -50,6 +50,8 @@ type completion struct {
 	from, to int // octets of the line that an item takes the place of
 	items    []filter.Item
 	at       int // item that was put in; -1: none yet
+	before   string
+	cursor   int // before it, runes
 }
 
 func (m *Model) openPrompt(kind promptKind, text string) {
@@ -74,11 +76,9 @@ func (m *Model) promptKey(msg tea.KeyMsg) tea.Cmd {
 	p, k := m.typing, &m.keys
 	switch {
 	case key.Matches(msg, k.Cancel):
-		if p.choice.items != nil {
-			p.choice = completion{}
-			return nil
+		if !m.undoCompletion() {
+			m.closePrompt()
 		}
-		m.closePrompt()
 	case key.Matches(msg, k.Accept):
 		m.accept()
 	case key.Matches(msg, k.Complete):
@@ -220,7 +220,7 @@ func (m *Model) complete(by int) {
 	text := p.input.Value()
 	if c.items == nil {
 		*c = m.completions(p.kind, text, octetsOf(text, p.input.Position()))
-		c.at = -1
+		c.at, c.before, c.cursor = -1, text, p.input.Position()
 		switch len(c.items) {
 		case 0:
 			return
@@ -247,6 +247,22 @@ func (m *Model) complete(by int) {
 	if one {
 		p.choice = completion{}
 	}
+}
+
+// undoCompletion takes back what was put in, with the items. It reports whether
+// there was anything to take back: of a command, which is soon typed again, the
+// items alone are nothing.
+func (m *Model) undoCompletion() bool {
+	p := m.typing
+	c := p.choice
+	if len(c.items) == 0 || p.kind == promptCommand && p.input.Value() == c.before {
+		return false
+	}
+	p.choice = completion{}
+	p.input.SetValue(c.before)
+	p.input.SetCursor(c.cursor)
+	m.promptChanged()
+	return true
 }
 
 // putIn puts a text in the place of the completion's.
