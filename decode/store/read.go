@@ -432,7 +432,7 @@ func (s *Store) Snapshot() Snapshot {
 		Conns:        s.connsEver,
 		Evicted:      s.segs[0].first - 1,
 		LostBytes:    s.lost,
-		HistoryUsed:  s.used(),
+		HistoryUsed:  s.used() - s.images.spare(), // room kept free is not used
 		HistoryLimit: s.limit,
 		Errors:       s.errors,
 		Findings:     s.findings,

@@ -146,6 +146,13 @@ type image struct {
 	block []byte
 }
 
+// spare is what of its limit is not used.
+func (c *imageCache) spare() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.limit - c.bytes
+}
+
 // blockOf is the block of a pinned segment: block where it was in memory, else
 // from the file.
 func (s *Store) blockOf(g *segment, block []byte) ([]byte, error) {

@@ -509,3 +509,22 @@ func TestSpillFileIsPrivate(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// What is kept free for blocks of the file is not told as used.
+func TestHistoryUsedWithFile(t *testing.T) {
+	p, err := OpenSpill(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	with, without := New(Options{History: 256 << 20, Spill: p}), New(Options{History: 256 << 20})
+	for i := range 100 {
+		for _, s := range []*Store{with, without} {
+			s.Append(frame(1, uint32(i), http2.FrameData, 0, "some octets"))
+		}
+	}
+	a, b := with.Snapshot().HistoryUsed, without.Snapshot().HistoryUsed
+	if a > b+1<<20 || b > a+1<<20 { // the index of equal fields differs a little
+		t.Errorf("the same rows take %d bytes with a file, %d without", a, b)
+	}
+}
