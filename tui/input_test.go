@@ -125,6 +125,43 @@ func TestStatusLine(t *testing.T) {
 	}
 }
 
+// A click on a row of any list does what going there with the keys does: the
+// panes on its right follow as far as they follow the cursor.
+func TestClickIsLikeKeys(t *testing.T) {
+	for _, pane := range []string{"1", "2", "3"} {
+		tr := newTraffic(0)
+		for range 4 {
+			tr.requests(5)
+		}
+		keys := press(newScreen(tr.st, 200, 60, Options{Live: true}), pane+" g j j")
+		mouse := press(newScreen(tr.st, 200, 60, Options{Live: true}), pane+" g")
+		b := mouse.lay.boxes[slices.IndexFunc(mouse.lay.boxes, func(b box) bool { return b.pane == mouse.focus })]
+		do(mouse, click(b.x+5, b.y+4))
+		if mouse.View() != keys.View() {
+			t.Errorf("pane %s\n%s\nwith keys\n%s", pane, mouse.View(), keys.View())
+		}
+	}
+}
+
+// The exit status of the command that was watched is no error of ours.
+func TestCommandExit(t *testing.T) {
+	const text = "the command exited with status 7"
+	o := Options{Live: true, Status: func() Status { return Status{Done: true, Exit: 7, Text: text} }}
+	m := newScreen(sample(t).st, 120, 36, o)
+	lines := strings.Split(m.View(), "\n")
+	if !strings.Contains(lines[0], "■ ENDED 7 ") || strings.Contains(lines[0], "ERR") || !strings.Contains(lines[35], text) {
+		t.Errorf("%q %q", lines[0], lines[35])
+	}
+	do(m, tea.WindowSizeMsg{Width: 36, Height: 20})
+	if line := m.View(); !strings.Contains(line, "■ END 7") {
+		t.Errorf("%q", line)
+	}
+	m = newScreen(newTraffic(0).st, 120, 36, o)
+	if !strings.Contains(m.View(), "The command exited with status 7.") {
+		t.Errorf("without frames: %s", m.View())
+	}
+}
+
 // A file that could not be read to its end says so, also where rows were read
 // from it, and the keys to leave stay.
 func TestFileThatEndedWithAnError(t *testing.T) {

@@ -16,6 +16,7 @@ package tui
 import (
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +83,7 @@ type Status struct {
 	LostEvents uint64
 	Err        error  // what ended the source early; shown until the end
 	Done       bool   // nothing more will come
+	Exit       int    // status with which the command that was to be watched has ended
 	Read, Size int64  // octets of a file that were read, and that it has; 0 where that is not known
 	Recording  string // path of the file that is recorded into; "" where none is
 }
@@ -366,6 +368,8 @@ func (m *Model) whyNoFrames() []string {
 		return []string{"Nothing here matches " + m.viewName() + ".", "esc goes back, / and enter show everything."}
 	case m.status.Err != nil:
 		return []string{"No frames.", peer(m.status.Err.Error(), 200)}
+	case m.status.Exit != 0:
+		return []string{"No frames.", "The command exited with status " + strconv.Itoa(m.status.Exit) + "."}
 	case m.status.Done || !m.o.Live:
 		return []string{"No frames."}
 	}

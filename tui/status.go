@@ -214,6 +214,9 @@ func (m *Model) mode() (long, short string, style sgr) {
 		return "■ FILE reading", "■ FILE", s.warn
 	case !m.o.Live:
 		return "■ FILE", "■ FILE", s.bold
+	case m.status.Done && m.status.Exit != 0:
+		status := " " + strconv.Itoa(m.status.Exit)
+		return "■ ENDED" + status, "■ END" + status, s.warn
 	case m.status.Done:
 		return "■ ENDED", "■ END", s.warn
 	}

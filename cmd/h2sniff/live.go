@@ -155,7 +155,9 @@ func (l *live) take(m *message) {
 	case m.End != nil:
 		l.over, l.err = true, m.End.err()
 		if l.reader != nil {
-			l.err = errors.Join(l.err, l.reader.Finish())
+			if err := l.reader.Finish(); err != nil {
+				l.err = errors.Join(l.err, err)
+			}
 		}
 	}
 }

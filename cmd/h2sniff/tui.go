@@ -94,7 +94,11 @@ func (s *session) status(done <-chan struct{}, r *recorder) func() tui.Status {
 		}
 		if s.live != nil {
 			status.Text = s.live.statusText()
-			if err := s.live.outcome(); err != nil {
+			switch err := s.live.outcome().(type) {
+			case nil:
+			case commandExit: // its own affair: the capture went well
+				status.Text, status.Exit = err.Error(), int(err)
+			default:
 				status.Err = err
 			}
 		}
