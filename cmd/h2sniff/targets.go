@@ -55,6 +55,7 @@ type targets struct {
 type process struct {
 	comm      string
 	libraries map[target.Key]bool // mapped
+	cleartext bool                // its sockets count
 }
 
 func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
@@ -125,14 +126,14 @@ func (t *targets) handle(ev target.Event) {
 		t.processes[ev.Process.PID] = p
 		t.mu.Unlock()
 		t.tellContainer(&ev.Process)
-		t.follow(ev.Process.PID)
+		t.follow(p, ev.Process.PID)
 		if !ev.SharesMemory { // else its parent's probes serve, until it executes
 			t.attachProcess(p, &ev.Process)
 		}
 	case target.Executed:
 		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
 			t.tellContainer(&ev.Process)
-			t.follow(ev.Process.PID)
+			t.follow(p, ev.Process.PID)
 			t.attacher.Executed(ev.Process.PID)
 			t.attachProcess(p, &ev.Process)
 		}
@@ -164,7 +165,7 @@ func (t *targets) tellContainer(p *target.Process) {
 }
 
 // follow captures cleartext HTTP/2 of a process.
-func (t *targets) follow(pid int) {
+func (t *targets) follow(p *process, pid int) {
 	if !t.cleartext || t.selection.Machine() {
 		return
 	}
@@ -179,7 +180,10 @@ func (t *targets) follow(pid int) {
 	case err != nil:
 		t.fail(err.Error())
 	default:
-		t.debug("process %d: system calls on TCP sockets", pid)
+		t.debug("process %d: TCP sockets", pid)
+		t.mu.Lock()
+		p.cleartext = true
+		t.mu.Unlock()
 	}
 }
 
@@ -345,12 +349,17 @@ func (t *targets) enabled() []string {
 		t.told[key] = true
 		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process")))
 	}
+	n := 0
+	for _, p := range t.processes {
+		if p.cleartext {
+			n++
+		}
+	}
 	switch {
-	case !t.cleartext:
-	case t.selection.Machine():
+	case t.cleartext && t.selection.Machine():
 		out = append(out, uprobe.Cleartext+": enabled, all processes")
-	case len(t.processes) > 0:
-		out = append(out, fmt.Sprintf("%s: enabled, %s", uprobe.Cleartext, plural(len(t.processes), "process")))
+	case n > 0:
+		out = append(out, fmt.Sprintf("%s: enabled, %s", uprobe.Cleartext, plural(n, "process")))
 	}
 	slices.Sort(out)
 	return out

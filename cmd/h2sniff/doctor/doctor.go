@@ -121,8 +121,10 @@ func programs(ctx context.Context) Section {
 		s.add(Broken, "loading", "%v", err)
 	} else {
 		defer objs.Close()
-		s.add(OK, "loading", "sleepable: %v, uprobe.multi: %v", objs.Sleepable, objs.Multi)
+		s.add(OK, "loading", "sleepable: %v, uprobe.multi: %v, tracepoints of TCP: %v", objs.Sleepable, objs.Multi, objs.TCP)
 		s.attach(objs)
+		s.loads(objs, "")
+		s.headersOnly()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,6 +141,17 @@ func programs(ctx context.Context) Section {
 	return s
 }
 
+func (s *Section) headersOnly() {
+	objs, err := bpf.Load(bpf.Options{RingBytes: 1 << 20, HeadersOnly: true})
+	if err != nil {
+		s.add(Missing, "--headers-only", "does not load: %v", err)
+		return
+	}
+	defer objs.Close()
+	s.add(OK, "--headers-only", "its programs load")
+	s.loads(objs, ", --headers-only")
+}
+
 func (s *Section) attach(objs *bpf.Objects) {
 	a, err := uprobe.NewAttacher(objs, func(uint32, string) {})
 	if err != nil {
@@ -147,10 +160,23 @@ func (s *Section) attach(objs *bpf.Objects) {
 	}
 	defer a.Close()
 	s.add(OK, "attaching", "tracepoints of sockets and processes")
-	if err := objs.LoadSyscalls(false, 0); err != nil {
-		s.add(Missing, "cleartext HTTP/2", "is not captured: %v", err)
-	} else {
-		s.add(OK, "cleartext HTTP/2", "its programs load")
+}
+
+// loads tries the programs that are loaded where something needs them.
+func (s *Section) loads(objs *bpf.Objects, how string) {
+	for _, part := range []struct {
+		name string
+		load func() error
+	}{
+		{"cleartext HTTP/2", func() error { return objs.LoadSyscalls(false, 0) }},
+		{"Go", objs.LoadGo},
+		{"NSS", objs.LoadNSS},
+	} {
+		if err := part.load(); err != nil {
+			s.add(Missing, part.name+how, "is not captured: %v", err)
+		} else {
+			s.add(OK, part.name+how, "its programs load")
+		}
 	}
 }
 
