@@ -102,6 +102,15 @@ soak: go-toolchain
 	SOAK=10m $(GO) test -count=1 -v -timeout 20m -run TestSoak ./tui
 	H2SNIFF_SOAK=1 $(GO) test -count=1 -v -timeout 4h -run 'TestSoak|TestAttachAndDetachRepeatedly' ./cmd/h2sniff/e2e
 
+# With the race detector: the packages that RACEDIRS names, all but the end-to-end
+# tests if it is not set (some ten minutes). Left out is a test that ends Bubble
+# Tea by a signal: its cancelreader closes a descriptor that it reads from.
+RACEDIRS ?= ./bpf ./capture/... ./decode/... ./tui ./cmd/h2sniff ./cmd/h2sniff/privilege
+.PHONY: race
+race: go-toolchain
+	.ci/packages $(TEST_PACKAGES)
+	$(GO) test -race -count=1 -timeout 30m -skip '^TestRunRestoresTheTerminal$$' $(RACEDIRS)
+
 # Under the kernels of Debian suites, in emulated machines. KERNELS names some of
 # them: bullseye bookworm bookworm-backports sid bookworm-arm64 sid-arm64; all if it is empty.
 KERNELS ?=
