@@ -103,8 +103,8 @@ soak: go-toolchain
 	H2SNIFF_SOAK=1 $(GO) test -count=1 -v -timeout 4h -run 'TestSoak|TestAttachAndDetachRepeatedly' ./cmd/h2sniff/e2e
 
 # With the race detector: the packages that RACEDIRS names, all but the end-to-end
-# tests if it is not set (some ten minutes). Left out is a test that ends Bubble
-# Tea by a signal: its cancelreader closes a descriptor that it reads from.
+# tests if it is not set (some ten minutes). Left out are two tests that end Bubble
+# Tea from outside: its cancelreader closes a descriptor that it reads from.
 RACEDIRS ?= ./bpf ./capture/... ./decode/... ./tui ./cmd/h2sniff ./cmd/h2sniff/privilege
 .PHONY: race
 race: go-toolchain
