@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 
 	"h2sniff/decode/store"
@@ -102,15 +103,7 @@ func (p *framePane) keep(m *Model) {
 // keptPlace is the ordinal of a row that is kept.
 func (p *framePane) keptPlace(v store.View, seq uint64) (uint64, bool) {
 	k := p.kept[v]
-	i, ok := slices.BinarySearchFunc(k.entries, seq, func(e store.Entry, seq uint64) int {
-		switch {
-		case e.Seq < seq:
-			return -1
-		case e.Seq > seq:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(k.entries, seq, func(e store.Entry, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 	return k.from + uint64(i), ok
 }
 

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"unsafe"
 
@@ -120,15 +121,7 @@ func give(rows []Entry, first uint64, list []finding) {
 	}
 	for i := range list {
 		seq := first + uint64(list[i].local)
-		at, ok := slices.BinarySearchFunc(rows, seq, func(e Entry, seq uint64) int {
-			switch {
-			case e.Seq < seq:
-				return -1
-			case e.Seq > seq:
-				return 1
-			}
-			return 0
-		})
+		at, ok := slices.BinarySearchFunc(rows, seq, func(e Entry, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 		if ok {
 			rows[at].Findings = append(rows[at].Findings, list[i].Finding)
 		}

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"math/bits"
@@ -401,15 +402,7 @@ func (x *Selection) Has(seq uint64) bool {
 
 // at is the part in which seq would be; -1 where it is before all of them.
 func (x *Selection) at(seq uint64) int {
-	i, ok := slices.BinarySearchFunc(x.parts, seq, func(p selected, seq uint64) int {
-		switch {
-		case p.first < seq:
-			return -1
-		case p.first > seq:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(x.parts, seq, func(p selected, seq uint64) int { return cmp.Compare(p.first, seq) })
 	if !ok {
 		i--
 	}
