@@ -40,7 +40,7 @@ func Complete(text string, at int, known Values) Completion {
 		return out
 	}
 	p := parser{tokens: tokens}
-	_, err = p.or(0)
+	_, err = p.or()
 	if p.peek().kind != tokenEnd {
 		return out // a mistake before the place
 	}

@@ -39,7 +39,6 @@ import (
 const (
 	// MaxText is the length of an expression, octets.
 	MaxText    = 4096
-	maxDepth   = 64
 	maxPattern = 1000 // octets of a regular expression
 )
 
@@ -69,7 +68,7 @@ func Parse(text string) (*Expr, error) {
 		return nil, err
 	}
 	p := parser{tokens: tokens}
-	root, err := p.or(0)
+	root, err := p.or()
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func TestMistakes(t *testing.T) {
 		{"conn == x3", 8, "a connection is written as c3"},
 		{"path nginx", 5, "an operator is needed before nginx: == != contains matches in"},
 		{"diag < some-code", 7, "only severities can be compared so"},
-		{strings.Repeat("(", 100) + "1", 65, "more than 64 parentheses"},
+		{strings.Repeat("(", 100) + "1", 101, "a ) is missing before the end"},
 		{strings.Repeat("1||", 2000), MaxText, "at most 4096 octets"},
 		{"path matches " + strings.Repeat("a", 1001), 13, "at most 1000 octets"},
 	} {
@@ -216,7 +216,8 @@ func TestComplete(t *testing.T) {
 // text, and what was read is read again from its usual form.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"13", "stream==13 && type!=PING", `header["a\"b"] matches "x|y" || !(status in (500..599, 1))`,
-		"time > 1.5 and not diag >= warning", "flag==0x3", "((1)", `path == "`, "a..b", "\xff==1", "conn==c1"} {
+		"time > 1.5 and not diag >= warning", "flag==0x3", "((1)", `path == "`, "a..b", "\xff==1", "conn==c1",
+		strings.Repeat("!", 64) + "0", strings.Repeat("!", MaxText-1) + "0", strings.Repeat("(", MaxText/2-1) + "0" + strings.Repeat(")", MaxText/2), strings.Repeat("(", MaxText)} {
 		f.Add(seed, len(seed)/2)
 	}
 	f.Fuzz(func(t *testing.T, text string, at int) {

@@ -100,10 +100,10 @@ func (p *parser) accept(op, words string) bool {
 	return false
 }
 
-func (p *parser) or(depth int) (node, error) {
+func (p *parser) or() (node, error) {
 	var list []node
 	for {
-		n, err := p.and(depth)
+		n, err := p.and()
 		if err != nil {
 			return nil, err
 		}
@@ -122,10 +122,10 @@ func (p *parser) or(depth int) (node, error) {
 	return &or{list}, nil
 }
 
-func (p *parser) and(depth int) (node, error) {
+func (p *parser) and() (node, error) {
 	var list []node
 	for {
-		n, err := p.unary(depth)
+		n, err := p.unary()
 		if err != nil {
 			return nil, err
 		}
@@ -144,20 +144,17 @@ func (p *parser) and(depth int) (node, error) {
 	return &and{list}, nil
 }
 
-func (p *parser) unary(depth int) (node, error) {
-	t := p.peek()
-	if depth > maxDepth {
-		return nil, fail(t.at, "more than %d parentheses and ! within each other", maxDepth)
-	}
+// What is within each other is as deep as MaxText lets it be.
+func (p *parser) unary() (node, error) {
 	switch {
 	case p.accept("!", "not"):
-		n, err := p.unary(depth + 1)
+		n, err := p.unary()
 		if err != nil {
 			return nil, err
 		}
 		return &not{n}, nil
 	case p.accept("(", ""):
-		n, err := p.or(depth + 1)
+		n, err := p.or()
 		if err != nil {
 			return nil, err
 		}
