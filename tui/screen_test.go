@@ -24,7 +24,9 @@ import (
 	"github.com/muesli/termenv"
 )
 
-var update = flag.Bool("update", false, "write the golden screens anew")
+// update says whether to write the golden screens anew: teatest has defined the
+// flag for its own.
+func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // renderer is one for a terminal with colours, or without.
 func renderer(colours bool) *lipgloss.Renderer {
@@ -158,7 +160,7 @@ func golden(t *testing.T, name string, m *Model) {
 	// Colours are kept readable.
 	got = strings.ReplaceAll(got, "\x1b[", "\u241b[")
 	path := filepath.Join("testdata", name+".golden")
-	if *update {
+	if update() {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
