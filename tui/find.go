@@ -34,10 +34,12 @@ type finder struct {
 	sel  *store.Selection
 	far  store.Progress
 	done bool // all rows there were when it was asked last are examined
-	// from and back are of a jump that waits for rows to be examined.
+	// from, back and until are of a jump that waits for rows to be examined: of
+	// those up to until, which there were when it was asked for.
 	waits bool
 	from  uint64
 	back  bool
+	until uint64
 }
 
 // find goes to the match next to the cursor.
@@ -50,9 +52,10 @@ func (m *Model) find(f *finder, back bool) {
 	if e := m.frames.selected(); e != nil {
 		f.from = e.Seq
 	}
-	if f.sel.Progress().Waiting > 0 {
-		f.done = false
+	if f.until = m.st.Snapshot().Rows; m.paused {
+		f.until = m.shown.Rows
 	}
+	f.examined()
 	if m.answer(f) {
 		return
 	}
@@ -66,13 +69,12 @@ func (m *Model) find(f *finder, back bool) {
 			return sel.Advance(ctx, slice)
 		},
 		far: func() string { return hundredths(part(f.far)) },
-		after: func(m *Model, done bool) {
+		after: func(m *Model, _ bool) {
 			if f.cut() { // by the end of the work before this one
 				m.find(f, f.back)
 				return
 			}
-			f.far = f.sel.Progress()
-			f.done = f.done || done
+			f.examined()
 			m.answer(f)
 			if f.done {
 				m.end(f.kind)
@@ -80,6 +82,13 @@ func (m *Model) find(f *finder, back bool) {
 		},
 	}
 	m.begin(f.kind, w)
+}
+
+// examined notes how far the rows are examined. Those that come meanwhile are
+// not waited for: they may come faster than they can be examined.
+func (f *finder) examined() {
+	f.far = f.sel.Progress()
+	f.done = f.far.End > f.until
 }
 
 // cut says that what was examined is of no use.

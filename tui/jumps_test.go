@@ -275,3 +275,34 @@ func TestJumpShowsWhatIsAround(t *testing.T) {
 		t.Errorf("jumps among rows in sight scroll from %d to %d", top, m.frames.top)
 	}
 }
+
+// A search ends at the newest row that there was when it was asked for, however
+// fast others come.
+func TestSearchEndsUnderTraffic(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		tr := newTraffic(0)
+		k := tr.requests(10)
+		s := beside{m: newScreen(tr.st, 120, 36, Options{Live: true})}
+		if paused {
+			press(s.m, "space")
+			k.more(101, 10)
+		}
+		stream := uint32(1001)
+		s.m.searched = &finder{kind: workSearch, name: "match", match: func(*Model) store.Predicate {
+			return store.Predicate{Match: func(*store.Record) bool {
+				k.more(stream, 1) // more rows than are examined
+				stream += 2
+				return false
+			}}
+		}}
+		s.key("n")
+		for range 3 {
+			if len(s.cmds) > 0 {
+				s.run()
+			}
+		}
+		if s.m.notice != "no match among the rows shown" || len(s.cmds) > 0 {
+			t.Errorf("paused %v: %q, %d slices under way, %s", paused, s.m.notice, len(s.cmds), s.m.progress())
+		}
+	}
+}
