@@ -242,10 +242,14 @@ func millis(ns int64, w int) string {
 }
 
 // span writes a duration of ns nanoseconds in a few characters, rounded; at
-// most five up to 1,000 hours.
+// most six up to 10,000 hours.
 func span(ns int64) string {
-	whole := func(unit int64) string { return strconv.FormatInt((ns+unit/2)/unit, 10) }
+	rounded := func(unit int64) int64 { return ns/unit + (ns%unit+unit/2)/unit }
+	whole := func(unit int64) string { return strconv.FormatInt(rounded(unit), 10) }
 	tenths := func(unit float64) string { return strconv.FormatFloat(float64(ns)/unit, 'f', 1, 64) }
+	sixtieths := func(n int64, unit, small string) string {
+		return strconv.FormatInt(n/60, 10) + unit + strconv.FormatInt(100+n%60, 10)[1:] + small
+	}
 	// The limits are where the next unit is what it would be rounded to.
 	switch {
 	case ns < 0:
@@ -258,10 +262,10 @@ func span(ns int64) string {
 		return whole(1e6) + "ms"
 	case ns < 99_950_000_000:
 		return tenths(1e9) + "s"
-	case ns < 100*60e9-30e9:
-		return whole(60e9) + "m"
-	case ns > 1<<63-1-1800e9:
-		ns -= 1800e9 // no overflow
+	case rounded(1e9) < 100*60:
+		return sixtieths(rounded(1e9), "m", "s")
+	case rounded(60e9) < 100*60:
+		return sixtieths(rounded(60e9), "h", "m")
 	}
 	return whole(3600e9) + "h"
 }

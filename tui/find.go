@@ -3,7 +3,6 @@
 package tui
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -22,12 +21,11 @@ type finder struct {
 	name  string // of what is found, for notices
 	match func(*Model) store.Predicate
 	// field is the condition on a field that makes its row match; nil: none.
-	field func(*decode.Field) bool
-	// needle is the text that is looked for, in lower case, or the octets.
-	needle []byte
-	// bodies looks into bodies, of a search for text; nil: nothing does.
+	field  func(*decode.Field) bool
+	needle needle // that is looked for, of a search
+	// bodies looks into bodies, of a search; nil: nothing does.
 	bodies *bodySearch
-	// seams looks across the DATA frames of a body, of a search for text.
+	// seams looks across the DATA frames of a body, of a search.
 	seams *seams
 
 	base store.View
@@ -140,7 +138,7 @@ func (m *Model) answer(f *finder) bool {
 	}
 	m.detail.lightMatch(m, f)
 	text := f.name + " " + m.placeOf(f, seq)
-	if f.bodies != nil && m.detail.light.field == 0 && !containsFold(m.detail.entry.Payload, f.bodies.needle) {
+	if f.bodies != nil && m.detail.light.field == 0 && !f.needle.in(m.detail.entry.Payload) {
 		if f.seams.at(seq) {
 			text += ", which begins in a frame before this"
 		} else {
@@ -193,49 +191,47 @@ var errNoHex = errors.New("hex: digits in pairs are needed, as in 0x00ff1a")
 
 // newSearch finds text in names and values of header fields and in what frames
 // carry, without regard to the case of ASCII letters, or, after 0x, octets in
-// payloads. Bodies are searched as they are on the wire, for text also across
-// their frames; those with content codings also with these undone, as a whole.
+// payloads. Bodies are searched as they are on the wire, also across their
+// frames; those with content codings also with these undone, as a whole.
 func newSearch(text string) (*finder, error) {
-	needle := []byte(strings.ToLower(text))
-	octets := false
+	n := textNeedle(text)
 	if digits, ok := strings.CutPrefix(text, "0x"); ok {
 		b, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
 		if err != nil || len(b) == 0 {
 			return nil, errNoHex
 		}
-		needle, octets = b, true
+		n = needle{b, true}
 	}
-	if len(needle) == 0 {
+	if len(n.b) == 0 {
 		return nil, errors.New("nothing to search for")
 	}
-	f := &finder{kind: workSearch, name: "match of " + peer(text, 30), needle: needle}
-	if octets {
-		f.match = func(*Model) store.Predicate {
-			return store.Predicate{Match: func(r *store.Record) bool { return bytes.Contains(r.Payload(), needle) }}
+	f := &finder{kind: workSearch, name: "match of " + peer(text, 30), needle: n}
+	if !n.octets {
+		f.field = func(f *decode.Field) bool {
+			return f.NameKnown && n.in([]byte(f.Name)) || f.ValueKnown && n.in([]byte(f.Value))
 		}
-		return f, nil
-	}
-	f.field = func(f *decode.Field) bool {
-		return f.NameKnown && containsFold([]byte(f.Name), needle) || f.ValueKnown && containsFold([]byte(f.Value), needle)
 	}
 	f.match = func(m *Model) store.Predicate {
-		bodies := newBodySearch(m.st, needle)
-		across := newSeams(needle)
+		bodies := newBodySearch(m.st, n)
+		across := newSeams(n)
 		f.bodies, f.seams = bodies, across
 		return store.Predicate{Memos: 2, Match: func(r *store.Record) bool {
 			// Asked of each row: they keep count of what is in progress.
 			inBody, atSeam := bodies.match(r, 1), across.match(r)
-			return inBody || atSeam || onWire(r, needle)
+			return inBody || atSeam || onWire(r, n)
 		}}
 	}
 	return f, nil
 }
 
-// onWire says whether a row has the text in its fields or, as it is, in what it
-// carries. The memo 0 is for the needle.
-func onWire(r *store.Record, needle []byte) bool {
+// onWire says whether a row has the needle in its fields or, as it is, in what
+// it carries. The memo 0 is for the needle.
+func onWire(r *store.Record, n needle) bool {
+	if n.octets {
+		return n.in(r.Payload())
+	}
 	if r.HasFields() && r.AnyField(0, func(f *store.RawField) bool {
-		return f.NameKnown && containsFold(f.Name, needle) || f.ValueKnown && containsFold(f.Value, needle)
+		return f.NameKnown && n.in(f.Name) || f.ValueKnown && n.in(f.Value)
 	}) {
 		return true
 	}
@@ -246,50 +242,5 @@ func onWire(r *store.Record, needle []byte) bool {
 	case http2.FrameHeaders, http2.FrameContinuation, http2.FramePushPromise:
 		return false
 	}
-	return containsFold(r.Payload(), needle)
-}
-
-// containsFold says whether needle, in lower case, is in b.
-func containsFold(b, needle []byte) bool { return indexFold(b, needle) >= 0 }
-
-// indexFold is where needle, in lower case, is in b first; -1 where it is not.
-func indexFold(b, needle []byte) int {
-	first := needle[0]
-	upper := first
-	if first >= 'a' && first <= 'z' {
-		upper -= 'a' - 'A'
-	}
-	for at := 0; len(b) >= len(needle); {
-		i := bytes.IndexByte(b, first)
-		if upper != first {
-			limit := b
-			if i >= 0 {
-				limit = b[:i]
-			}
-			if j := bytes.IndexByte(limit, upper); j >= 0 {
-				i = j
-			}
-		}
-		if i < 0 || len(b)-i < len(needle) {
-			return -1
-		}
-		if equalFold(b[i:i+len(needle)], needle) {
-			return at + i
-		}
-		b = b[i+1:]
-		at += i + 1
-	}
-	return -1
-}
-
-func equalFold(b, lower []byte) bool {
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
+	return n.in(r.Payload())
 }

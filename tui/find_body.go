@@ -13,11 +13,11 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// bodySearch finds text in bodies whose content codings have to be undone for
+// bodySearch finds text, or octets, in bodies whose content codings have to be undone for
 // that, at the frames that end them. It is one for one Selection.
 type bodySearch struct {
 	st     *store.Store
-	needle []byte // in lower case
+	needle needle
 	// coded are the messages in progress that have content codings; nil where
 	// they are not known, being too many.
 	coded map[codedBody]struct{}
@@ -41,8 +41,8 @@ const (
 	headRows = 8
 )
 
-func newBodySearch(st *store.Store, needle []byte) *bodySearch {
-	b := &bodySearch{st: st, needle: needle, coded: make(map[codedBody]struct{})}
+func newBodySearch(st *store.Store, n needle) *bodySearch {
+	b := &bodySearch{st: st, needle: n, coded: make(map[codedBody]struct{})}
 	ctx := context.Background()
 	b.ctx.Store(&ctx)
 	return b
@@ -56,7 +56,7 @@ func hasCoding(f *store.RawField) bool {
 	return f.NameKnown && string(f.Name) == "content-encoding" && f.ValueKnown && string(f.Value) != "identity"
 }
 
-// match says whether a row ends a body that has the text in it once its content
+// match says whether a row ends a body that has the needle in it once its content
 // codings are undone. memo is one for hasCoding.
 func (b *bodySearch) match(r *store.Record, memo int) bool {
 	if !r.IsFrame() || r.StreamID() == 0 {
@@ -93,7 +93,7 @@ func (b *bodySearch) match(r *store.Record, memo int) bool {
 	return b.has(ctx, k, r.Seq())
 }
 
-// has says whether the body that ends with row last has the text in it.
+// has says whether the body that ends with row last has the needle in it.
 func (b *bodySearch) has(ctx context.Context, k codedBody, last uint64) (found bool) {
 	v := store.View{Conn: k.conn, Stream: k.stream, HasStream: true}
 	from, _ := b.st.Span(v)
@@ -105,7 +105,7 @@ func (b *bodySearch) has(ctx context.Context, k codedBody, last uint64) (found b
 		m := x.Message(d)
 		// A body without codings has been searched as it was on the wire.
 		if body, _ := content.Decoded(m, content.Limits{}); body != m.Body {
-			found = containsFold(body.Data, b.needle)
+			found = b.needle.in(body.Data)
 		}
 	}, nil)
 	for n := headRows; from < end; n = readBatch {

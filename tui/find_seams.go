@@ -12,11 +12,11 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// seams finds text that begins in one DATA frame of a message and ends in a
-// later one, at the latter. It is one for one Selection, whose rows come in
+// seams finds text, or octets, that begin in one DATA frame of a message and end
+// in a later one, at the latter. It is one for one Selection, whose rows come in
 // order.
 type seams struct {
-	needle []byte // in lower case
+	needle needle
 	tails  map[streamSide]tail
 	most   int // tails
 	// lost is the last row that says that octets are missing in a direction of
@@ -52,14 +52,14 @@ const (
 	maxSeams = 1 << 16
 )
 
-func newSeams(needle []byte) *seams {
+func newSeams(n needle) *seams {
 	return &seams{
-		needle: needle, most: min(maxTails/len(needle), 1<<16),
+		needle: n, most: min(maxTails/len(n.b), 1<<16),
 		tails: make(map[streamSide]tail), lost: make(map[connSide]uint64), found: make(map[uint64]struct{}),
 	}
 }
 
-// match says whether text that began in a row before ends in this one.
+// match says whether a needle that began in a row before ends in this one.
 func (s *seams) match(r *store.Record) bool {
 	side := connSide{r.Conn(), r.Direction()}
 	switch r.Kind() {
@@ -107,10 +107,10 @@ func (s *seams) data(r *store.Record, k streamSide) (found bool) {
 	if t.seq < s.lost[k.connSide] {
 		t.octets = t.octets[:0]
 	}
-	n := len(s.needle) - 1
+	n := len(s.needle.b) - 1
 	if len(t.octets) > 0 {
 		s.buf = append(append(s.buf[:0], t.octets...), payload[:min(n, len(payload))]...)
-		if found = containsFold(s.buf, s.needle); found {
+		if found = s.needle.in(s.buf); found {
 			s.keep(r.Seq())
 		}
 	}

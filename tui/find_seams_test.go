@@ -80,7 +80,7 @@ func TestSearchAcrossFrames(t *testing.T) {
 func TestSearchAcrossFramesBound(t *testing.T) {
 	tr := newTraffic(0)
 	k := tr.requests(0)
-	s := newSeams([]byte("needle"))
+	s := newSeams(textNeedle("needle"))
 	s.most = 10
 	for id := uint32(1); id < 101; id += 2 {
 		k.send().data(id, false, strings.Repeat("x", 100)+"need")

@@ -3,7 +3,6 @@
 package tui
 
 import (
-	"bytes"
 	"strings"
 
 	"h2sniff/decode"
@@ -14,8 +13,7 @@ import (
 // lighting is what a search found in a row; it is lit in the tab that shows it.
 type lighting struct {
 	seq    uint64 // of the row
-	needle []byte // in lower case, unless it is octets
-	octets bool
+	needle needle
 	field  int  // the place of the first field that has it, plus one; 0: none has
 	moved  bool // the cursor has been put on it
 }
@@ -24,8 +22,8 @@ type lighting struct {
 // is open or, where that cannot show it, in another.
 func (p *detailPane) lightMatch(m *Model, f *finder) {
 	p.light = lighting{}
-	if len(f.needle) > 0 {
-		p.light = lighting{seq: p.entry.Seq, needle: f.needle, octets: f.field == nil}
+	if len(f.needle.b) > 0 {
+		p.light = lighting{seq: p.entry.Seq, needle: f.needle}
 	}
 	for i := range p.entry.Fields {
 		if f.field != nil && f.field(&p.entry.Fields[i]) {
@@ -46,7 +44,7 @@ func (p *detailPane) lightMatch(m *Model, f *finder) {
 func (p *detailPane) lightTab() detailTab {
 	from, _ := p.lightOctets()
 	switch e := &p.entry; {
-	case p.tab == tabHex && from >= 0, p.light.octets:
+	case from >= 0 && (p.tab == tabHex || p.light.needle.octets):
 		return tabHex
 	case p.light.field > 0:
 		return tabHeaders
@@ -68,13 +66,9 @@ func (p *detailPane) lightOctets() (from, to int) {
 				return p.parts[i].from, p.parts[i].to
 			}
 		}
-	case l.octets:
-		if i := bytes.Index(e.Payload, l.needle); i >= 0 {
-			return frameHead + i, frameHead + i + len(l.needle)
-		}
 	default:
-		if i := indexFold(e.Payload, l.needle); i >= 0 {
-			return frameHead + i, frameHead + i + len(l.needle)
+		if i := l.needle.index(e.Payload); i >= 0 {
+			return frameHead + i, frameHead + i + len(l.needle.b)
 		}
 	}
 	return -1, -1
@@ -83,11 +77,12 @@ func (p *detailPane) lightOctets() (from, to int) {
 // lightLines finds the lines that the match is in.
 func (p *detailPane) lightLines() {
 	p.litLines = nil
-	if p.light.seq != p.entry.Seq || p.light.seq == 0 || p.light.octets || p.tab != tabHeaders && p.tab != tabBody {
+	if p.light.seq != p.entry.Seq || p.light.seq == 0 || p.tab != tabHeaders && p.tab != tabBody {
 		return
 	}
-	needle := squeezed(string(p.light.needle))
-	if needle == "" {
+	text := !p.light.needle.octets
+	needle := squeezed(string(p.light.needle.b))
+	if text && needle == "" {
 		return
 	}
 	p.litLines = make([]bool, len(p.lines))
@@ -99,14 +94,14 @@ func (p *detailPane) lightLines() {
 			p.litLines[i] = l.field == p.light.field
 		case l.octets > 0:
 			p.litLines[i] = p.octets[l.octets-1].lineHas(l.octetLine, p.light.needle)
-		default:
-			text := squeezed(l.text())
-			if strings.Contains(text, needle) {
+		case text:
+			line := squeezed(l.text())
+			if strings.Contains(line, needle) {
 				p.litLines[i] = true
-			} else if i > 0 && !p.litLines[i-1] && strings.Contains(before+text, needle) {
+			} else if i > 0 && !p.litLines[i-1] && strings.Contains(before+line, needle) {
 				p.litLines[i-1], p.litLines[i] = true, true
 			}
-			before = text
+			before = line
 			continue
 		}
 		before = ""
@@ -125,11 +120,11 @@ func (l *detailLine) text() string {
 }
 
 // lineHas says whether an occurrence of needle is, at least in part, in a line.
-func (v *hexView) lineHas(line int, needle []byte) bool {
-	n := len(needle) - 1
+func (v *hexView) lineHas(line int, needle needle) bool {
+	n := len(needle.b) - 1
 	from := max(0, line*v.perLine-len(v.head)-n)
 	to := min(len(v.data), (line+1)*v.perLine-len(v.head)+n)
-	return from < to && containsFold(v.data[from:to], needle)
+	return from < to && needle.in(v.data[from:to])
 }
 
 // found says that line i has the match.
@@ -149,7 +144,7 @@ func (p *detailPane) toFound() {
 		return
 	}
 	best, rank := -1, -1
-	needle := squeezed(string(p.light.needle))
+	needle := squeezed(string(p.light.needle.b))
 	for i := range p.lines {
 		if !p.found(i) {
 			continue

@@ -132,6 +132,7 @@ func (p *streamPane) refresh(m *Model) {
 		p.fetch(m, int(from), n)
 		c, _ := m.st.Conn(conn)
 		p.closed = c.Closed != 0
+		p.water.role, p.water.closed = c.Role, c.Closed
 		p.none = noStreams(&c)
 		for i := range p.streams {
 			t := &p.streams[i]
@@ -140,6 +141,8 @@ func (p *streamPane) refresh(m *Model) {
 				n++ // for the !
 			}
 			p.whole(streamID, n)
+			p.whole(streamWait, width(waitText(t, p.water.role)))
+			p.whole(streamTime, width(span(t.Last-t.First)))
 		}
 		p.fit()
 		p.prepareWater(m)
@@ -164,8 +167,6 @@ func (p *streamPane) prepareWater(m *Model) {
 		m.end(workMarks)
 		return
 	}
-	c, _ := m.st.Conn(p.conn)
-	w.role, w.closed = c.Role, c.Closed
 	w.fit(p.streams)
 	w.stalls, _ = m.st.Stalls(p.conn)
 	p.findMarks(m)
