@@ -196,7 +196,7 @@ const (
 	DroppedBytes                // plaintext octets in them
 	Faults                      // pages that could not be read
 	TooDeep                     // calls nested too deep to follow
-	NoState                     // calls not followed because a state map was full
+	NoState                     // calls not followed: a state map was full, or their connection had ended
 	numCounters
 )
 
@@ -208,10 +208,13 @@ type ConnKey struct {
 
 // ConnState is struct conn.
 type ConnState struct {
-	Gen             uint64
-	Pos             [2]uint64 // by direction
-	Exact, Inferred uint64    // socket cookies; of cleartext, Inferred is the kernel's own positions at Pos 0
-	Frames          [2]Frames // by direction
+	Gen   uint64
+	Pos   [2]uint64 // by direction
+	Exact uint64    // socket cookie
+	// Other is one more socket cookie of a C library, the kernel's own positions
+	// at Pos 0 of cleartext, and the goroutines inside a call of Go.
+	Other  [2]uint64
+	Frames [2]Frames // by direction
 }
 
 // Frames is struct frames: how far the kernel side has followed the frames of

@@ -88,7 +88,7 @@ enum counter {
 	COUNT_DROPPED_BYTES, /* plaintext octets in them */
 	COUNT_FAULTS,	     /* pages that could not be read */
 	COUNT_TOO_DEEP,	     /* calls nested too deep to follow */
-	COUNT_NO_STATE,	     /* calls not followed: a state map was full */
+	COUNT_NO_STATE,	     /* calls not followed: a state map was full, or their connection had ended */
 	COUNTERS,
 };
 

@@ -165,27 +165,47 @@ static __always_inline struct conn *go_conn(struct thread *th, u64 id, struct co
 	return open_conn(th, id, key->handle, op | (u64)library << COOKIE_LIBRARY);
 }
 
-/* A Read that is in progress can still return octets: the connection ends with
- * it then. */
+static __always_inline bool is_transfer(u8 op) { return op == OP_GO_READ || op == OP_GO_WRITE; }
+
+static __always_inline u64 *go_calling(struct conn *c, u8 op) { return &c->calling[op == OP_GO_WRITE ? DIR_SEND : DIR_RECV]; }
+
+/* A Read that is in progress can still return octets, and a Write tell that it
+ * has not sent what it was said to: the connection ends with them then. */
 static __noinline void go_close(u64 id, struct conn_key *key)
 {
 	struct session closed = {.closed = bpf_ktime_get_boot_ns()};
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
 	struct conn *c = conn_of(key);
-	if (c || bpf_map_lookup_elem(&sessions, key))
+	if (s) {
+		s->role = s->broken = 0;
+		__sync_lock_test_and_set(&s->closed, closed.closed);
+	} else if (c) {
 		bpf_map_update_elem(&sessions, key, &closed, BPF_ANY);
-	if (!c || !c->reader)
+	}
+	/* Full barriers: a call on another processor tells that it is there and
+	 * then looks for closed. */
+	if (!c || (!__sync_fetch_and_add(&c->calling[DIR_SEND], 0) && !__sync_fetch_and_add(&c->calling[DIR_RECV], 0)))
 		end_conn(id, key->handle, false);
 }
 
-/* The Read of a goroutine is over. */
-static __noinline void go_read(u64 id, struct conn_key *key, u64 g)
+/* A Read or Write of a goroutine begins. Returns whether the connection has been
+ * closed meanwhile. */
+static __noinline bool go_enter(struct conn *c, struct conn_key *key, u8 op, u64 g)
+{
+	if (!c)
+		return false;
+	__sync_lock_test_and_set(go_calling(c, op), g);
+	return is_closed(bpf_map_lookup_elem(&sessions, key));
+}
+
+/* It is over. */
+static __noinline void go_leave(u64 id, struct conn_key *key, u8 op, u64 g)
 {
 	struct conn *c = conn_of(key);
-	if (!c || c->reader != g)
+	if (!c || __sync_val_compare_and_swap(go_calling(c, op), g, 0) != g)
 		return;
-	c->reader = 0;
 	struct session *s = bpf_map_lookup_elem(&sessions, key);
-	if (s && s->closed)
+	if (s && s->closed && !c->calling[DIR_SEND] && !c->calling[DIR_RECV])
 		end_conn(id, key->handle, false);
 }
 
@@ -285,9 +305,8 @@ int go_entry(struct pt_regs *ctx)
 	if (call->on_stack)
 		call->buf = stack.hi - call->buf;
 	gr->depth = depth + 1;
-	if (op == OP_GO_READ && c)
-		c->reader = at.g;
-	if (op != OP_GO_WRITE || !c || !call->len || (s && s->broken))
+	bool closed = c && is_transfer(op) && go_enter(c, &key, op, at.g);
+	if (op != OP_GO_WRITE || !c || closed || !call->len || (s && s->broken))
 		return 0;
 
 	/* Write takes all, or breaks the connection: its octets are told now. */
@@ -373,8 +392,11 @@ int go_return(struct pt_regs *ctx)
 	struct thread *th = thread_of(id, true);
 	if (!th || !th->pid)
 		return 0;
-	if (began && (!c || c->gen != call.gen))
-		return 0; /* closed while inside the call */
+	if (began && (!c || c->gen != call.gen)) { /* closed as the call began */
+		if (n)
+			count(COUNT_NO_STATE, 1);
+		return 0;
+	}
 	if (!began) {
 		if (is_ignored(&key, c) || is_closed(s))
 			return 0;
@@ -383,27 +405,22 @@ int go_return(struct pt_regs *ctx)
 			return 0;
 	}
 	call.gen = c->gen;
-	if (op == OP_GO_WRITE) {
-		bool whole = (u64)n >= call.len;
-		if (call.told) {
-			if (whole)
-				return 0;
-			struct session broken = {.role = s ? s->role : 0, .broken = 1};
-			bpf_map_update_elem(&sessions, &key, &broken, BPF_ANY);
-			go_correct(th, id, &call, call.len - n);
-			return 0;
-		}
-		if (s && whole && call.len)
-			s->broken = 0;
-	}
-	if (n) {
-		u64 *pos = op == OP_GO_WRITE ? &c->pos[DIR_SEND] : &c->pos[DIR_RECV];
-		call.pos = __sync_fetch_and_add(pos, n);
+	bool whole = (u64)n >= call.len;
+	if (!call.told && n) {
+		call.pos = __sync_fetch_and_add(&c->pos[op == OP_GO_WRITE ? DIR_SEND : DIR_RECV], n);
 		call.data = call.on_stack ? stack.hi - call.buf : call.buf;
 		go_tell(th, id, c, &call, n);
+	} else if (call.told && !whole) {
+		struct session broken = {.broken = 1};
+		if (s)
+			s->broken = 1;
+		else
+			bpf_map_update_elem(&sessions, &key, &broken, BPF_NOEXIST);
+		go_correct(th, id, &call, call.len - n);
 	}
-	if (op == OP_GO_READ)
-		go_read(id, &key, at.g);
+	if (op == OP_GO_WRITE && !call.told && s && whole && call.len)
+		s->broken = 0;
+	go_leave(id, &key, op, at.g);
 	return 0;
 }
 

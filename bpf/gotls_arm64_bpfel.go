@@ -19,6 +19,7 @@ type gotlsConn struct {
 	Pos      [2]uint64
 	Exact    uint64
 	Inferred uint64
+	_        [8]byte
 	Frames   [2]struct {
 		_      structs.HostLayout
 		Left   uint32

@@ -55,8 +55,9 @@ struct conn {
 	u64 pos[2];
 	u64 exact;    /* cookie of the socket last bound */
 	union {
-		u64 inferred; /* the same, of a C library, where it was inferred */
-		u64 reader;   /* of Go: the goroutine that called Read last and is in it, or 0 */
+		u64 inferred;	/* the same, of a C library, where it was inferred */
+		u64 calling[2]; /* of Go, by direction: the goroutine that called Write or
+				 * Read last and is in it, or 0 */
 		u32 base[2];  /* of TCP: the kernel's own position where pos is 0; 0 is not known */
 	};
 	struct frames frames[2];
@@ -109,7 +110,7 @@ struct {
 _Static_assert(sizeof(struct record) == 64, "record");
 _Static_assert(sizeof(struct open_record) == 88, "open_record");
 _Static_assert(sizeof(struct address_record) == 120, "address_record");
-_Static_assert(sizeof(struct conn) == 96, "conn");
+_Static_assert(sizeof(struct conn) == 104, "conn");
 
 static __always_inline void count(u32 which, u64 n)
 {

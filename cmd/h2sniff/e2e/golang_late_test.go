@@ -132,6 +132,37 @@ func TestGoUnsent(t *testing.T) {
 	}
 }
 
+// TestGoClosedInsideWrite: a connection that is closed while a Write is in
+// progress ends with that call, which tells what it has not sent.
+func TestGoClosedInsideWrite(t *testing.T) {
+	t.Parallel()
+	p := startPeerCommand(t, exec.Command(goProgram(t, goNormal)))
+	s := startSniff(t, "-p", strconv.Itoa(p.pid), "--lib", "go")
+	conn, w, _ := listen(t).begin(p)
+	for range 1000 {
+		w.WriteData(1, false, content(16384))
+	}
+	p.do("write %s", p.file(w.take()))
+	// It has begun, and cannot end: nobody reads the rest.
+	if _, err := io.ReadFull(conn, make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	p.do("close")
+	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") > 0 })
+	p.end()
+	s.wait()
+	rows := s.snapshot()
+	unsent := 0
+	for _, r := range rows {
+		if r.Kind == "gap" && r.Reason == "not sent" && r.Dir == "send" && r.Bytes > 1<<20 {
+			unsent++
+		}
+	}
+	if last := rows[len(rows)-1]; unsent != 1 || last.Kind != "close" || countKind(rows, "", "close") != 1 {
+		t.Errorf("%d rows say what was not sent, %d say close, the last one is a %s", unsent, countKind(rows, "", "close"), last.Kind)
+	}
+}
+
 // TestGoChoices: Go programs are found by every option that chooses.
 func TestGoChoices(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@
 //
 //	gopeer             obeys commands on standard input as peer.c does: open,
 //	                   calls, read, close, exec
+//	                   and write FILE, a call that goes on until the next close,
 //	                   and bench N, which sends and receives N times a PING frame over a
 //	                   connection without a socket and tells ns a Write and a Read
 //	gopeer serve       is a net/http server until its standard input ends; tells
@@ -52,6 +53,7 @@ func main() {
 
 func peer() error {
 	var conn *tls.Conn
+	var writing sync.WaitGroup
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		f := strings.Fields(lines.Text())
 		var err error
@@ -65,8 +67,18 @@ func peer() error {
 			if n, err = strconv.Atoi(f[1]); err == nil {
 				_, err = io.ReadFull(conn, make([]byte, n))
 			}
+		case "write":
+			var octets []byte
+			if octets, err = os.ReadFile(f[1]); err == nil {
+				writing.Add(1)
+				go func() {
+					defer writing.Done()
+					conn.Write(octets)
+				}()
+			}
 		case "close":
 			err = conn.Close()
+			writing.Wait()
 		case "bench":
 			if err = bench(f[1]); err == nil {
 				continue // it has answered
