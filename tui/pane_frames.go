@@ -46,28 +46,29 @@ const (
 	frameInfo
 )
 
-// decimals of the time column: milliseconds where it is narrow.
-const narrowTime, wideTime = 9, 13
+// decimals of the time column: milliseconds where it is narrow, which grows with
+// the times, and microseconds where it is wide.
+const narrowTime, wideTime = 6, 13
 
 func newFramePane() *framePane {
 	p := &framePane{kept: map[store.View]keptRows{}}
 	p.cols = []column{
 		frameSeq:    {title: "#", min: 5, want: 9, right: true},
 		frameTime:   {title: "time", min: narrowTime, want: wideTime, right: true, drop: 5},
-		frameDelta:  {title: "Δms", name: "delta", min: 9, right: true, drop: 6},
+		frameDelta:  {title: "Δms", name: "delta", min: 6, want: 9, right: true, drop: 6},
 		frameConn:   {title: "conn", min: 4, right: true, drop: 2},
 		frameDir:    {name: "dir", min: 1},
 		frameStream: {title: "sid", min: 4, want: 7, right: true},
 		frameType:   {title: "type", min: 13, want: 15},
-		frameFlags:  {title: "flags", min: 6, want: 9, drop: 3},
-		frameLength: {title: "len", min: 6, want: 8, right: true, drop: 4},
+		frameFlags:  {title: "flags", min: 5, want: 9, drop: 3},
+		frameLength: {title: "len", min: 5, want: 8, right: true, drop: 4},
 		frameInfo:   {title: "info", min: 8, want: 48, flex: true, drop: 1},
 	}
 	return p
 }
 
 // bothTimes is the cells of a line from which there are two columns of time.
-const bothTimes = 84
+const bothTimes = 74
 
 // resize gives the number the digits that it needs, and leaves out what there
 // is no room for, and the connection where there is only one.
@@ -80,6 +81,10 @@ func (p *framePane) resize(w, h int) {
 	narrow := w < bothTimes && !p.asked
 	p.cols[frameTime].hide = narrow && p.ofStream
 	p.cols[frameDelta].hide = narrow && !p.ofStream
+	p.cols[frameInfo].min = 8
+	if w >= bothTimes {
+		p.cols[frameInfo].min = 12 // else what is between the rows leaves
+	}
 	p.list.resize(w, h)
 }
 
@@ -120,13 +125,17 @@ func (p *framePane) refresh(m *Model) {
 	p.page = key
 	p.fetch(m, from, n)
 	p.noteRow()
+	latest := m.start
 	for i := range p.entries {
 		e := &p.entries[i]
+		latest = max(latest, e.Time)
 		p.whole(frameConn, len(e.Conn.String()))
 		if e.Kind == decode.RowFrame {
 			p.whole(frameStream, digits(uint64(e.Header.StreamID)))
+			p.whole(frameLength, digits(uint64(e.Header.Length)))
 		}
 	}
+	p.whole(frameTime, len(seconds(latest-m.start, 3)))
 	p.fit()
 	p.rows = p.rows[:0]
 	before := p.before
@@ -259,7 +268,7 @@ func (p *framePane) open(m *Model) {
 func (p *framePane) row(m *Model, e *store.Entry, before int64) row {
 	s := m.sty
 	decimals := 3
-	if p.columnWidth(frameTime) == wideTime {
+	if p.columnWidth(frameTime) >= wideTime {
 		decimals = 6
 	}
 	cells := make([]cell, frameInfo+1)

@@ -42,24 +42,36 @@ func TestDelta(t *testing.T) {
 }
 
 // Where there is room for one column of time, it is that of the moment, of one
-// stream that of what is between the rows; the user's choice goes before.
+// stream that of what is between the rows; the user's choice goes before. What
+// is between the rows leaves where numbers are so long that it would take the
+// info's place.
 func TestColumnsOfTime(t *testing.T) {
 	tr := newTraffic(0)
-	tr.requests(3)
-	m := newScreen(tr.st, 80, 24, Options{})
+	k := tr.requests(3)
+	m := newScreen(tr.st, 72, 24, Options{})
 	check := func(what string, moment, delta bool) {
 		t.Helper()
 		if a, b := m.frames.columnWidth(frameTime) > 0, m.frames.columnWidth(frameDelta) > 0; a != moment || b != delta {
 			t.Errorf("%s: time %v, delta %v", what, a, b)
 		}
+		if m.frames.columnWidth(frameInfo) < 12 {
+			t.Errorf("%s: %d cells for what the frames say", what, m.frames.columnWidth(frameInfo))
+		}
 	}
-	check("at 80", true, false)
+	check("at 72", true, false)
 	press(m, "end s")
-	check("at 80 of a stream", false, true)
+	check("at 72 of a stream", false, true)
 	press(m, "esc")
-	check("at 80 again", true, false)
+	check("at 72 again", true, false)
+	m.resize(80, 24)
+	check("at 80", true, true)
 	m.resize(120, 36)
-	check("at 120", true, false)
+	check("at 120", true, true)
+	tr.now += 20_000e9
+	k.more(1<<31-1, 1)
+	do(m, later(1))
+	press(m, "end")
+	check("at 120 with long numbers", true, false)
 	press(m, "z")
 	check("at 120 alone", true, true)
 	m.resize(80, 24)
@@ -67,7 +79,9 @@ func TestColumnsOfTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.arrange()
-	check("chosen", false, true)
+	if m.frames.columnWidth(frameTime) > 0 || m.frames.columnWidth(frameDelta) == 0 {
+		t.Error("the columns are not those that were chosen")
+	}
 }
 
 func TestMillis(t *testing.T) {

@@ -162,14 +162,13 @@ func (p *streamPane) refresh(m *Model) {
 // prepareWater gets what the bars are drawn from.
 func (p *streamPane) prepareWater(m *Model) {
 	w := &p.water
+	p.findMarks(m)
 	n := p.columnWidth(streamBar)
 	if n == 0 {
-		m.end(workMarks)
 		return
 	}
 	w.fit(p.streams)
 	w.stalls, _ = m.st.Stalls(p.conn)
-	p.findMarks(m)
 	p.cols[streamBar].title = w.head(n, m.start)
 }
 
@@ -237,13 +236,21 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	case p.closed:
 		state, style = "unfinished", s.warn
 	}
+	status, statusLook := peer(t.Status, 4), statusStyle(s, t.Status)
+	// The HTTP status of a call that failed is 200 as that of any other.
+	if g := p.water.marks[markKey{t.Conn, t.ID}].status; g != "" && t.Status == "200" {
+		status, statusLook = "g"+peer(g, 4), grpcStyle(s, g)
+		if name := grpcName(g); g != "0" && name != "" && !t.Reset {
+			state, style = name, s.warn
+		}
+	}
 	if name := decode.ErrorName(t.ResetCode); t.Reset && width(state) > p.columnWidth(streamState) && width(name) < width(state) {
 		state = name
 	}
 	r := row{mark: m.view.HasStream && t.ID == m.view.Stream && t.Conn == m.view.Conn, cells: []cell{
 		streamID:      {text: strconv.FormatUint(uint64(t.ID), 10)},
 		streamRequest: {text: request(t, p.columnWidth(streamRequest))},
-		streamStatus:  {text: peer(t.Status, 4), style: statusStyle(s, t.Status)},
+		streamStatus:  {text: status, style: statusLook},
 		streamState:   {text: state, style: style},
 		streamFrames:  {text: compact(t.Frames)},
 		streamSent:    {text: octets(t.SentB)},

@@ -3,6 +3,9 @@
 package tui
 
 import (
+	"strings"
+	"unicode/utf8"
+
 	"h2sniff/capture"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
@@ -45,7 +48,40 @@ func request(t *store.StreamSummary, w int) string {
 	case t.Method == "" && t.Path == "" && t.RequestTrust == decode.TrustExact:
 		return "–"
 	}
-	return known(t.Method, w) + " " + known(t.Path, w)
+	method := known(t.Method, w)
+	return method + " " + knownPath(t.Path, w-width(method)-1)
+}
+
+// knownPath is a path in w cells, as far as it is known. Where not even the part
+// before the query fits, its end tells more than its beginning, which others
+// share: gRPC has the method there, REST the id.
+func knownPath(path string, w int) string {
+	w = max(w, 0)
+	part, query, _ := strings.Cut(path, "?")
+	if query != "" {
+		query = "?" + ellipsis
+	}
+	if part == "" || width(known(part, w+1))+width(query) <= w {
+		return known(path, w)
+	}
+	return lastCells(part, w-width(query)) + query
+}
+
+// lastCells is the end of a path, in w cells at most, behind the sign for what is
+// cut.
+func lastCells(path string, w int) string {
+	w = max(w, 0)
+	from := max(0, len(path)-maxCluster*w)
+	for from < len(path) && !utf8.RuneStart(path[from]) {
+		from++
+	}
+	tail := peer(path[from:], w)
+	for n := width(tail) + width(ellipsis); n > w && tail != ""; {
+		_, size, cells := next(tail)
+		tail = tail[size:]
+		n -= cells
+	}
+	return ellipsis + tail
 }
 
 // known is a value, or the sign for one that is not known.

@@ -110,17 +110,14 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 	switch {
 	case method != nil || target != nil:
 		return text + fieldValue(method, w) + " " + fieldValue(target, w), s.plain
-	case status != nil:
+	case status != nil && grpc == nil:
 		v := fieldValue(status, w)
 		return text + ":status " + v, statusStyle(s, v)
 	}
 	b, style := []byte(text), s.plain
 	if grpc != nil { // what trailers are about
 		v := fieldValue(grpc, w)
-		style = s.warn
-		if v == "0" {
-			style = s.good
-		}
+		style = grpcStyle(s, v)
 		b = append(b, "grpc-status "+grpcStatus(v)...)
 	}
 	for i := range e.Fields {
@@ -143,11 +140,26 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 
 // grpcStatus is a status with its name.
 func grpcStatus(v string) string {
-	names := decode.GRPCStatusNames()
-	if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < len(names) {
-		return v + " " + names[n]
+	if name := grpcName(v); name != "" {
+		return v + " " + name
 	}
 	return v
+}
+
+// grpcName is the name of a status; empty where it has none.
+func grpcName(v string) string {
+	names := decode.GRPCStatusNames()
+	if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < len(names) {
+		return names[n]
+	}
+	return ""
+}
+
+func grpcStyle(s *styles, v string) sgr {
+	if v == "0" {
+		return s.good
+	}
+	return s.warn
 }
 
 func fieldName(f *decode.Field, w int) string {

@@ -23,10 +23,11 @@ type markKey struct {
 	stream uint32
 }
 
-// streamMarks are the gRPC messages of a stream.
+// streamMarks are the gRPC messages of a stream, and its status.
 type streamMarks struct {
 	frames uint64  // of the stream when they were looked for
-	times  []int64 // at which they begin
+	times  []int64 // at which the messages begin
+	status string  // grpc-status; empty: not known, or none
 }
 
 const (
@@ -34,6 +35,8 @@ const (
 	// maxMarks how many messages of it are marked.
 	maxMarkRows = 1024
 	maxMarks    = 512
+	// lastRows is how many of the last rows of a stream are read for its status.
+	lastRows = 8
 	// maxMarked is for how many streams messages are remembered.
 	maxMarked = 4096
 )
@@ -71,7 +74,9 @@ func (p *streamPane) findMarks(m *Model) {
 			if ctx.Err() != nil {
 				break
 			}
-			found[k] = streamMarks{frames, grpcMarks(st, k)}
+			marks := grpcMarks(st, k)
+			marks.frames = frames
+			found[k] = marks
 		}
 		return found
 	}, func(m *Model, found map[markKey]streamMarks) {
@@ -86,21 +91,36 @@ func (p *streamPane) findMarks(m *Model) {
 	})
 }
 
-// grpcMarks gives the times at which gRPC messages of a stream begin; none if
-// it carries no gRPC.
-func grpcMarks(st *store.Store, k markKey) (times []int64) {
+// grpcMarks gives the times at which gRPC messages of a stream begin, and its
+// status; none if it carries no gRPC.
+func grpcMarks(st *store.Store, k markKey) (marks streamMarks) {
 	v := store.View{Conn: k.conn, Stream: k.stream, HasStream: true}
-	first, _ := st.Span(v)
+	first, end := st.Span(v)
+	rows := st.Rows(v, first, maxMarkRows)
+	times, grpc := messageTimes(rows)
+	if !grpc {
+		return streamMarks{}
+	}
+	last := rows[max(0, len(rows)-lastRows):]
+	if read := first + uint64(len(rows)); read < end {
+		last = st.Rows(v, max(read, end-min(end, lastRows)), lastRows)
+	}
+	return streamMarks{times: times, status: grpcStatusOf(last)}
+}
+
+// messageTimes gives the times at which gRPC messages begin in the first rows of
+// a stream, and whether that carries gRPC.
+func messageTimes(rows []store.Entry) (times []int64, grpc bool) {
 	var left [2]uint64 // octets of the message in progress, by direction
 	var prefix [2][]byte
-	grpc := false
-	for i, e := range st.Rows(v, first, maxMarkRows) {
+	for i := range rows {
+		e := &rows[i]
 		if e.HasFields && !grpc {
 			media, _ := content.Lookup(e.Fields, "content-type")
 			grpc = strings.HasPrefix(media, "application/grpc")
 		}
 		if !grpc && i >= 4 {
-			return nil
+			return nil, false
 		}
 		if e.Header.Type != http2.FrameData || e.Kind != decode.RowFrame {
 			continue
@@ -109,7 +129,7 @@ func grpcMarks(st *store.Store, k markKey) (times []int64) {
 		p, _ := decode.ParsePayload(e.Header, e.Payload)
 		data := p.Data
 		if e.Missing > 0 || uint32(len(e.Payload)) < e.Header.Length {
-			return times // where the next one begins is not known
+			return times, grpc // where the next one begins is not known
 		}
 		for len(data) > 0 && len(times) < maxMarks {
 			if left[d] > 0 {
@@ -130,8 +150,18 @@ func grpcMarks(st *store.Store, k markKey) (times []int64) {
 			}
 		}
 	}
-	if !grpc {
-		return nil
+	return times, grpc
+}
+
+// grpcStatusOf is the status of a call that the last rows of its stream have;
+// empty where they have none that is known.
+func grpcStatusOf(rows []store.Entry) string {
+	for i := len(rows) - 1; i >= 0; i-- {
+		if e := &rows[i]; e.HasFields {
+			if status, presence := content.Lookup(e.Fields, "grpc-status"); presence == content.Present {
+				return status
+			}
+		}
 	}
-	return times
+	return ""
 }

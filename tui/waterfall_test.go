@@ -112,11 +112,54 @@ func TestWaterfallAxis(t *testing.T) {
 // Two messages in each direction, one of them across frames.
 func TestGRPCMarks(t *testing.T) {
 	tr := talkative(t)
-	if n := len(grpcMarks(tr.st, markKey{1, 3})); n != 3 {
+	if n := len(grpcMarks(tr.st, markKey{1, 3}).times); n != 3 {
 		t.Errorf("%d messages are marked", n)
 	}
-	if n := len(grpcMarks(tr.st, markKey{1, 1})); n != 0 {
+	if n := len(grpcMarks(tr.st, markKey{1, 1}).times); n != 0 {
 		t.Errorf("%d messages of what is no gRPC", n)
+	}
+}
+
+// The status of a gRPC call is shown where that of HTTP tells nothing: in the
+// streams, and in the frame that has both.
+func TestGRPCStatus(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(0)
+	call := func(id uint32) {
+		k.recv().headers(id, true, ":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/shop.v1.Orders/Get", "content-type", "application/grpc")
+	}
+	call(1) // succeeds, with more messages than are read
+	k.send().headers(1, false, ":status", "200", "content-type", "application/grpc")
+	for range maxMarkRows {
+		k.send().data(1, false, "\x00\x00\x00\x00\x01x")
+	}
+	k.send().headers(1, true, "grpc-status", "0")
+	call(3) // fails at once
+	k.send().headers(3, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "12", "grpc-message", "nope")
+	call(5) // fails before gRPC
+	k.send().headers(5, true, ":status", "503", "content-type", "application/grpc", "grpc-status", "14")
+	call(7) // goes on
+	k.send().headers(7, false, ":status", "200", "content-type", "application/grpc")
+	k.recv().headers(9, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "grpc-status", "5")
+	k.send().headers(9, true, ":status", "200")
+
+	m := newScreen(tr.st, 200, 40, Options{})
+	for _, want := range []struct{ sid, status, state string }{
+		{"1", "g0", "closed"}, {"3", "g12", "UNIMPLEMENTED"}, {"5", "503", "closed"}, {"7", "200", "hc-remote"}, {"9", "200", "closed"},
+	} {
+		found := false
+		for _, r := range m.strms.rows {
+			if r.cells[streamID].text == want.sid {
+				found = r.cells[streamStatus].text == want.status && r.cells[streamState].text == want.state
+			}
+		}
+		if !found {
+			t.Errorf("stream %s has no status %s, %s:\n%s", want.sid, want.status, want.state, m.View())
+		}
+	}
+	press(m, "G k k k k k k k")
+	if v := m.View(); !strings.Contains(v, "grpc-status 12 UNIMPLEMENTED, :status: 200") {
+		t.Errorf("the frame does not tell its status:\n%s", v)
 	}
 }
 
