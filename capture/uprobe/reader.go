@@ -14,7 +14,6 @@ import (
 	"h2sniff/bpf"
 	"h2sniff/capture"
 
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,10 +34,9 @@ const checkEvery = 4096
 // goroutine; Stats, Finish and Close for any.
 type Reader struct {
 	queue     *bpf.Queue
-	ring      *ringbuf.Reader
+	ring      *bpf.Ring
 	assembler *assembler
 	stats     stats
-	raw       ringbuf.Record
 	record    bpf.Record
 	out       []capture.Event
 	next      int
@@ -53,9 +51,9 @@ type Reader struct {
 // id of the container that a process runs in; they are called from the goroutine
 // that calls Read.
 func NewReader(queue *bpf.Queue, library, container func(uint32) string) (*Reader, error) {
-	ring, err := ringbuf.NewReader(queue.Events)
+	ring, err := bpf.OpenRing(queue.Events)
 	if err != nil {
-		return nil, fmt.Errorf("opening the ring buffer: %w", err)
+		return nil, err
 	}
 	epoch, err := bootEpoch()
 	if err != nil {
@@ -99,8 +97,7 @@ func (r *Reader) fill() error {
 	if r.idle > idleAfter {
 		interval = idlePollInterval
 	}
-	r.ring.SetDeadline(time.Now().Add(interval))
-	err := r.ring.ReadInto(&r.raw)
+	raw, err := r.ring.Next(interval)
 	switch {
 	case err == nil:
 		r.idle = 0
@@ -110,7 +107,7 @@ func (r *Reader) fill() error {
 			r.checkDrops()
 		}
 		return nil
-	case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
+	case errors.Is(err, bpf.ErrFinished), errors.Is(err, os.ErrClosed):
 		r.ended = true
 		r.checkDrops()
 		r.assembler.finish(time.Now().UnixNano())
@@ -118,7 +115,7 @@ func (r *Reader) fill() error {
 	default:
 		return fmt.Errorf("reading the ring buffer: %w", err)
 	}
-	if err := bpf.ParseRecord(r.raw.RawSample, &r.record); err != nil {
+	if err := bpf.ParseRecord(raw, &r.record); err != nil {
 		return fmt.Errorf("reading the ring buffer: %w", err)
 	}
 	r.assembler.record(&r.record)
@@ -168,7 +165,7 @@ func (r *Reader) Stats() capture.Stats {
 
 // Finish makes Read return what is still queued and then io.EOF. Call it when
 // no probe is attached any more.
-func (r *Reader) Finish() error { return r.ring.Flush() }
+func (r *Reader) Finish() error { return r.ring.Finish() }
 
 // Close implements capture.Source.
 func (r *Reader) Close() error { return r.ring.Close() }
