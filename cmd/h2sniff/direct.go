@@ -3,9 +3,8 @@
 package main
 
 import (
+	"bufio"
 	"context"
-	"errors"
-	"io"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -18,11 +17,16 @@ func (o *options) eachRowAlone() bool { return !o.content.show && o.filter.expr 
 
 // dumpDirect prints the rows of a file as they are decoded. Nothing is stored:
 // no reader is behind, and nothing looks back.
-func dumpDirect(ctx context.Context, o *options, s *session, src capture.Source, out io.Writer, flush func() error, std stdio) error {
+func dumpDirect(ctx context.Context, o *options, s *session, src capture.Source, out *bufio.Writer, std stdio) error {
 	d := &direct{printer: newPrinter(out, o, s.start, nil), conns: make(map[capture.ConnID]*store.Blocks)}
 	p := &pump{src: src, store: d, assumeHTTP2: o.assumeH2, dropData: !o.body}
-	p.after = func() error { return d.err }
-	err := errors.Join(runSession(ctx, s, p, nil), flush())
+	p.after = func() error {
+		if d.err == nil && s.goesOn() {
+			d.err = out.Flush()
+		}
+		return d.err
+	}
+	err := flushed(runSession(ctx, s, p, nil), out)
 	summarise(std.stderr, store.Snapshot{Frames: d.frames, Conns: d.opened}, s.Stats())
 	return err
 }

@@ -47,17 +47,14 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if err != nil {
 		return errors.Join(err, stopSpill())
 	}
-	// Lines of what is going on are written one by one, those of a file that is
-	// complete may wait for each other.
-	out, flush := std.out, func() error { return nil }
-	if s.live == nil && !s.streams {
-		b := bufio.NewWriterSize(std.out, 64<<10)
-		out, flush = b, b.Flush
-	}
+	out := bufio.NewWriterSize(std.out, 64<<10)
 	if s.live == nil && o.eachRowAlone() {
-		return errors.Join(dumpDirect(ctx, o, s, src, out, flush, std), stopSpill(), src.Close())
+		return errors.Join(dumpDirect(ctx, o, s, src, out, std), stopSpill(), src.Close())
 	}
 	printer := newPrinter(out, o, s.start, st)
+	if s.goesOn() {
+		printer.caughtUp = out.Flush
+	}
 	p := &pump{src: src, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	p.dropData = !o.body && !o.content.show
@@ -67,7 +64,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		// Nothing is harmed by letting a recording wait for its reader.
 		p.after, consume = printer.print, nil
 	}
-	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent(), flush())
+	err = flushed(errors.Join(runSession(ctx, s, p, consume), printer.flushContent()), out)
 	snap := st.Snapshot()
 	if printer.enough() {
 		snap.Frames = printer.seen // more may have come meanwhile
@@ -77,6 +74,14 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		err = &missedError{printer.missed}
 	}
 	return errors.Join(err, stopSpill(), src.Close())
+}
+
+// flushed writes what waits in out. A failure that err tells of is not told again.
+func flushed(err error, out *bufio.Writer) error {
+	if flushErr := out.Flush(); flushErr != nil && !errors.Is(err, flushErr) {
+		return errors.Join(err, fmt.Errorf("writing lines: %w", flushErr))
+	}
+	return err
 }
 
 // missedError says that the lines have holes.
@@ -100,6 +105,8 @@ type printer struct {
 	seen   uint64 // frames, printed or not
 	// content, where set, prints bodies.
 	content *contentPrinter
+	// caughtUp, where set, is called when all that is in the store is printed.
+	caughtUp func() error
 }
 
 func newPrinter(out io.Writer, o *options, start int64, st *store.Store) *printer {
@@ -139,7 +146,15 @@ func (p *printer) follow(ctx context.Context, done <-chan struct{}) error {
 }
 
 // print prints every row that is in the store.
-func (p *printer) print() error { return p.read(p.row, p.gone) }
+func (p *printer) print() error {
+	if err := p.read(p.row, p.gone); err != nil || p.caughtUp == nil {
+		return err
+	}
+	if err := p.caughtUp(); err != nil {
+		return fmt.Errorf("writing lines: %w", err)
+	}
+	return nil
+}
 
 // row prints a row, and the bodies that end with it.
 func (p *printer) row(e *store.Entry) error {

@@ -60,6 +60,9 @@ func openSession(ctx context.Context, o *options, more ...string) (*session, err
 	return s, nil
 }
 
+// goesOn says that more may come at any time: what is there is not to wait for it.
+func (s *session) goesOn() bool { return s.live != nil || s.streams }
+
 // Ignore implements capture.Ignorer.
 func (s *session) Ignore(id capture.ConnID) {
 	if i, ok := s.Source.(capture.Ignorer); ok {
