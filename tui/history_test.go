@@ -67,3 +67,17 @@ func TestFileProgress(t *testing.T) {
 		t.Error(line)
 	}
 }
+
+// Processes that nothing is known of are told like octets that are missing.
+func TestUnfollowedProcesses(t *testing.T) {
+	var status Status
+	m := newScreen(newTraffic(1).st, 160, 36, Options{Live: true, Source: "nginx", Status: func() Status { return status }})
+	for i, want := range []string{"", "MISSED 1 process ", "MISSED 1,234 processes "} {
+		status.Unfollowed = []uint64{0, 1, 1234}[i]
+		do(m, later(10*i+10))
+		line, _, _ := strings.Cut(m.View(), "\n")
+		if !strings.Contains(line+" ", want) || want == "" && strings.Contains(line, "MISSED") {
+			t.Errorf("with %d: %q", status.Unfollowed, line)
+		}
+	}
+}

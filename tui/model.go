@@ -81,6 +81,7 @@ type Status struct {
 	Text       string // what is attached, in a few words
 	LostBytes  uint64 // octets that never reached the store
 	LostEvents uint64
+	Unfollowed uint64 // processes that ended before they could be followed
 	Err        error  // what ended the source early; shown until the end
 	Done       bool   // nothing more will come
 	Exit       int    // status with which the command that was to be watched has ended

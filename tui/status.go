@@ -189,6 +189,13 @@ func (m *Model) statusSegments() []segment {
 	if m.lay.w >= 24 {
 		add(lostLong, lostShort, lostStyle, 0)
 	}
+	if u := m.status.Unfollowed; u > 0 {
+		what := " processes"
+		if u == 1 {
+			what = " process"
+		}
+		add("MISSED "+commas(u)+what, "MISSED "+compact(u), s.bad, 0)
+	}
 	if p := problems(n.Errors, n.Findings); p > 0 {
 		style := s.warn
 		if n.Errors+n.Findings.Errors > 0 {

@@ -5,7 +5,7 @@ package target
 import "fmt"
 
 // Event is one of [Chosen], [Mapped], [Executed], [Renamed], [Exited],
-// [Problem], [Overrun] and [Ready].
+// [Unseen], [Problem], [Overrun] and [Ready].
 //
 // Of one process the events come in this order: Chosen, any number of Mapped,
 // Executed and Renamed, Exited. Slices in events are shared and not to be
@@ -41,7 +41,10 @@ type Mapped struct {
 // mapped is gone, what it maps from now on is reported by Mapped. Libraries
 // are those known of already, in general none. A uprobe opened for the pid
 // applies to the new program too, where that maps the same file.
-type Executed struct{ Process Process }
+type Executed struct {
+	Process Process
+	Time    int64 // when it did so, as Chosen.Time
+}
 
 // Renamed reports a new name of a chosen process's leader.
 type Renamed struct {
@@ -54,6 +57,20 @@ type Renamed struct {
 type Exited struct {
 	PID       int
 	StartTime uint64
+	Time      int64 // when that ended, as Chosen.Time; 0 where it is not known
+}
+
+// Unseen reports a process that had ended before it could be looked at, and was
+// of those that are chosen as far as the kernel's notices tell: a name, a parent,
+// a mapped file. Nothing else is reported of it.
+type Unseen struct {
+	PID  int
+	Comm string // "" where it is not known
+	// Libraries are what the file that it mapped holds. They are set only in a
+	// choice without descent; the process counts where these have no probes yet.
+	Libraries []Library
+	// Time is when it mapped that file, as Chosen.Time.
+	Time int64
 }
 
 // Problem says why a file or a process cannot be captured. Each is reported
@@ -88,6 +105,7 @@ func (Mapped) event()   {}
 func (Executed) event() {}
 func (Renamed) event()  {}
 func (Exited) event()   {}
+func (Unseen) event()   {}
 func (Problem) event()  {}
 func (Overrun) event()  {}
 func (Ready) event()    {}

@@ -120,6 +120,7 @@ func TestNoticeOfEndBeforeReading(t *testing.T) {
 		if err := w.wait(); err != nil {
 			t.Fatal(err)
 		}
+		w.round()
 	}
 	cancel()
 	var last Event

@@ -88,30 +88,14 @@ func (f *finder) wants(path []byte) bool {
 // librariesOf returns what a mapped file holds of the families that its name
 // promises, and, of the process's executable, of those that can be in one.
 func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
-	base := baseName([]byte(m.path))
-	var candidates []*rule
-	var missing *rule // promised by the name
-	for _, r := range f.rules {
-		ok, strict := r.names(base)
-		if ok {
-			candidates = append(candidates, r)
-		}
-		if strict {
-			missing = r
-		}
-	}
+	candidates, missing := f.named(m.path)
 	executable := len(candidates) == 0
 	limit := uint64(math.MaxUint64)
 	if executable {
 		if !isProgram(pid, m) {
 			return nil, nil
 		}
-		limit = maxProgramTables
-		for _, r := range f.rules {
-			if r.executable {
-				candidates = append(candidates, r)
-			}
-		}
+		limit, candidates = maxProgramTables, f.inPrograms()
 	}
 	open, st, err := locate(pid, m)
 	if err != nil {
@@ -135,6 +119,27 @@ func (f *finder) librariesOf(pid int, m *mapping) ([]Library, error) {
 		return nil, fmt.Errorf("%w (%s)", ErrNoFunctions, missing.coreNames())
 	}
 	return found, nil
+}
+
+// named returns the families that a library of that name can be of, and the one
+// that the name promises, if it does.
+func (f *finder) named(path string) (candidates []*rule, promised *rule) {
+	base := baseName([]byte(path))
+	for _, r := range f.rules {
+		ok, strict := r.names(base)
+		if ok {
+			candidates = append(candidates, r)
+		}
+		if strict {
+			promised = r
+		}
+	}
+	return candidates, promised
+}
+
+// inPrograms returns the families that can be in an executable.
+func (f *finder) inPrograms() []*rule {
+	return slices.DeleteFunc(slices.Clone(f.rules), func(r *rule) bool { return !r.executable })
 }
 
 // holds returns what a file holds of some families; l is what all have in

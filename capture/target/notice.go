@@ -174,6 +174,7 @@ func (t *tracker) renamed(n *notice) {
 			p = t.add(n.pid, m)
 		}
 		if p == nil {
+			t.unseen(n, m)
 			return
 		}
 	} else {
@@ -195,7 +196,7 @@ func (t *tracker) executed(p *proc, n *notice) {
 		}
 	}
 	if p.told {
-		t.emit(Executed{Process: p.Process})
+		t.emit(Executed{Process: p.Process, Time: n.time})
 		return
 	}
 	t.choose(p, false)
@@ -252,13 +253,18 @@ func (t *tracker) mapping(n *notice) {
 			return
 		}
 	}
-	if p != nil && !t.inTree(p.met) || !t.runs(n.pid) {
+	if p != nil && !t.inTree(p.met) {
 		return
 	}
 	n.m.setPath(n.m.path)
+	if !t.runs(n.pid) {
+		t.unseenMapping(p, n)
+		return
+	}
 	if p == nil || p.StartTime == 0 {
 		process, st, err := t.identify(n.pid)
 		if err != nil {
+			t.unseenMapping(p, n)
 			return
 		}
 		if p == nil {
@@ -271,6 +277,8 @@ func (t *tracker) mapping(n *notice) {
 	if err != nil {
 		if !gone(err) {
 			t.problem(&p.Process, &n.m, err)
+		} else {
+			t.unseenMapping(t.procs[n.pid], n)
 		}
 		return
 	}

@@ -87,7 +87,7 @@ func (r *ring) drain(f func(kind uint32, misc uint16, body []byte)) {
 }
 
 // parseNotice translates a record, except for those that concern nobody: of
-// threads' beginning and renaming, and mappings that keep refuses.
+// threads' beginnings and renaming, and mappings that keep refuses.
 func parseNotice(kind uint32, misc uint16, body []byte, keep func(path []byte, inode uint64) bool) (n notice, ok bool) {
 	const commExec = 1 << 13 // PERF_RECORD_MISC_COMM_EXEC
 	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(body[at:]) }
@@ -107,7 +107,7 @@ func parseNotice(kind uint32, misc uint16, body []byte, keep func(path []byte, i
 		n.kind = noticeFork
 		if kind == unix.PERF_RECORD_EXIT {
 			n.kind, n.ppid = noticeExit, 0
-			return n, n.pid == n.tid
+			return n, true
 		}
 		return n, n.pid != n.ppid
 	case unix.PERF_RECORD_COMM:

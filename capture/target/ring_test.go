@@ -91,7 +91,7 @@ func TestParseNotice(t *testing.T) {
 		"fork":           {record(unix.PERF_RECORD_FORK, 0, 9, words(5, 4, 5, 4, 0, 0)), notice{kind: noticeFork, pid: 5, ppid: 4, tid: 5, time: 9}, true},
 		"thread":         {record(unix.PERF_RECORD_FORK, 0, 9, words(4, 4, 5, 4, 0, 0)), notice{}, false},
 		"exit":           {record(unix.PERF_RECORD_EXIT, 0, 9, words(5, 4, 5, 4, 0, 0)), notice{kind: noticeExit, pid: 5, tid: 5, time: 9}, true},
-		"exit of thread": {record(unix.PERF_RECORD_EXIT, 0, 9, words(5, 4, 6, 4, 0, 0)), notice{}, false},
+		"exit of thread": {record(unix.PERF_RECORD_EXIT, 0, 9, words(5, 4, 6, 4, 0, 0)), notice{kind: noticeExit, pid: 5, tid: 6, time: 9}, true},
 		"exit outside":   {record(unix.PERF_RECORD_EXIT, 0, 9, words(other, 4, other, 4, 0, 0)), notice{kind: noticeExit, pid: -1, tid: -1, time: 9}, true},
 		"exec": {record(unix.PERF_RECORD_COMM, 1<<13, 9, append(words(5, 5), "nginx\x00"...)),
 			notice{kind: noticeComm, exec: true, pid: 5, tid: 5, time: 9, comm: "nginx"}, true},

@@ -8,8 +8,8 @@
 // files without asking which process uses them.
 //
 // Pids are those of the caller's own pid namespace, which is also what /proc
-// must show. Processes that end while they are looked at are normal and leave
-// no trace. The package only reads: it never stops, signals or changes another
+// must show. Processes that end while they are looked at are normal: those that
+// would have been chosen are counted by [Unseen]. The package only reads: it never stops, signals or changes another
 // process.
 package target
 

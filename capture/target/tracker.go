@@ -31,7 +31,8 @@ type proc struct {
 	// since is when /proc was last read for the process, or when it was
 	// forked, in ns of CLOCK_MONOTONIC: notices from before are history.
 	since int64
-	told  bool // Chosen has been emitted
+	told  bool  // Chosen has been emitted
+	ended int64 // when a thread of it ended last, in the same clock; 0: none was told
 	// exiting says that its leader had begun to end when it was read, awaited
 	// that a Watcher waits for its end.
 	exiting, awaited bool
@@ -222,7 +223,7 @@ func (t *tracker) refresh(p *proc, st stat, m met) {
 		p.Exe = readExe(p.PID)
 		p.Libraries = libraries
 		if p.told {
-			t.emit(Executed{Process: p.Process})
+			t.emit(Executed{Process: p.Process, Time: t.at})
 			return
 		}
 	}
@@ -249,8 +250,11 @@ func (t *tracker) exited(pid int) {
 		return
 	}
 	delete(t.procs, pid)
-	if p.told {
-		t.emit(Exited{PID: p.PID, StartTime: p.StartTime})
+	switch {
+	case p.told:
+		t.emit(Exited{PID: p.PID, StartTime: p.StartTime, Time: p.ended})
+	case p.StartTime == 0 && t.inTree(p.met):
+		t.emit(Unseen{PID: p.PID, Comm: p.Comm, Libraries: p.Libraries, Time: p.since})
 	}
 }
 

@@ -31,6 +31,9 @@ type Watcher struct {
 	// may live on, or one has executed a program and become the leader.
 	leaving map[int]*proc
 	late    map[*proc]struct{} // the same, where there was no pidfd
+	// over are those whose last thread has gone, of which the next round has
+	// the notice.
+	over []*proc
 
 	pending  []notice
 	lost     uint64
@@ -242,6 +245,10 @@ func (w *Watcher) round() {
 		}
 	}
 	w.pending = append(w.pending[:0], w.pending[i:]...)
+	for _, p := range w.over {
+		w.ended(p)
+	}
+	w.over = w.over[:0]
 }
 
 // catchUp scans /proc after notices were lost, counts the processors now and
@@ -294,7 +301,7 @@ func (w *Watcher) wait() error {
 		if p, ok := w.leaving[fd]; ok {
 			unix.Close(fd)
 			delete(w.leaving, fd)
-			w.ended(p)
+			w.over = append(w.over, p)
 		} else if ready[i].Events&^unix.EPOLLIN != 0 {
 			w.dropRing(fd)
 		}
@@ -312,11 +319,16 @@ func (w *Watcher) dropRing(fd int) {
 	}
 }
 
-// left takes the end of a leader. Its time says nothing against what was read
+// left takes the end of a thread. Its time says nothing against what was read
 // of the process later: for some ms after the notice (which Linux 6.16 and newer
 // give before the memory goes) the process looks alive.
 func (w *Watcher) left(n *notice) {
-	if p := w.t.procs[n.pid]; p != nil {
+	p := w.t.procs[n.pid]
+	if p == nil {
+		return
+	}
+	p.ended = n.time
+	if n.pid == n.tid {
 		w.await(p)
 	}
 }

@@ -251,16 +251,19 @@ func (a *Attacher) DetachProcess(pid int) {
 // Executed says that a process has executed a program. Its probes hold for that
 // too, unless another thread than the leader did it: the kernel knows a process
 // by its leader's task, which is then gone. Such probes are forgotten, so that
-// Attach places them anew. Kernels before 6.8 do not tell, and the probes stay.
-func (a *Attacher) Executed(pid int) {
+// Attach places them anew. Kernels before 6.8 do not tell, and the probes stay. It
+// gives the libraries that have none any more.
+func (a *Attacher) Executed(pid int) (forgotten []target.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for key, links := range a.probes {
 		if key.pid == pid && slices.ContainsFunc(links, orphaned) {
 			delete(a.probes, key)
 			a.remove(links)
+			forgotten = append(forgotten, key.library)
 		}
 	}
+	return forgotten
 }
 
 // orphaned reports whether the process that a link is for has another task now.

@@ -100,6 +100,7 @@ func (c *capturer) run(changed func()) error {
 				return c.end(nil)
 			}
 		case err := <-exited:
+			c.hearOut()
 			return c.end(err)
 		}
 	}
@@ -136,10 +137,30 @@ func (c *capturer) leaveCommand(exited <-chan error) error {
 	}
 }
 
+// hearTime bounds how long the end of a session waits for the watcher.
+const hearTime = time.Second
+
+// hearOut takes in what the watcher tells up to the end of the command: the
+// processes that have come and gone.
+func (c *capturer) hearOut() {
+	for timeout := time.After(hearTime); c.targets.process(c.command.pid, "") != nil; {
+		select {
+		case ev, ok := <-c.watcher.Events():
+			if !ok {
+				return
+			}
+			c.targets.account(ev)
+		case <-timeout:
+			return
+		}
+	}
+}
+
 // end takes all probes away; what they left in the queue can still be read.
 func (c *capturer) end(err error) error {
 	c.cancel()
-	for range c.watcher.Events() { // closed when it has let go of everything
+	for ev := range c.watcher.Events() { // closed when it has let go of everything
+		c.targets.account(ev)
 	}
 	return errors.Join(err, c.attacher.Close())
 }

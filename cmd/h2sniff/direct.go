@@ -27,7 +27,7 @@ func dumpDirect(ctx context.Context, o *options, s *session, src capture.Source,
 		return d.err
 	}
 	err := flushed(runSession(ctx, s, p, nil), out)
-	summarise(std.stderr, store.Snapshot{Frames: d.frames, Conns: d.opened}, s.Stats())
+	summarise(std.stderr, store.Snapshot{Frames: d.frames, Conns: d.opened}, s.Stats(), coverage{})
 	return err
 }
 

@@ -64,12 +64,16 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		// Nothing is harmed by letting a recording wait for its reader.
 		p.after, consume = printer.print, nil
 	}
-	err = flushed(errors.Join(runSession(ctx, s, p, consume), printer.flushContent()), out)
+	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent())
+	if covers := s.live.coverage(); err == nil && covers != (coverage{}) {
+		err = printer.unfollowed(covers)
+	}
+	err = flushed(err, out)
 	snap := st.Snapshot()
 	if printer.enough() {
 		snap.Frames = printer.seen // more may have come meanwhile
 	}
-	summarise(std.stderr, snap, s.Stats())
+	summarise(std.stderr, snap, s.Stats(), s.live.coverage())
 	if printer.missed > 0 && err == nil {
 		err = &missedError{printer.missed}
 	}
@@ -196,6 +200,16 @@ func (p *printer) gone(rows uint64) error {
 	return nil
 }
 
+// unfollowed prints, for programs, that processes are missing: others read it in
+// the summary.
+func (p *printer) unfollowed(c coverage) error {
+	err := p.writer.Unfollowed(lines.Unfollowed{Processes: c.Ended, AtLeast: c.Unsure, Late: c.Late, LateBy: c.LateBy})
+	if err != nil {
+		return fmt.Errorf("writing lines: %w", err)
+	}
+	return nil
+}
+
 // flushContent prints bodies that have not ended.
 func (p *printer) flushContent() error {
 	if p.content == nil {
@@ -231,7 +245,7 @@ func (p *printer) conn(e *store.Entry) store.ConnSummary {
 }
 
 // summarise says what a session came to.
-func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats) {
+func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats, covers coverage) {
 	text := fmt.Sprintf("%s, %d bytes, %s, %d bytes lost",
 		plural(snap.Frames, "frame"), stats.Bytes, plural(uint64(snap.Conns), "connection"), stats.LostBytes)
 	if stats.NotCopied > 0 {
@@ -239,6 +253,9 @@ func summarise(w io.Writer, snap store.Snapshot, stats capture.Stats) {
 	}
 	if stats.Missed > 0 {
 		text += fmt.Sprintf(", %s not followed", plural(stats.Missed, "call"))
+	}
+	if unfollowed := covers.String(); unfollowed != "" {
+		text += ", " + unfollowed
 	}
 	say(w, "%s", text)
 }

@@ -114,7 +114,7 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 	if c, ok := out.(io.Closer); ok && o.write != "-" {
 		err = errors.Join(err, c.Close())
 	}
-	summarise(std.stderr, st.Snapshot(), s.Stats())
+	summarise(std.stderr, st.Snapshot(), s.Stats(), coverage{})
 	if *missed > 0 {
 		say(std.stderr, "%d rows of single calls larger than the history are not in the export", *missed)
 	}

@@ -27,6 +27,7 @@ type message struct {
 	Library *library   `json:",omitempty"`
 	Process *contained `json:",omitempty"`
 	Status  *string    `json:",omitempty"` // what is attached, in a few words
+	Covers  *coverage  `json:",omitempty"` // what was not
 	Quit    bool       `json:",omitempty"` // a signal asks for the end
 	Suspend bool       `json:",omitempty"` // a signal asks for the terminal to be given back
 	Resume  bool       `json:",omitempty"` // the job was stopped and is continued

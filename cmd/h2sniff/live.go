@@ -37,6 +37,7 @@ type live struct {
 	changed   sync.Cond // libraries, or the end
 	libraries map[uint32]string
 	status    string
+	covers    coverage
 	over      bool
 	err       error // what ended the capture
 }
@@ -142,6 +143,8 @@ func (l *live) take(m *message) {
 		l.containers.Set(m.Process.PID, m.Process.Container)
 	case m.Status != nil:
 		l.status = *m.Status
+	case m.Covers != nil:
+		l.covers = *m.Covers
 	case m.Suspend:
 		offer(l.suspends)
 	case m.Resume:
@@ -206,6 +209,16 @@ func (l *live) statusText() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.status
+}
+
+// coverage is what was not followed, nothing for a file.
+func (l *live) coverage() coverage {
+	if l == nil {
+		return coverage{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.covers
 }
 
 // free releases everything. The capture must have ended or never have begun.

@@ -39,7 +39,7 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	if closeErr := tee.Close(); err == nil {
 		err = closeErr
 	}
-	summarise(std.stderr, st.Snapshot(), stats)
+	summarise(std.stderr, st.Snapshot(), stats, s.live.coverage())
 	if err == nil {
 		o.tellWritten(std.stderr, w, tee.DecodeAs())
 	}

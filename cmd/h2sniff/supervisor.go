@@ -123,16 +123,19 @@ func captureFor(ctx context.Context, v *viewer, o *options, std stdio, out outpu
 	send(&message{Started: &started{c.targets.name()}}, c.objs.Queue().FDs()...)
 	unregister := context.AfterFunc(ctx, func() { send(&message{Quit: true}) })
 	defer unregister()
-	told := ""
-	err = c.run(func() {
+	told, covers := "", coverage{}
+	tell := func() {
 		if text := c.targets.status(); text != told {
 			told = text
 			send(&message{Status: &text})
 		}
-	})
-	if text := c.targets.status(); text != told {
-		send(&message{Status: &text})
+		if now := c.targets.covers(); now != covers {
+			covers = now
+			send(&message{Covers: &now})
+		}
 	}
+	err = c.run(tell)
+	tell()
 	err = errors.Join(err, c.free())
 	send(&message{End: endingOf(err)})
 	<-left

@@ -40,6 +40,8 @@ type targets struct {
 	replaced map[target.Key]bool
 	// own is the binary of -b where it holds the functions itself.
 	own map[target.Key]bool
+	// everywhere tells when probes of a library were in place in all processes.
+	everywhere map[target.Key]int64
 
 	mu        sync.Mutex
 	processes map[int]*process
@@ -47,6 +49,7 @@ type targets struct {
 	told      map[target.Key]bool // libraries that were reported
 	unused    unused
 	failures  []string
+	coverage  coverage
 	ready     bool
 	ended     bool // every process of -p has gone
 }
@@ -56,13 +59,15 @@ type process struct {
 	comm      string
 	libraries map[target.Key]bool // mapped
 	cleartext bool                // its sockets count
+	follows   follows
+	placed    map[target.Key]int64 // when probes of its own were in place
 }
 
 func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.Attacher, report io.Writer, debug func(string, ...any)) (*targets, error) {
 	t := &targets{
 		selection: s, cleartext: cleartext, options: o, attacher: a, report: report, debug: debug,
-		replaced: make(map[target.Key]bool),
-		own:      make(map[target.Key]bool), processes: make(map[int]*process),
+		replaced: make(map[target.Key]bool), everywhere: make(map[target.Key]int64),
+		own: make(map[target.Key]bool), processes: make(map[int]*process),
 		attached: make(map[target.Key]*target.Library), told: make(map[target.Key]bool),
 	}
 	if cleartext && s.Machine() {
@@ -78,7 +83,7 @@ func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.
 		for i := range libraries {
 			t.own[libraries[i].Key()] = true
 			if !t.perProcess(&libraries[i]) {
-				t.attach(&libraries[i], 0)
+				t.attach(nil, &libraries[i], 0, 0)
 			}
 		}
 		return t, nil
@@ -86,7 +91,7 @@ func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.
 	installed := target.Installed(s, o)
 	for i := range installed {
 		if s.Machine() {
-			t.attach(&installed[i], 0)
+			t.attach(nil, &installed[i], 0, 0)
 		} else {
 			t.known = append(t.known, installed[i])
 		}
@@ -122,32 +127,51 @@ func (t *targets) handle(ev target.Event) {
 	switch ev := ev.(type) {
 	case target.Chosen:
 		t.mu.Lock()
-		p := &process{comm: ev.Process.Comm, libraries: make(map[target.Key]bool)}
+		p := &process{
+			comm: ev.Process.Comm, libraries: make(map[target.Key]bool), placed: make(map[target.Key]int64),
+			follows: follows{mapped: make(map[target.Key]int64)},
+		}
 		t.processes[ev.Process.PID] = p
 		t.mu.Unlock()
 		t.tellContainer(&ev.Process)
-		t.follow(p, ev.Process.PID)
+		since := ev.Time
+		if ev.Forked {
+			since = 0 // the kernel follows it from its fork on
+		}
+		t.follow(p, ev.Process.PID, since)
 		if !ev.SharesMemory { // else its parent's probes serve, until it executes
-			t.attachProcess(p, &ev.Process)
+			t.attachProcess(p, &ev.Process, ev.Time)
 		}
 	case target.Executed:
 		if p := t.process(ev.Process.PID, ev.Process.Comm); p != nil {
 			t.tellContainer(&ev.Process)
-			t.follow(p, ev.Process.PID)
-			t.attacher.Executed(ev.Process.PID)
-			t.attachProcess(p, &ev.Process)
+			since := int64(0)
+			if t.selection.Binary != "" {
+				since = ev.Time
+			}
+			t.follow(p, ev.Process.PID, since)
+			for _, library := range t.attacher.Executed(ev.Process.PID) {
+				delete(p.placed, library)
+			}
+			clear(p.follows.mapped)
+			t.attachProcess(p, &ev.Process, ev.Time)
 		}
 	case target.Mapped:
 		if p := t.process(ev.PID, ""); p != nil {
-			t.attachLibraries(p, ev.PID, []target.Library{ev.Library})
+			t.attachLibraries(p, ev.PID, []target.Library{ev.Library}, ev.Time)
 		}
 	case target.Renamed:
 		t.process(ev.PID, ev.Comm)
 	case target.Exited:
-		t.exited(ev.PID)
+		t.exited(ev)
+	case target.Unseen:
+		t.unseen(&ev)
 	case target.Problem:
 		t.fail(ev.Error())
 	case target.Overrun:
+		t.mu.Lock()
+		t.coverage.Unsure = true
+		t.mu.Unlock()
 		t.fail(fmt.Sprintf("%d notices of new processes were lost: short-lived ones may have been missed", ev.Lost))
 	case target.Ready:
 		for _, line := range t.lacking() {
@@ -164,8 +188,9 @@ func (t *targets) tellContainer(p *target.Process) {
 	}
 }
 
-// follow captures cleartext HTTP/2 of a process.
-func (t *targets) follow(p *process, pid int) {
+// follow captures cleartext HTTP/2 of a process, which could have had some from
+// since on, 0 where it is followed already or was there before h2sniff.
+func (t *targets) follow(p *process, pid int, since int64) {
 	if !t.cleartext || t.selection.Machine() {
 		return
 	}
@@ -177,11 +202,15 @@ func (t *targets) follow(p *process, pid int) {
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		t.debug("process %d ended before it was followed", pid)
+		p.follows.gone = true
 	case err != nil:
 		t.fail(err.Error())
 	default:
 		t.debug("process %d: TCP sockets", pid)
 		t.mu.Lock()
+		if since != 0 && !p.cleartext {
+			t.coverage.late(&p.follows, since, now())
+		}
 		p.cleartext = true
 		t.mu.Unlock()
 	}
@@ -198,22 +227,26 @@ func (t *targets) process(pid int, comm string) *process {
 	return p
 }
 
-func (t *targets) attachProcess(p *process, proc *target.Process) {
-	t.attachLibraries(p, proc.PID, proc.Libraries) // in use: they come first
+// attachProcess probes what a process maps since some time, and all that it may
+// map later.
+func (t *targets) attachProcess(p *process, proc *target.Process, since int64) {
+	t.attachLibraries(p, proc.PID, proc.Libraries, since) // in use: they come first
 	for i := range t.known {
-		t.attach(&t.known[i], proc.PID)
+		t.attach(p, &t.known[i], proc.PID, 0)
 	}
 	t.known = slices.DeleteFunc(t.known, func(l target.Library) bool { return t.replaced[l.Key()] })
 }
 
-func (t *targets) attachLibraries(p *process, pid int, libraries []target.Library) {
+func (t *targets) attachLibraries(p *process, pid int, libraries []target.Library, since int64) {
 	for i := range libraries {
 		lib := &libraries[i]
 		at := 0
 		if t.perProcess(lib) {
 			at = pid
 		}
-		if t.attach(lib, at) {
+		attached := t.attach(p, lib, at, since)
+		p.follows.mapped[lib.Key()] = t.places(p, at)[lib.Key()]
+		if attached {
 			if err := t.attacher.Describe(lib, pid); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.fail(err.Error())
 			}
@@ -231,17 +264,25 @@ func (t *targets) attachLibraries(p *process, pid int, libraries []target.Librar
 	}
 }
 
-// attach probes a library in one process, or with pid 0 everywhere.
-func (t *targets) attach(lib *target.Library, pid int) bool {
+// attach probes a library in one process, or with pid 0 everywhere. p, where not
+// nil, is a process that maps it since some time; 0 is for one that does not, or
+// did so before h2sniff came.
+func (t *targets) attach(p *process, lib *target.Library, pid int, since int64) bool {
 	err := t.attacher.Attach(lib, pid)
+	if err == nil {
+		t.inPlace(p, lib.Key(), pid, since)
+	}
 	switch {
 	case errors.Is(err, target.ErrReplaced):
 		// Who maps what has the name now is attached to then.
 		t.debug("%v", err)
 		t.replaced[lib.Key()] = true
 		return false
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
 		t.debug("process %d ended before %s was attached", pid, lib.Path)
+		if p != nil && unix.Kill(pid, 0) == unix.ESRCH { // else the file has gone
+			p.follows.gone = true
+		}
 		return false
 	case err != nil:
 		t.fail(err.Error())
@@ -266,7 +307,70 @@ func (t *targets) attach(lib *target.Library, pid int) bool {
 	return true
 }
 
-func (t *targets) exited(pid int) {
+// places tells when probes of a process, or with pid 0 of all, were in place.
+func (t *targets) places(p *process, pid int) map[target.Key]int64 {
+	if pid == 0 {
+		return t.everywhere
+	}
+	return p.placed
+}
+
+// inPlace keeps account of when probes came.
+func (t *targets) inPlace(p *process, library target.Key, pid int, since int64) {
+	places := t.places(p, pid)
+	at, there := places[library]
+	if !there {
+		at = now()
+		places[library] = at
+	}
+	if p == nil || there && at <= since {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.coverage.late(&p.follows, since, at)
+}
+
+// unseen counts a process that had ended before it could be looked at, and probes
+// what it used for the next one.
+func (t *targets) unseen(u *target.Unseen) {
+	t.countUnseen(u)
+	for i := range u.Libraries {
+		if lib := &u.Libraries[i]; !t.perProcess(lib) && t.attach(nil, lib, 0, 0) && lib.Executable {
+			t.mu.Lock()
+			t.unused.add(lib.Key())
+			t.drop(lib.Key())
+			t.mu.Unlock()
+		}
+	}
+}
+
+func (t *targets) countUnseen(u *target.Unseen) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.coverage.unseen(u, t.everywhere) {
+		t.debug("process %d has ended before it could be followed", u.PID)
+	}
+}
+
+// account takes in what the watcher reports when nothing is attached any more.
+func (t *targets) account(ev target.Event) {
+	switch ev := ev.(type) {
+	case target.Chosen:
+		if !ev.SharesMemory {
+			t.mu.Lock()
+			t.processes[ev.Process.PID] = &process{follows: follows{gone: true}}
+			t.mu.Unlock()
+		}
+	case target.Exited:
+		t.exited(ev)
+	case target.Unseen:
+		t.countUnseen(&ev)
+	}
+}
+
+func (t *targets) exited(ev target.Exited) {
+	pid := ev.PID
 	t.attacher.DetachProcess(pid)
 	if err := t.attacher.Unfollow(pid); err != nil {
 		t.fail(err.Error())
@@ -274,16 +378,25 @@ func (t *targets) exited(pid int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p := t.processes[pid]; p != nil {
+		if t.coverage.ended(&p.follows, ev.Time) {
+			t.debug("process %d has ended before it could be followed", pid)
+		}
 		for key := range p.libraries {
-			for _, unused := range t.unused.remove(key) {
-				t.attacher.DetachLibrary(unused)
-				delete(t.attached, unused)
-				delete(t.told, unused)
-			}
+			t.drop(key)
 		}
 	}
 	delete(t.processes, pid)
 	t.checkEnded()
+}
+
+// drop says that one process less runs an executable. The caller holds mu.
+func (t *targets) drop(key target.Key) {
+	for _, unused := range t.unused.remove(key) {
+		t.attacher.DetachLibrary(unused)
+		delete(t.attached, unused)
+		delete(t.told, unused)
+		delete(t.everywhere, unused)
+	}
 }
 
 // checkEnded finds that every process of -p has gone. Only pids cannot come
@@ -434,6 +547,13 @@ func (t *targets) status() string {
 		text += ", " + plural(n, "problem")
 	}
 	return text
+}
+
+// covers is what was not followed.
+func (t *targets) covers() coverage {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.coverage
 }
 
 // problems are what could not be attached to, and why.

@@ -94,6 +94,7 @@ func (s *session) status(done <-chan struct{}, r *recorder) func() tui.Status {
 		}
 		if s.live != nil {
 			status.Text = s.live.statusText()
+			status.Unfollowed = s.live.coverage().Ended
 			switch err := s.live.outcome().(type) {
 			case nil:
 			case commandExit: // its own affair: the capture went well

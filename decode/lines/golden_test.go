@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,6 +74,10 @@ func TestDocumentation(t *testing.T) {
 	}
 	var missed bytes.Buffer
 	if err := NewWriter(&missed, Options{Format: JSON}).Missed(17); err != nil {
+		t.Fatal(err)
+	}
+	unfollowed := Unfollowed{Processes: 3, AtLeast: true, Late: 2, LateBy: 4500 * time.Microsecond}
+	if err := NewWriter(&missed, Options{Format: JSON}).Unfollowed(unfollowed); err != nil {
 		t.Fatal(err)
 	}
 	out := missed.String() + write(t, Options{Format: JSON}, everything(t)) + write(t, Options{Format: JSON, Body: true, Verbose: true}, everything(t))

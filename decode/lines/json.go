@@ -54,6 +54,22 @@ func jsonMissed(b []byte, rows uint64) []byte {
 	return append(j.b, '\n')
 }
 
+func jsonUnfollowed(b []byte, u Unfollowed) []byte {
+	j := encoder{b: b}
+	j.open('{')
+	j.string("kind", "unfollowed")
+	j.uint("processes", u.Processes)
+	if u.AtLeast {
+		j.bool("at_least", true)
+	}
+	if u.Late > 0 {
+		j.uint("late", u.Late)
+		j.seconds("late_by", u.LateBy.Nanoseconds())
+	}
+	j.close('}')
+	return append(j.b, '\n')
+}
+
 func (j *encoder) time(key string, t int64) {
 	j.key(key)
 	whole, ns := t/1e9, t%1e9

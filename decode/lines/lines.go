@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"h2sniff/decode"
 	"h2sniff/decode/store"
@@ -118,6 +119,27 @@ func (w *Writer) Missed(rows uint64) error {
 		b = fmt.Appendf(b, "... %d rows left the history before they could be printed\n", rows)
 	}
 	_, err := w.w.Write(b)
+	return err
+}
+
+// Unfollowed says what a capture of running programs did not see of processes
+// that came meanwhile.
+type Unfollowed struct {
+	Processes uint64 // had ended before they could be followed
+	AtLeast   bool   // there may have been more
+	// Late were followed later than from their beginning on; LateBy is the
+	// longest such time.
+	Late   uint64
+	LateBy time.Duration
+}
+
+// Unfollowed writes that processes are missing, in JSON alone. The error is that
+// of the io.Writer.
+func (w *Writer) Unfollowed(u Unfollowed) error {
+	if w.o.Format != JSON {
+		return nil
+	}
+	_, err := w.w.Write(jsonUnfollowed(w.buf[:0], u))
 	return err
 }
 
