@@ -31,9 +31,9 @@ type Watcher struct {
 	// may live on, or one has executed a program and become the leader.
 	leaving map[int]*proc
 	late    map[*proc]struct{} // the same, where there was no pidfd
-	// over are those whose last thread has gone, of which the next round has
-	// the notice.
-	over []*proc
+	// over are those, by pid, whose last thread has gone. They end with its
+	// notice, which the next round has if none had it before.
+	over map[int]*proc
 
 	pending  []notice
 	lost     uint64
@@ -71,7 +71,7 @@ func newWatcher(ctx context.Context, s Selection, o Options) (*Watcher, error) {
 	}
 	w := &Watcher{
 		events: make(chan Event, maxEvents), ctx: ctx,
-		rings: make(map[int]*ring), leaving: make(map[int]*proc), late: make(map[*proc]struct{}),
+		rings: make(map[int]*ring), leaving: make(map[int]*proc), late: make(map[*proc]struct{}), over: make(map[int]*proc),
 	}
 	w.t = newTracker(c, o.Debug, w.emit)
 	w.t.leaving = w.await
@@ -236,19 +236,32 @@ func (w *Watcher) round() {
 		})
 	}
 	slices.SortStableFunc(w.pending, func(a, b notice) int { return cmp.Compare(a.time, b.time) })
-	i := 0
-	for ; i < len(w.pending) && w.pending[i].time <= until; i++ {
-		if n := &w.pending[i]; n.kind == noticeExit {
-			w.left(n)
-		} else {
-			w.t.apply(n)
+	due := 0
+	last := make(map[int]int, len(w.over)) // notice of the last thread's end
+	for ; due < len(w.pending) && w.pending[due].time <= until; due++ {
+		if n := &w.pending[due]; n.kind == noticeExit && w.over[n.pid] != nil {
+			last[n.pid] = due
 		}
 	}
-	w.pending = append(w.pending[:0], w.pending[i:]...)
-	for _, p := range w.over {
-		w.ended(p)
+	for pid, p := range w.over {
+		if _, ok := last[pid]; !ok {
+			w.ended(p)
+			delete(w.over, pid)
+		}
 	}
-	w.over = w.over[:0]
+	for i := range w.pending[:due] {
+		n := &w.pending[i]
+		if n.kind != noticeExit {
+			w.t.apply(n)
+			continue
+		}
+		w.left(n)
+		if p := w.over[n.pid]; p != nil && last[n.pid] == i {
+			w.ended(p)
+			delete(w.over, n.pid)
+		}
+	}
+	w.pending = append(w.pending[:0], w.pending[due:]...)
 }
 
 // catchUp scans /proc after notices were lost, counts the processors now and
@@ -301,7 +314,7 @@ func (w *Watcher) wait() error {
 		if p, ok := w.leaving[fd]; ok {
 			unix.Close(fd)
 			delete(w.leaving, fd)
-			w.over = append(w.over, p)
+			w.over[p.PID] = p
 		} else if ready[i].Events&^unix.EPOLLIN != 0 {
 			w.dropRing(fd)
 		}
@@ -316,56 +329,5 @@ func (w *Watcher) dropRing(fd int) {
 			r.close()
 			delete(w.rings, cpu)
 		}
-	}
-}
-
-// left takes the end of a thread. Its time says nothing against what was read
-// of the process later: for some ms after the notice (which Linux 6.16 and newer
-// give before the memory goes) the process looks alive.
-func (w *Watcher) left(n *notice) {
-	p := w.t.procs[n.pid]
-	if p == nil {
-		return
-	}
-	p.ended = n.time
-	if n.pid == n.tid {
-		w.await(p)
-	}
-}
-
-// await waits for the end of a process whose leader has ended, or does so.
-// Only the kernel knows whether that is the end of the process: a pidfd becomes
-// readable with the last thread.
-func (w *Watcher) await(p *proc) {
-	if p.awaited {
-		return
-	}
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	if err == unix.ESRCH {
-		w.ended(p)
-		return
-	}
-	p.awaited = true
-	if err == nil {
-		st, e := readStat(p.PID)
-		if e != nil || p.StartTime != 0 && st.start != p.StartTime {
-			unix.Close(fd)
-			w.ended(p)
-			return
-		}
-		if err = w.register(fd); err == nil {
-			w.leaving[fd] = p
-			return
-		}
-		unix.Close(fd)
-	}
-	w.late[p] = struct{}{}
-}
-
-// ended forgets the process, unless another has its pid already.
-func (w *Watcher) ended(p *proc) {
-	delete(w.late, p)
-	if w.t.procs[p.PID] == p {
-		w.t.exited(p.PID)
 	}
 }
