@@ -23,7 +23,7 @@ type connState struct {
 	last    uint32   // place in the slab of the last frame's stream, + 1
 	lastID  uint32   // and its stream
 	lastEnt int32    // and its directory entry in seg
-	gone    uint32   // the highest stream that has left its list
+	gone    uint32   // above all streams that have left
 	dead    int      // streams in the list that wait to leave it
 	stalls  []Stall  // the newest
 }
@@ -124,7 +124,7 @@ func (s *Store) stream(c *connState, id uint32, seq uint64) uint32 {
 	case known:
 		r.next = next
 		s.past.del(key)
-	case c.next > c.held && id <= c.gone:
+	case id < c.gone:
 		r.next = seq - 1 // see Span: ordinals never go back
 	}
 	if id != 0 {
@@ -163,7 +163,6 @@ func (s *Store) leave(c *connState, lastSeq uint64) {
 		r := s.slab.at(list[i])
 		if r.dead {
 			c.dead--
-			c.gone = max(c.gone, r.id)
 			s.freeStream(list[i])
 			continue
 		}

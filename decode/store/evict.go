@@ -34,7 +34,7 @@ func (s *Store) roll(row *decode.Row, need int) *segment {
 	s.segHeld += g.bytes()
 	for s.inFile < len(s.segs)-1 {
 		more := int64(size)
-		if s.idle != nil && len(s.idle.block) == size {
+		if len(s.idle.block) == size {
 			more = 0
 		}
 		if s.used()-g.bytes()+more <= s.limit {
@@ -46,21 +46,29 @@ func (s *Store) roll(row *decode.Row, need int) *segment {
 	return s.open(size)
 }
 
-func (s *Store) dropIdle() {
-	if s.idle != nil {
-		s.segHeld -= s.idle.bytes()
-		s.idle = nil
-	}
+// idle is memory of segments that have left, to be used again: a block, and a
+// directory.
+type idle struct {
+	block []byte
+	dir   directory
+}
+
+func (i *idle) bytes() int64 { return int64(len(i.block)) + i.dir.bytes() }
+
+// dropIdle reports whether there was something to drop.
+func (s *Store) dropIdle() bool {
+	n := s.idle.bytes()
+	s.segHeld -= n
+	s.idle = idle{}
+	return n > 0
 }
 
 func (s *Store) open(size int) *segment {
-	g := s.idle
+	g := &segment{block: s.idle.block, dir: s.idle.dir, first: s.last + 1}
 	s.dropIdle()
-	if g == nil || len(g.block) != size {
-		g = &segment{block: make([]byte, size)}
+	if len(g.block) != size {
+		g.block = make([]byte, size)
 	}
-	g.n, g.used = 0, 0
-	g.first = s.last + 1
 	g.dir.h = s.h
 	g.dir.reset()
 	if n := len(s.segs); n > 0 {
@@ -71,14 +79,14 @@ func (s *Store) open(size int) *segment {
 	return g
 }
 
-// evict drops the oldest segment, which is in memory and not the only one, and
-// what it alone kept alive.
+// evict drops the oldest segment, which is in memory and not the only one. What
+// it alone kept alive departs.
 func (s *Store) evict() {
 	g := s.segs[0]
 	s.segs = append([]*segment(nil), s.segs[1:]...) // readers have the old list
 	s.findBytes -= g.findBytes
 	g.findings, g.findBytes = nil, 0
-	s.forgetAll(g, g.dir.entries)
+	s.depart(g)
 	s.unload(g)
 }
 

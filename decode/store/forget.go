@@ -2,46 +2,101 @@
 
 package store
 
-import "h2sniff/capture"
+import (
+	"slices"
+
+	"h2sniff/capture"
+)
 
 // departure is what is left to do about an evicted segment: to drop what it alone
 // kept alive, which is streams and stream ids whose newest rows were in it, and
-// what connections held in it.
+// what connections held in it. That is done in steps, since others want the store
+// in between.
 type departure struct {
-	num     uint32
-	lastSeq uint64
-	entries []dirEntry
-	at      int // of entries, counted for streams first and then for connections
-	left    bool
+	g      *segment
+	inFile bool      // g was, and is pinned until its directory has been read
+	unread bool      // it has not been yet
+	dir    directory // of one from the file only the entries
+	at     int       // of entries, counted for streams first and then for connections
+	left   bool
 }
 
-// forgetSome is how many entries of a directory are forgotten at once where
-// others may want the store in between: some 1 ms.
+// forgetSome is how many entries of a directory are forgotten at once at most:
+// some 1 ms.
 const forgetSome = 2048
 
-func (s *Store) departure(g *segment, entries []dirEntry) *departure {
-	return &departure{num: g.num, lastSeq: g.first + uint64(g.n) - 1, entries: entries}
+// depart begins to forget what a segment kept alive that was in memory. Its
+// directory is of the departure from then on.
+func (s *Store) depart(g *segment) {
+	s.leaving = append(s.leaving, &departure{g: g, dir: g.dir})
+	g.dir = directory{}
 }
 
-// forget goes on with up to n entries, and reports whether that was all.
+// departStored is depart for a segment in the file. RunSpill reads the directory.
+func (s *Store) departStored(g *segment) {
+	g.pins.Add(1)
+	s.leaving = append(s.leaving, &departure{g: g, inFile: true, unread: true})
+}
+
+// departing is the departure to go on with; nil where there is none.
+func (s *Store) departing() *departure {
+	for _, d := range s.leaving {
+		if !d.unread {
+			return d
+		}
+	}
+	return nil
+}
+
+// directoryOf is the directory of a segment to which s.ids leads: it is in memory,
+// or leaving it.
+func (s *Store) directoryOf(num uint32) *directory {
+	for _, d := range s.leaving {
+		if d.g.num == num {
+			return &d.dir
+		}
+	}
+	return &s.segs[num-s.segs[0].num].dir
+}
+
+// spilling tells whether segments go into the file.
+func (s *Store) spilling() bool { return s.spill != nil && s.spillErr == nil }
+
+// goOn evicts a little ahead of the limit, so that Append never has to evict a
+// whole segment at once: as octets are written, as many entries are forgotten as
+// keep step. A directory has at most one for each dirEntrySize octets of a block,
+// and each is looked at twice.
+func (s *Store) goOn(octets int) {
+	switch d := s.departing(); {
+	case d != nil:
+		s.forget(d, min(16+2*octets/dirEntrySize, forgetSome))
+	case !s.spilling() && s.inFile == 0 && len(s.segs) > 1 && s.used()-s.idle.bytes() > s.limit-s.limit/64:
+		s.evict()
+	}
+}
+
+// forget goes on with up to n entries of a departure, which leaves the list with
+// the last one, and reports whether that was all.
 func (s *Store) forget(d *departure, n int) (done bool) {
-	old := func(seg uint32) bool { return seg == d.num }
-	for ; n > 0 && d.at < len(d.entries); n-- {
-		e := &d.entries[d.at]
+	entries := d.dir.entries
+	num := d.g.num
+	old := func(seg uint32) bool { return seg == num }
+	for ; n > 0 && d.at < len(entries); n-- {
+		e := &entries[d.at]
 		d.at++
 		switch {
 		case e.ofStream():
 			s.forgetStream(e.key, old)
-			s.past.leave(e.key, d.num)
+			s.past.leave(e.key, num)
 		case e.ofID():
 			s.forgetID(e.number(), old)
-			if id, left := s.pastIDs.leave(uint64(e.number()), d.num); left {
+			if id, left := s.pastIDs.leave(uint64(e.number()), num); left {
 				s.idGone(uint32(id))
 			}
 		}
 	}
-	for ; n > 0 && d.at < 2*len(d.entries); n-- {
-		e := &d.entries[d.at-len(d.entries)]
+	for ; n > 0 && d.at < 2*len(entries); n-- {
+		e := &entries[d.at-len(entries)]
 		d.at++
 		if !e.ofConn() {
 			continue
@@ -50,7 +105,7 @@ func (s *Store) forget(d *departure, n int) (done bool) {
 		if c == nil {
 			continue
 		}
-		s.leave(c, d.lastSeq)
+		s.leave(c, d.g.first+uint64(d.g.n)-1)
 		c.held -= uint64(e.count)
 		d.left = d.left || c.held == 0
 	}
@@ -61,41 +116,55 @@ func (s *Store) forget(d *departure, n int) (done bool) {
 	if d.left {
 		s.dropConns()
 	}
+	s.leaving = slices.DeleteFunc(s.leaving, func(l *departure) bool { return l == d })
+	s.end(d)
 	return true
 }
 
-// forgetAll is forget to the end.
-func (s *Store) forgetAll(g *segment, entries []dirEntry) {
-	s.forget(s.departure(g, entries), 2*len(entries)+1)
+// end gives back what a departure has.
+func (s *Store) end(d *departure) {
+	if d.inFile {
+		if d.unread {
+			d.g.pins.Add(-1)
+		}
+		return
+	}
+	s.segHeld -= d.dir.bytes()
+	if d.g.pins.Load() == 0 {
+		s.keepDirectory(&d.dir)
+	}
 }
 
-// forgetDropped forgets what segments kept alive that dropOldest evicted.
-func (s *Store) forgetDropped() {
+// forgetLeaving forgets all that is leaving, in steps, and reads the directories of
+// what was in the file. Only RunSpill may call it.
+func (s *Store) forgetLeaving() {
 	for {
 		s.mu.RLock()
-		if len(s.dropped) == 0 {
+		if len(s.leaving) == 0 {
 			s.mu.RUnlock()
 			return
 		}
-		g := s.dropped[0]
+		d := s.leaving[0]
+		unread := d.unread
 		s.mu.RUnlock()
-		entries, err := s.readDirectory(g)
-		d := s.departure(g, entries)
-		for done := false; !done; {
-			s.mu.Lock()
-			switch {
-			case len(s.dropped) == 0 || s.dropped[0] != g: // the writer forgot all
-				done = true
-			case err != nil:
-				s.failSpill(err)
-				done = true
-			case s.forget(d, forgetSome):
-				s.dropped = s.dropped[1:]
-				g.pins.Add(-1)
-				done = true
-			}
-			s.mu.Unlock()
+		var entries []dirEntry
+		var err error
+		if unread {
+			entries, err = s.readDirectory(d.g)
 		}
+		s.mu.Lock()
+		switch {
+		case len(s.leaving) == 0 || s.leaving[0] != d: // the writer forgot all
+		case err != nil:
+			s.failSpill(err)
+		default:
+			if unread {
+				d.dir.entries, d.unread = entries, false
+				d.g.pins.Add(-1)
+			}
+			s.forget(d, forgetSome)
+		}
+		s.mu.Unlock()
 	}
 }
 
@@ -109,12 +178,16 @@ func (s *Store) forgetStream(key uint64, old func(seg uint32) bool) {
 		return
 	}
 	s.streams.del(key)
+	c := s.conns[capture.ConnID(r.conn)]
+	if c != nil {
+		c.gone = max(c.gone, r.id+1)
+	}
 	if r.id == 0 { // in no list
 		s.freeStream(uint32(n))
 		return
 	}
 	r.dead = true
-	if c := s.conns[capture.ConnID(r.conn)]; c != nil {
+	if c != nil {
 		c.dead++
 	}
 }
@@ -156,10 +229,10 @@ func (s *Store) sweep() {
 
 // recount counts anew what connections hold, where all that is held is in memory.
 func (s *Store) recount() {
-	for _, g := range s.dropped {
-		g.pins.Add(-1)
+	for _, d := range s.leaving {
+		s.end(d)
 	}
-	s.dropped = nil
+	s.leaving = nil
 	for _, c := range s.connList {
 		c.held = 0
 	}

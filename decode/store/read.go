@@ -375,9 +375,9 @@ func (s *Store) Conn(id capture.ConnID) (ConnSummary, bool) {
 }
 
 // NumStreams returns how many streams of a connection have a summary. Stream
-// 0, the connection itself, is not among them. A stream leaves when its last
-// frame has been evicted, or, while that is in a spill file, when summaries take
-// more than half of the memory.
+// 0, the connection itself, is not among them. A stream leaves soon after its last
+// frame has been evicted, as rows come, or, while that is in a spill file, when
+// summaries take more than half of the memory.
 func (s *Store) NumStreams(id capture.ConnID) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -93,10 +93,10 @@ func (s *Store) spillStep(ctx context.Context) bool {
 	summaries := share(s.streams.bytes() + s.slab.bytes() + s.pool.bytes())
 	index := share(s.indexBytes())
 	var old, write *segment
-	evict, move, dropped := false, false, len(s.dropped) > 0
+	evict, move, leaving := false, false, len(s.leaving) > 0
 	scarce := index > 0.9*s.shares.index
 	switch {
-	case dropped || s.spillErr != nil:
+	case leaving || s.spillErr != nil:
 	case summaries > s.shares.summary && s.unarchived(s.archiveEnded):
 		old, scarce = s.segs[max(s.archiveEnded, s.segs[0].num)-s.segs[0].num], false
 	case scarce && summaries > s.shares.summary/4 && s.unarchived(s.archiveAll):
@@ -120,8 +120,8 @@ func (s *Store) spillStep(ctx context.Context) bool {
 	}
 	s.mu.RUnlock()
 	switch {
-	case dropped:
-		s.forgetDropped()
+	case leaving:
+		s.forgetLeaving()
 	case move:
 		s.mu.Lock()
 		s.moveOut()
@@ -161,7 +161,7 @@ func (s *Store) writeOut(ctx context.Context, g *segment) {
 	size := st.front + st.records + st.list
 	p := s.spill
 	for {
-		s.forgetDropped()
+		s.forgetLeaving()
 		p.reclaim()
 		if ctx.Err() != nil || s.spillErr != nil { // which only this goroutine sets
 			return
@@ -236,7 +236,7 @@ func (s *Store) evictFile() bool {
 		s.dropOldest()
 	}
 	s.mu.Unlock()
-	s.forgetDropped()
+	s.forgetLeaving()
 	return some
 }
 
@@ -287,6 +287,7 @@ func (s *Store) archiveSome(g *segment, entries []dirEntry, all bool) {
 		s.streams.del(e.key)
 		s.past.put(e.key, r.next, g.num)
 		r.dead = true
+		c.gone = max(c.gone, r.id+1)
 		if c.dead++; c.dead == 1 {
 			touched = append(touched, c)
 		}
@@ -294,8 +295,7 @@ func (s *Store) archiveSome(g *segment, entries []dirEntry, all bool) {
 	for _, c := range touched {
 		s.leave(c, g.first+uint64(g.n)-1)
 	}
-	for s.used() > s.limit && (s.idle != nil || s.moveOut()) {
-		s.dropIdle()
+	for s.used() > s.limit && (s.dropIdle() || s.moveOut()) {
 	}
 }
 

@@ -2,16 +2,20 @@
 
 package store
 
-// keepWithin lets go of what is beyond the limit.
+// keepWithin lets go of what is beyond the limit. With goOn there seldom is any.
 func (s *Store) keepWithin() {
-	for s.used() > s.limit && (s.idle != nil || s.makeRoom()) {
-		s.dropIdle()
+	for s.used() > s.limit && (s.dropIdle() || s.makeRoom()) {
 	}
 }
 
-// makeRoom lets go of the oldest segment in memory, or else of the oldest in the
-// file. It returns false where there is nothing to let go of.
+// makeRoom brings to an end what is leaving, or lets go of the oldest segment in
+// memory, or else of the oldest in the file. It returns false where there is
+// nothing to let go of.
 func (s *Store) makeRoom() bool {
+	if d := s.departing(); d != nil {
+		s.forget(d, 1<<62)
+		return true
+	}
 	switch {
 	case s.inFile == len(s.segs)-1 && s.inFile > 0:
 		// What the file needs in memory is too much, and RunSpill was too slow to
@@ -26,7 +30,7 @@ func (s *Store) makeRoom() bool {
 		return true
 	case s.inFile == len(s.segs)-1:
 		return false
-	case s.spill == nil || s.spillErr != nil:
+	case !s.spilling():
 		s.evict()
 		return true
 	}
@@ -51,11 +55,22 @@ func (s *Store) unload(g *segment) {
 	g.fields = nil
 	// A reader that still has a pin keeps the block; the garbage collector
 	// takes it later.
-	if s.idle == nil && len(g.block) == s.segBytes && g.pins.Load() == 0 {
-		s.idle = &segment{block: g.block, dir: g.dir}
-		s.segHeld += s.idle.bytes()
+	if g.pins.Load() == 0 {
+		if s.idle.block == nil && len(g.block) == s.segBytes {
+			s.idle.block = g.block
+			s.segHeld += int64(len(g.block))
+		}
+		s.keepDirectory(&g.dir)
 	}
 	g.block, g.dir = nil, directory{}
+}
+
+// keepDirectory keeps the memory of a directory, where there is no other.
+func (s *Store) keepDirectory(d *directory) {
+	if s.idle.dir.bytes() == 0 {
+		s.idle.dir = *d
+		s.segHeld += d.bytes()
+	}
 }
 
 // keepOrdinals notes where the views of stream ids go on, which only g knows.
@@ -76,7 +91,7 @@ func (s *Store) keepOrdinals(g *segment) {
 // lose gives the rows of a segment up that the file did not take in time. The
 // segment stays, so that ordinals do; its rows are told as not kept.
 func (s *Store) lose(g *segment) {
-	s.forgetAll(g, g.dir.entries)
+	s.depart(g)
 	s.notKept += uint64(g.n)
 	s.fileHeld += g.fileCost()
 }
@@ -98,13 +113,12 @@ func (s *Store) dropFront() {
 }
 
 // dropOldest evicts the oldest segment, which is not in memory, without waiting
-// for its directory: forgetDropped does the rest.
+// for its directory: RunSpill reads it.
 func (s *Store) dropOldest() {
 	g := s.segs[0]
 	s.dropFront()
-	if g.stored != nil { // else it was forgotten when it was lost
-		g.pins.Add(1)
-		s.dropped = append(s.dropped, g)
+	if g.stored != nil { // else it departed when it was lost
+		s.departStored(g)
 	}
 }
 

@@ -232,8 +232,8 @@ func TestSpillIndexFull(t *testing.T) {
 		t.Errorf("rows were evicted %d times, %d are held", times, held)
 	}
 	drain(s)
-	if len(s.dropped) > 0 {
-		t.Errorf("%d segments are not forgotten", len(s.dropped))
+	if len(s.leaving) > 0 {
+		t.Errorf("%d segments are not forgotten", len(s.leaving))
 	}
 	if n := s.NumStreams(1); uint64(n) > held {
 		t.Errorf("%d streams of %d rows", n, held)

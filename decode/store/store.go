@@ -17,7 +17,7 @@
 // connections, the streams and the stream ids that have rows in it, and the
 // rows of each are chained; so the indices are bounded and evicted together
 // with the rows, a segment at a time. Connections and streams have summaries,
-// which leave with their last row.
+// which leave after their last row: a few with each row that comes.
 //
 // With a [Spill], segments are written into a file by [Store.RunSpill] while
 // there is still memory for them. What leaves memory then is the block and the
@@ -70,9 +70,10 @@ type Store struct {
 
 	mu       sync.RWMutex
 	segs     []*segment // oldest first; the last is open. Never empty.
-	idle     *segment   // evicted, its memory to be used again
-	segHeld  int64      // bytes of all segments but the open one, and of idle
-	last     uint64     // Seq of the newest row
+	idle     idle       // to be used again
+	leaving  []*departure
+	segHeld  int64  // bytes of all segments but the open one, of idle, and of what leaving holds
+	last     uint64 // Seq of the newest row
 	h        hasher
 	fields   fieldIndex // of the open segment
 	places   []uint32   // scratch
@@ -101,14 +102,13 @@ type Store struct {
 	inFile       int // segs[:inFile] are not in memory
 	spillWake    chan struct{}
 	spillDone    chan struct{}
-	spillErr     error      // why the file is not used any more
-	spillFull    bool       // the disk gave no more
-	archiveEnded uint32     // the first segment whose streams that have ended were not archived
-	archiveAll   uint32     // the first segment of which not all streams were archived
-	dropped      []*segment // evicted by the writer, pinned: what they kept alive is still there
-	notKept      uint64     // rows of lost segments, ever
-	fileBytes    int64      // of segments in the file
-	fileHeld     int64      // what they cost in memory
+	spillErr     error  // why the file is not used any more
+	spillFull    bool   // the disk gave no more
+	archiveEnded uint32 // the first segment whose streams that have ended were not archived
+	archiveAll   uint32 // the first segment of which not all streams were archived
+	notKept      uint64 // rows of lost segments, ever
+	fileBytes    int64  // of segments in the file
+	fileHeld     int64  // what they cost in memory
 	images       imageCache
 	readErr      atomic.Pointer[error]
 
@@ -135,8 +135,7 @@ func New(o Options) *Store {
 			c.Peer = peer
 		}
 	})
-	// Small enough that evicting one, which takes about 0.3 µs a stream in it,
-	// does not hold up the writer for long.
+	// Small enough that what one keeps alive is a small part of all.
 	s.segBytes = int(min(max(s.limit/256, 32<<10), 4<<20))
 	s.streams.h, s.ids.h = s.h, s.h
 	s.past.setHasher(s.h)
@@ -211,12 +210,14 @@ func (s *Store) append(row *decode.Row) uint64 {
 
 	c := s.conn(row.Conn)
 	began, promised := c.blocks.Row(row, seq)
+	before := g.used
 	s.write(g, row, local, seq, began)
 	s.count(c, row, seq)
 	s.index(g, c, row, local, seq, promised)
 	g.n++
 
 	s.generation++
+	s.goOn(g.used - before + recSize)
 	s.keepWithin()
 	return seq
 }
@@ -344,9 +345,9 @@ func (s *Store) streamEntry(g *segment, c *connState, id uint32, seq uint64) (n 
 // nextOfID returns the ordinal of the next frame in the view of a stream id.
 func (s *Store) nextOfID(id uint32, seq uint64) uint64 {
 	if num, ok := s.ids.get(uint64(id)); ok {
-		g := s.segs[uint32(num)-s.segs[0].num]
-		if n, ok := g.dir.find(idKey(id)); ok {
-			return g.dir.entries[n].before + uint64(g.dir.entries[n].count)
+		dir := s.directoryOf(uint32(num))
+		if n, ok := dir.find(idKey(id)); ok {
+			return dir.entries[n].before + uint64(dir.entries[n].count)
 		}
 	}
 	if next, ok := s.pastIDs.get(uint64(id)); ok {
