@@ -34,6 +34,7 @@ type streamPane struct {
 	water   waterfall
 	wide    bool // the waterfall has half of the pane at least
 	w0, h0  int  // of the last resize
+	kept    keptStreams
 }
 
 const (
@@ -55,7 +56,7 @@ func newStreamPane() *streamPane {
 		streamID:      {title: "sid", min: 4, want: 7, right: true},
 		streamRequest: {title: "request", min: 18, want: 24, flex: true},
 		streamStatus:  {title: "st", min: 3},
-		streamState:   {title: "state", min: 9, want: 14, drop: 4},
+		streamState:   {title: "state", min: 9, want: 18, drop: 4},
 		streamFrames:  {title: "fr", min: 4, right: true, drop: 5},
 		streamSent:    {title: "→oct", min: 4, right: true, drop: 7},
 		streamRecv:    {title: "←oct", min: 4, right: true, drop: 6},
@@ -96,6 +97,9 @@ func (p *streamPane) info(*Model) string {
 		return ""
 	}
 	text := "of " + p.conn.String() + ": " + commas(p.end)
+	if p.kept.alone {
+		text += " kept"
+	}
 	if p.by != unsorted {
 		text += " by " + p.cols[p.by].label()
 	}
@@ -122,14 +126,23 @@ func (p *streamPane) refresh(m *Model) {
 	}
 	p.keepSorted(m)
 	if m.paused && p.unmoved(m, int(p.cursor)-p.place) {
+		p.sayEdge(m)
 		return
 	}
-	p.settlePlaces(m)
+	if p.keptAlone(m) {
+		p.settleAt(m, len(p.kept.list), p.keptPlace)
+		p.sayEdge(m)
+	} else {
+		p.settlePlaces(m)
+	}
 	from, n := p.window()
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
 	if key != p.page {
 		p.page, p.from = key, from
-		p.fetch(m, int(from), n)
+		p.streams = p.at(m, int(from), n)
+		if m.paused && !p.kept.alone {
+			p.keep(m, int(from), n)
+		}
 		c, _ := m.st.Conn(conn)
 		p.closed = c.Closed != 0
 		p.water.role, p.water.closed = c.Role, c.Closed
@@ -182,15 +195,20 @@ func (p *streamPane) settlePlaces(m *Model) {
 	case m.paused:
 		n = p.find(m, n, m.shown.Rows+1)
 	}
+	p.settleAt(m, n, func(id uint32, first uint64) int { return p.placeOf(m, n, id, first) })
+}
+
+// settleAt makes the list one of n streams, whose places placeOf tells.
+func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uint64) int) {
 	if p.anchor != 0 {
-		now := p.placeOf(m, n, p.anchorID, p.anchor)
+		now := placeOf(p.anchorID, p.anchor)
 		p.shift(now - p.place)
 		p.place = now
 	}
 	if m.view != p.view && m.view.HasStream {
 		if t, ok := m.st.Stream(p.conn, m.view.Stream); ok {
 			p.follow = false
-			p.cursor = uint64(p.placeOf(m, n, t.ID, t.FirstSeq))
+			p.cursor = uint64(placeOf(t.ID, t.FirstSeq))
 			p.arrived = false
 		}
 	}
@@ -202,7 +220,12 @@ func (p *streamPane) settlePlaces(m *Model) {
 func (p *streamPane) pointAt(m *Model, t *store.StreamSummary) {
 	p.follow, p.arrived = false, false
 	i := slices.IndexFunc(p.streams, func(shown store.StreamSummary) bool { return shown.ID == t.ID && shown.FirstSeq == t.FirstSeq })
-	if p.cursor = p.from + uint64(i); i < 0 {
+	switch {
+	case i >= 0:
+		p.cursor = p.from + uint64(i)
+	case p.kept.alone:
+		p.cursor = uint64(p.keptPlace(t.ID, t.FirstSeq))
+	default:
 		p.cursor = uint64(p.placeOf(m, int(p.end), t.ID, t.FirstSeq))
 	}
 	p.anchor, p.anchorID, p.place = t.FirstSeq, t.ID, int(p.cursor)

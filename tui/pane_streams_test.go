@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"h2sniff/decode/store"
+
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -30,6 +32,55 @@ func TestStreamThatTakesLong(t *testing.T) {
 		}
 		if got := strings.Count(m.View(), "12m34s"); got < shown || w == 200 && shown != 2 {
 			t.Errorf("%d cells: the time is on the screen %d times, in %d columns:\n%s", w, got, shown, m.View())
+		}
+	}
+}
+
+// The streams that are looked at while paused stay when they leave the history,
+// and the cursor goes on among them.
+func TestStreamsKeptWhilePaused(t *testing.T) {
+	for _, sorted := range []string{"", "S "} {
+		tr := newTraffic(store.MinHistory)
+		k := tr.requests(300)
+		m := newScreen(tr.st, 120, 36, Options{Live: true})
+		press(m, "2 "+sorted+"g"+strings.Repeat(" pgdown", 4)+" space")
+		pane := func() string {
+			var b strings.Builder
+			for _, r := range m.strms.rows {
+				for i := range r.cells {
+					b.WriteString(r.cells[i].text + " ")
+				}
+				for i := range r.runs {
+					b.WriteString(r.runs[i].text)
+				}
+				b.WriteString("\n")
+			}
+			return b.String()
+		}
+		before, at := pane(), m.strms.selected().ID
+		evictAll(k)
+		do(m, later(10))
+		press(m, "k j")
+		if got := pane(); got != before || m.strms.selected().ID != at {
+			t.Errorf("%q: stream %d, it was %d; the streams are\n%s\nand were\n%s", sorted, m.strms.selected().ID, at, got, before)
+		}
+		press(m, "k k")
+		if got := m.strms.selected().ID; got != at-4 {
+			t.Errorf("%q: k k leads from stream %d to %d", sorted, at, got)
+		}
+		for _, end := range []string{"pgup", "pgdown"} {
+			press(m, strings.Repeat(end+" ", 20))
+			if v := m.View(); len(m.strms.rows) == 0 || !strings.Contains(v, "no more streams are kept") || strings.Contains(v, "none yet") {
+				t.Errorf("%q: at the end:\n%s", sorted, v)
+			}
+		}
+		press(m, "enter")
+		if v := m.View(); !strings.Contains(v, "have left the history; space resumes") {
+			t.Errorf("%q: the frames of a stream that has left:\n%s", sorted, v)
+		}
+		press(m, "esc space")
+		if m.strms.kept.alone || len(m.strms.rows) == 0 || m.strms.end < 1000 {
+			t.Errorf("%q: space does not resume:\n%s", sorted, m.View())
 		}
 	}
 }

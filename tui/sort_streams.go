@@ -202,19 +202,21 @@ func (p *streamPane) placeOf(m *Model, n int, id uint32, first uint64) int {
 	return p.find(m, n, first)
 }
 
-// fetch gets the streams of the window.
-func (p *streamPane) fetch(m *Model, from, n int) {
-	if !p.ordered() {
-		p.streams = m.st.Streams(p.conn, from, n)
-		return
+// at are n streams of the list from one on.
+func (p *streamPane) at(m *Model, from, n int) (list []store.StreamSummary) {
+	switch {
+	case p.kept.alone:
+		return slices.Clone(p.kept.list[min(from, len(p.kept.list)):min(from+n, len(p.kept.list))])
+	case !p.ordered():
+		return m.st.Streams(p.conn, from, n)
 	}
-	p.streams = p.streams[:0:0]
 	ids := p.order.ids
 	for _, id := range ids[min(from, len(ids)):min(from+n, len(ids))] {
 		t, ok := m.st.Stream(p.conn, id)
 		if !ok {
 			t.Conn, t.ID = p.conn, id // left a moment ago
 		}
-		p.streams = append(p.streams, t)
+		list = append(list, t)
 	}
+	return list
 }

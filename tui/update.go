@@ -264,7 +264,9 @@ func (m *Model) pause() {
 		clear(m.frames.kept)
 		m.followFilter()
 	}
-	m.frames.forget() // so that what is in sight is kept
+	// So that what is in sight is kept.
+	m.frames.forget()
+	m.strms.forget()
 	m.refresh()
 }
 
