@@ -94,9 +94,13 @@ func (m *Model) tick(t time.Time) {
 
 // typed takes keys that bubbletea read at once as the single keys that they
 // are: it hands over runes typed quickly, or over a slow line, as one message,
-// which no binding would match. A paste is no command.
+// which no binding would match, and esc twice as one with alt. A paste is no
+// command.
 func (m *Model) typed(msg tea.KeyMsg) tea.Cmd {
 	switch {
+	case msg.Type == tea.KeyEsc && msg.Alt:
+		one := tea.KeyMsg{Type: tea.KeyEsc}
+		return tea.Batch(m.key(one), m.key(one))
 	case m.typing != nil || msg.Type != tea.KeyRunes:
 		return m.key(msg)
 	case msg.Paste:

@@ -444,6 +444,12 @@ func TestKeysThatComeAtOnce(t *testing.T) {
 	if one.View() != other.View() {
 		t.Errorf("keys read at once do something else:\n%s\nthan one by one:\n%s", other.View(), one.View())
 	}
+	press(one, "2 enter enter esc esc")
+	press(other, "2 enter enter")
+	do(other, tea.KeyMsg{Type: tea.KeyEsc, Alt: true})
+	if one.View() != other.View() {
+		t.Errorf("esc twice at once does something else:\n%s\nthan one by one:\n%s", other.View(), one.View())
+	}
 	before := one.View()
 	do(one, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("Gq/"), Paste: true})
 	if one.View() != before {

@@ -38,7 +38,9 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		defer stop()
 	}
 	st := store.New(store.Options{History: o.history, Spill: spill})
-	stopSpill := runSpill(ctx, st, spill)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopSpill := runSpill(ctx, cancel, st, spill)
 	s, err := openSession(ctx, o)
 	if err != nil {
 		return errors.Join(err, stopSpill())

@@ -101,6 +101,30 @@ func (l *live) start() error {
 // gone, or free closes this one.
 func (l *live) listen() {
 	defer close(l.silent)
+	if err := guarded(func() {}, l.messages); err != nil {
+		l.broken(err)
+	}
+}
+
+// broken ends the capture for this process after a panic.
+func (l *live) broken(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.changed.Broadcast()
+	l.over, l.err = true, err
+	if l.reader != nil {
+		_ = guarded(func() {}, l.reader.Finish)
+	}
+	for _, c := range []chan struct{}{l.ended, l.quit} {
+		select {
+		case <-c:
+		default:
+			close(c)
+		}
+	}
+}
+
+func (l *live) messages() error {
 	for {
 		m, _, err := l.socket.receive()
 		gone := err != nil
@@ -112,7 +136,7 @@ func (l *live) listen() {
 		}
 		if m.End != nil {
 			if l.over { // said before: this is the end of the process itself
-				return
+				return nil
 			}
 			l.take(m)
 			close(l.ended)
@@ -126,7 +150,7 @@ func (l *live) listen() {
 			l.take(m)
 		}
 		if gone {
-			return
+			return nil
 		}
 	}
 }

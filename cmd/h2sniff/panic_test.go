@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -26,11 +27,82 @@ func (s *panicking) Read(*capture.Event) error { <-s.when; panic("a \x1b[2J test
 func (s *panicking) Stats() capture.Stats      { return capture.Stats{} }
 func (s *panicking) Close() error              { return nil }
 
-// TestPanicBesideTheScreen: the goroutine that reads and decodes panics while the
-// user interface has the terminal. The terminal is given back first, then the
-// panic is told.
+// beside is a session with a user interface, one of whose goroutines panics when
+// it is told to.
+type beside struct {
+	ctx   context.Context
+	s     *session
+	p     *pump
+	st    *store.Store
+	panic func()
+	end   func() error // gives back what the session does not
+}
+
+// TestPanicBesideTheScreen: each goroutine that h2sniff runs beside the user
+// interface panics while that has the terminal. The terminal is given back first,
+// then the panic is told.
 func TestPanicBesideTheScreen(t *testing.T) {
+	nothing := func() error { return nil }
+	for name, start := range map[string]func(t *testing.T) beside{
+		"reads and decodes": func(t *testing.T) beside {
+			src := &panicking{make(chan struct{})}
+			st := store.New(store.Options{})
+			return beside{t.Context(), &session{Source: src, name: "test"}, &pump{src: src, store: st}, st, func() { close(src.when) }, nothing}
+		},
+		"writes the history's file": func(t *testing.T) beside {
+			src := waiting{make(chan struct{})}
+			st := store.New(store.Options{})
+			spill, err := store.OpenSpill(t.TempDir(), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			t.Cleanup(cancel)
+			var stop func() error
+			return beside{ctx, &session{Source: src, name: "test"}, &pump{src: src, store: st}, st,
+				func() { stop = runSpill(ctx, cancel, nil, spill) }, func() error { return stop() }}
+		},
+		"listens to the capture": func(t *testing.T) beside {
+			ours, theirs, err := newHandover()
+			if err != nil {
+				t.Fatal(err)
+			}
+			socket, err := openHandover(theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &live{socket: socket, quit: make(chan struct{}), ended: make(chan struct{}), silent: make(chan struct{})}
+			l.changed.L = &l.mu
+			go l.listen()
+			st := store.New(store.Options{})
+			src := waiting{l.ended}
+			return beside{t.Context(), &session{Source: src, live: l, name: "test"}, &pump{src: src, store: st}, st, func() {
+				if err := ours.send(&message{Library: &library{}}); err != nil { // which goes into no map
+					t.Error(err)
+				}
+			}, func() error { return errors.Join(l.free(), ours.close()) }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { checkPanic(t, start(t)) })
+	}
+}
+
+// waiting is a source that ends with a channel, or when it is closed.
+type waiting struct{ ended chan struct{} }
+
+func (s waiting) Read(*capture.Event) error {
+	<-s.ended
+	return io.EOF
+}
+func (s waiting) Stats() capture.Stats { return capture.Stats{} }
+func (s waiting) Close() error         { close(s.ended); return nil }
+
+func checkPanic(t *testing.T, b beside) {
 	master, slave := openPTY(t)
+	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var mu sync.Mutex
 	var screen strings.Builder
 	go func() {
@@ -52,37 +124,41 @@ func TestPanicBesideTheScreen(t *testing.T) {
 	}
 	await := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(text(), want); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(text(), want); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("no %q in %q", want, text())
 			}
 		}
 	}
-	src := &panicking{make(chan struct{})}
-	s := &session{Source: src, name: "test"}
-	st := store.New(store.Options{})
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runSession(t.Context(), s, &pump{src: src, store: st}, func(ctx context.Context, _ <-chan struct{}) error {
-			return tui.Run(ctx, st, tui.Options{Live: true, Source: "test"}, slave, slave)
+		ended <- runSession(b.ctx, b.s, b.p, func(ctx context.Context, _ <-chan struct{}) error {
+			return tui.Run(ctx, b.st, tui.Options{Live: true, Source: "test"}, slave, slave)
 		})
 	}()
 	await("● LIVE")
-	close(src.when)
-	var err error
+	b.panic()
 	select {
 	case err = <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the session does not end")
 	}
+	err = errors.Join(err, b.end())
 	await("\x1b[?1049l") // the alternate screen is left
+	await("\x1b[?25h")
+	if after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS); err != nil || *after != *before {
+		t.Errorf("terminal modes %+v, %v, before %+v", after, err, before)
+	}
 	var p *panicError
 	if !errors.As(err, &p) || len(p.stack) == 0 {
 		t.Fatalf("%v", err)
 	}
 	var out strings.Builder
-	if status := exitStatus(err, &out); status != 1 || strings.Contains(out.String(), "\x1b") || !strings.Contains(out.String(), "a ␛[2J test") {
+	if status := exitStatus(err, &out); status != 1 || strings.Contains(out.String(), "\x1b") || !strings.Contains(out.String(), "internal error") {
 		t.Errorf("status %d, %q", status, out.String())
+	}
+	if _, ok := b.s.Source.(*panicking); ok && !strings.Contains(out.String(), "a ␛[2J test") {
+		t.Errorf("%q", out.String())
 	}
 }
 

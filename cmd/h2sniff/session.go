@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 
 	"h2sniff/capture"
@@ -88,16 +87,6 @@ func (s *session) stop() {
 	s.Source.Close()
 }
 
-// panicError is a panic of a goroutine, kept until the terminal is restored.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string {
-	return fmt.Sprintf("internal error, please report it: %v\n%s", e.value, e.stack)
-}
-
 // runSession runs the pump beside a consumer of what it stores, and ends both:
 // when the consumer returns the source is stopped, when the source ends the
 // consumer is told by done. A nil consumer waits for the source.
@@ -111,13 +100,7 @@ func runSession(ctx context.Context, s *session, p *pump, consume func(ctx conte
 	var pumpErr error
 	go func() {
 		defer close(done)
-		defer func() {
-			if v := recover(); v != nil {
-				pumpErr = &panicError{v, debug.Stack()}
-				cancel()
-			}
-		}()
-		pumpErr = p.run()
+		pumpErr = guarded(cancel, p.run)
 		s.readErr = pumpErr
 	}()
 	if s.live != nil {

@@ -98,20 +98,25 @@ func spillDir() string {
 }
 
 // runSpill moves rows of st into its file until stop is called, which gives the
-// file back: no one reads any more.
-func runSpill(ctx context.Context, st *store.Store, spill *store.Spill) (stop func() error) {
+// file back: no one reads any more. A panic is an error of stop, of which end is
+// told at once.
+func runSpill(ctx context.Context, end func(), st *store.Store, spill *store.Spill) (stop func() error) {
 	if spill == nil {
 		return func() error { return nil }
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
+	var err error
 	go func() {
 		defer close(done)
-		st.RunSpill(ctx)
+		err = guarded(end, func() error {
+			st.RunSpill(ctx)
+			return nil
+		})
 	}()
 	return func() error {
 		cancel()
 		<-done
-		return spill.Close()
+		return errors.Join(err, spill.Close())
 	}
 }

@@ -83,7 +83,7 @@ func TestSlowReaderWithSpill(t *testing.T) {
 	}
 	st := store.New(store.Options{History: store.MinHistory, Spill: spill})
 	ctx := context.Background()
-	stop := runSpill(ctx, st, spill)
+	stop := runSpill(ctx, func() { t.Error("the spill panicked") }, st, spill)
 	payload := make([]byte, 16<<10)
 	for range 1000 { // 16 MiB
 		st.Append(&decode.Row{Kind: decode.RowFrame, Conn: 1, Direction: capture.Send, Payload: payload,

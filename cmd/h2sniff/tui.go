@@ -34,7 +34,9 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	}
 	boundMemory(o.history)
 	st := store.New(store.Options{History: o.history, Spill: spill})
-	stopSpill := runSpill(ctx, st, spill)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopSpill := runSpill(ctx, cancel, st, spill)
 	// For what is recorded while watching, and what is typed.
 	s, err := openSession(ctx, o, ".", os.TempDir(), ui.State)
 	if err != nil {
