@@ -174,8 +174,9 @@ func TestCleartextHerd(t *testing.T) {
 	}
 	opened := countKind(rows, "", "open")
 	t.Logf("%d of %d processes read; %d connections, %d messages of %d, %d exact fields", len(readers), herd, opened, frames, len(lengths), exact)
-	if opened != herd+1 {
-		t.Errorf("%d connections, want %d", opened, herd+1)
+	// Some may have had no turn, and others were seen when they began to read.
+	if opened < len(readers)+1 || opened > herd+1 {
+		t.Errorf("%d connections, want %d to %d", opened, len(readers)+1, herd+1)
 	}
 	if len(readers) > 1 && len(seen) < 2 {
 		t.Errorf("frames of %d processes, %d have read", len(seen), len(readers))
