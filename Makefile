@@ -66,6 +66,16 @@ bench-live: go-toolchain
 		BENCH_CONNS="$(CONNS)" BENCH_MODES="$(MODES)" \
 		$(GO) test -count=1 -timeout 60m -run '^$$' -bench BenchmarkLive -benchtime 1x ./cmd/h2sniff/e2e
 
+# All servers, sizes and connections, in a quarter of an hour: the large table of
+# docs/performance.md. bpftrace cannot count what Go's servers call.
+.PHONY: bench-live-all
+bench-live-all:
+	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS=nginx
+	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS=h2o MODES="bpftrace idle headers-only full"
+	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS="go grpc" MODES="idle headers-only full"
+BENCHTIME_ALL ?= 1
+ROUNDS_ALL ?= 3
+
 # The end-to-end tests with --headers-only wherever they capture, or those that
 # RUN chooses.
 RUN ?= .

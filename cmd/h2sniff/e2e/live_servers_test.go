@@ -52,15 +52,21 @@ func h2loaded(t testing.TB, s *server, size int, library string) *liveServer {
 }
 
 func liveGo(t testing.TB, size int) *liveServer {
-	port, pid := startGoServer(t, "bench http server", size)
+	var log lockedBuilder
+	port, pid := startGoServer(t, "bench http server", size, &log)
 	var rate float64
+	told := 0 // how often the server has given a connection up
 	return &liveServer{pid: pid, load: func(conns int, seconds float64) loadResult {
 		return timedH2load(t, fmt.Sprintf("https://127.0.0.1:%d/", port), conns, seconds, &rate)
+	}, gaveUp: func() int {
+		before := told
+		told = strings.Count(log.String(), "timeout waiting for SETTINGS frames")
+		return told - before
 	}}
 }
 
 func liveGRPC(t testing.TB, size int) *liveServer {
-	port, pid := startGoServer(t, "bench grpc server", size)
+	port, pid := startGoServer(t, "bench grpc server", size, os.Stderr)
 	return &liveServer{pid: pid, load: func(conns int, seconds float64) loadResult {
 		return loadGRPC(t, port, conns, seconds)
 	}}
@@ -90,8 +96,11 @@ func timedH2load(t testing.TB, url string, conns int, seconds float64, rate *flo
 		t.Fatalf("h2load: %v\n%s", err, out.String())
 	}
 	m := requestRate.FindStringSubmatch(out.String())
-	if m == nil || !strings.Contains(out.String(), " 0 failed, 0 errored") {
+	if m == nil {
 		t.Fatalf("h2load: %s", out.String())
+	}
+	if !strings.Contains(out.String(), " 0 failed, 0 errored") {
+		return loadResult{failed: out.String()}
 	}
 	reached, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
@@ -127,13 +136,13 @@ func quantiles(rate float64, times []float64) loadResult {
 }
 
 // startGoServer starts one of the programs below.
-func startGoServer(t testing.TB, name string, size int) (port, pid int) {
+func startGoServer(t testing.TB, name string, size int, log io.Writer) (port, pid int) {
 	t.Helper()
 	dir := sharedDir(t)
 	cert, key := certificate(t, dir)
 	cmd := program(name, cert, key, strconv.Itoa(size))
 	cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = log
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
