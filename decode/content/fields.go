@@ -27,6 +27,7 @@ const (
 // was not seen or not decoded, any field is Possible.
 func Lookup(fields []decode.Field, name string) (value string, p Presence) {
 	nameless := fields == nil
+	var joined strings.Builder // a section can have thousands
 	for i := range fields {
 		f := &fields[i]
 		known := f.Trust == decode.TrustExact || f.NameKnown
@@ -37,10 +38,17 @@ func Lookup(fields []decode.Field, name string) (value string, p Presence) {
 		case f.Trust != decode.TrustExact && !f.ValueKnown:
 			return "", Unknown
 		case p == Present:
-			value += ", " + f.Value
+			if joined.Len() == 0 {
+				joined.WriteString(value)
+			}
+			joined.WriteString(", ")
+			joined.WriteString(f.Value)
 		default:
 			value, p = f.Value, Present
 		}
+	}
+	if joined.Len() > 0 {
+		value = joined.String()
 	}
 	if p == Absent && nameless {
 		p = Possible

@@ -151,8 +151,11 @@ func newResponse(x *c.Exchange, s *c.Side, l c.Limits) response {
 	status, p := c.Lookup(s.Fields, ":status")
 	switch {
 	case p == c.Present:
-		r.Status, _ = strconv.Atoi(status)
-		r.StatusText = http.StatusText(r.Status)
+		r.StatusText = "(no status code)"
+		// Three digits (RFC 9110, section 15).
+		if n, err := strconv.ParseUint(status, 10, 64); err == nil && len(status) == 3 {
+			r.Status, r.StatusText = int(n), http.StatusText(int(n))
+		}
 	case s.Fields == nil && !s.Seen:
 		r.StatusText = "(no response)"
 	default:
@@ -322,7 +325,7 @@ func target(s *c.Side) (string, *url.URL) {
 	}
 	raw := scheme + "://" + authority + path
 	u, err := url.Parse(raw)
-	if err != nil || !utf8.ValidString(raw) {
+	if err != nil || u.Host == "" || !utf8.ValidString(raw) {
 		u = &url.URL{Scheme: "https", Host: "unknown-authority.invalid", Path: path}
 		return u.String(), nil
 	}

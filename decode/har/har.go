@@ -12,7 +12,7 @@
 //     and the reason in _trust and comment
 //   - a request URL of which parts are not known has them replaced by names
 //     that begin with unknown- (hosts under .invalid, RFC 2606)
-//   - a status that is not known is 0
+//   - a status that is not known, or is none, is 0
 //   - a body with octets missing says so in its comment, and its text is what
 //     stands before the first of them
 //
