@@ -54,7 +54,11 @@ func (q *sequencer) sent(ev *capture.Event, c *conn, thread uint64, depth uint8,
 		return
 	}
 	s := q.queue[i]
-	if q.blocked(s.conn, i) {
+	if j := q.behind(i, ev); j > i {
+		after := &slot{conn: c}
+		q.queue = slices.Insert(q.queue, j+1, after)
+		q.hold(after, ev)
+	} else if q.blocked(s.conn, i) {
 		q.hold(s, ev)
 	} else {
 		q.emit(ev)
@@ -63,6 +67,22 @@ func (q *sequencer) sent(ev *capture.Event, c *conn, thread uint64, depth uint8,
 		s.pending = false
 		q.drain()
 	}
+}
+
+// behind is the place behind which octets of the send at place i go: its own,
+// unless octets sent before them wait at a later one. Threads that send at once on
+// one socket have their positions in the order in which they return; and where the
+// end of a send was dropped, the thread's next one is taken for it.
+func (q *sequencer) behind(i int, ev *capture.Event) int {
+	for j := len(q.queue) - 1; j > i; j-- {
+		s := q.queue[j]
+		if s.conn == q.queue[i].conn && slices.ContainsFunc(s.events, func(held capture.Event) bool {
+			return held.Kind == capture.Data && held.Direction == capture.Send && held.Offset < ev.Offset
+		}) {
+			return j
+		}
+	}
+	return i
 }
 
 // nothing ends a send that moved nothing.

@@ -82,6 +82,22 @@ func TestSendInPieces(t *testing.T) {
 	s.want(t, "a", "b", "c", "r")
 }
 
+// Positions are in the order of the returns.
+func TestSendsOfTwoThreadsAtOnce(t *testing.T) {
+	s, c := newScript(), &conn{id: 1}
+	send := func(thread, offset uint64, data string, last bool) {
+		ev := capture.Event{Kind: capture.Data, Offset: offset, Length: uint64(len(data)), Data: []byte(data)}
+		s.sent(&ev, c, thread, 0, last)
+	}
+	s.begin(c, 1, 0)
+	s.begin(c, 2, 0)
+	send(2, 0, "two", false)
+	send(1, 6, "one", true)
+	send(2, 3, "two", true)
+	s.recv(c, 3, "reply")
+	s.want(t, "two", "two", "one", "reply")
+}
+
 func TestSendThatMovedNothing(t *testing.T) {
 	s, c := newScript(), &conn{id: 1}
 	s.begin(c, 10, 0)
