@@ -217,6 +217,13 @@ type ConnState struct {
 	Frames [2]Frames // by direction
 }
 
+// LostClose is struct lost_close.
+type LostClose struct {
+	Gen  uint64
+	Pos  [2]uint64 // by direction
+	Time uint64    // as Record.Time
+}
+
 // Frames is struct frames: how far the kernel side has followed the frames of
 // a direction.
 type Frames struct {

@@ -75,6 +75,13 @@ struct address_record {
 	u8 pad[7];
 };
 
+/* How a connection had ended whose RECORD_CLOSE found no room; Go's bpf.LostClose. */
+struct lost_close {
+	u64 gen;
+	u64 pos[2];
+	u64 time; /* as that of a record */
+};
+
 /* Where a process has the data of NSS; Go's bpf.NSSData. */
 struct nss_data {
 	u64 start, end; /* addresses */

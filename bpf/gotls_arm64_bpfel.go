@@ -64,6 +64,13 @@ type gotlsGoroutineKey struct {
 	G    uint64
 }
 
+type gotlsLostClose struct {
+	_    structs.HostLayout
+	Gen  uint64
+	Pos  [2]uint64
+	Time uint64
+}
+
 type gotlsSession struct {
 	_      structs.HostLayout
 	Closed uint64
@@ -156,6 +163,7 @@ const (
 	gotlsMapEvents        = "events"
 	gotlsMapGoroutines    = "goroutines"
 	gotlsMapIgnored       = "ignored"
+	gotlsMapLostCloses    = "lost_closes"
 	gotlsMapProcesses     = "processes"
 	gotlsMapSessions      = "sessions"
 	gotlsMapThreads       = "threads"
@@ -225,6 +233,7 @@ type gotlsMapSpecs struct {
 	Events     *ebpf.MapSpec `ebpf:"events"`
 	Goroutines *ebpf.MapSpec `ebpf:"goroutines"`
 	Ignored    *ebpf.MapSpec `ebpf:"ignored"`
+	LostCloses *ebpf.MapSpec `ebpf:"lost_closes"`
 	Processes  *ebpf.MapSpec `ebpf:"processes"`
 	Sessions   *ebpf.MapSpec `ebpf:"sessions"`
 	Threads    *ebpf.MapSpec `ebpf:"threads"`
@@ -266,6 +275,7 @@ type gotlsMaps struct {
 	Events     *ebpf.Map `ebpf:"events"`
 	Goroutines *ebpf.Map `ebpf:"goroutines"`
 	Ignored    *ebpf.Map `ebpf:"ignored"`
+	LostCloses *ebpf.Map `ebpf:"lost_closes"`
 	Processes  *ebpf.Map `ebpf:"processes"`
 	Sessions   *ebpf.Map `ebpf:"sessions"`
 	Threads    *ebpf.Map `ebpf:"threads"`
@@ -278,6 +288,7 @@ func (m *gotlsMaps) Close() error {
 		m.Events,
 		m.Goroutines,
 		m.Ignored,
+		m.LostCloses,
 		m.Processes,
 		m.Sessions,
 		m.Threads,

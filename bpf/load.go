@@ -334,6 +334,7 @@ func (o *Objects) shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		"events": o.Events, "threads": o.Threads, "conns": o.Conns,
 		"ignored": o.Ignored, "processes": o.Processes, "counters": o.Counters,
+		"lost_closes": o.LostCloses,
 	}
 }
 

@@ -38,6 +38,13 @@ type nssConnKey struct {
 	Handle uint64
 }
 
+type nssLostClose struct {
+	_    structs.HostLayout
+	Gen  uint64
+	Pos  [2]uint64
+	Time uint64
+}
+
 type nssNssData struct {
 	_       structs.HostLayout
 	Start   uint64
@@ -129,6 +136,7 @@ const (
 	nssMapCounters      = "counters"
 	nssMapEvents        = "events"
 	nssMapIgnored       = "ignored"
+	nssMapLostCloses    = "lost_closes"
 	nssMapNssProcesses  = "nss_processes"
 	nssMapProcesses     = "processes"
 	nssMapThreads       = "threads"
@@ -195,6 +203,7 @@ type nssMapSpecs struct {
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Ignored      *ebpf.MapSpec `ebpf:"ignored"`
+	LostCloses   *ebpf.MapSpec `ebpf:"lost_closes"`
 	NssProcesses *ebpf.MapSpec `ebpf:"nss_processes"`
 	Processes    *ebpf.MapSpec `ebpf:"processes"`
 	Threads      *ebpf.MapSpec `ebpf:"threads"`
@@ -235,6 +244,7 @@ type nssMaps struct {
 	Counters     *ebpf.Map `ebpf:"counters"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Ignored      *ebpf.Map `ebpf:"ignored"`
+	LostCloses   *ebpf.Map `ebpf:"lost_closes"`
 	NssProcesses *ebpf.Map `ebpf:"nss_processes"`
 	Processes    *ebpf.Map `ebpf:"processes"`
 	Threads      *ebpf.Map `ebpf:"threads"`
@@ -246,6 +256,7 @@ func (m *nssMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Ignored,
+		m.LostCloses,
 		m.NssProcesses,
 		m.Processes,
 		m.Threads,

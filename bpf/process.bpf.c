@@ -66,15 +66,7 @@ static __always_inline void forget_thread(u64 id, bool whole_process)
 		bpf_map_delete_elem(&threads, &id);
 	if (!whole_process || !bpf_map_lookup_elem(&processes, &tgid))
 		return;
-	struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-	if (!r) {
-		count(COUNT_DROPPED, 1);
-		return;
-	}
-	struct who w = {.thread = id};
-	fill(r, RECORD_PROCESS, &w, 0);
-	bpf_map_delete_elem(&processes, &tgid);
-	submit(r);
+	end_process(id, 0);
 }
 
 SEC("raw_tracepoint/sched_process_exit")

@@ -38,6 +38,13 @@ type processConnKey struct {
 	Handle uint64
 }
 
+type processLostClose struct {
+	_    structs.HostLayout
+	Gen  uint64
+	Pos  [2]uint64
+	Time uint64
+}
+
 type processThread struct {
 	_        structs.HostLayout
 	Pid      uint32
@@ -121,6 +128,7 @@ const (
 	processMapCounters     = "counters"
 	processMapEvents       = "events"
 	processMapIgnored      = "ignored"
+	processMapLostCloses   = "lost_closes"
 	processMapProcesses    = "processes"
 	processMapThreads      = "threads"
 	processProgProcessExec = "process_exec"
@@ -181,12 +189,13 @@ type processProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processMapSpecs struct {
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Ignored   *ebpf.MapSpec `ebpf:"ignored"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Threads   *ebpf.MapSpec `ebpf:"threads"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Ignored    *ebpf.MapSpec `ebpf:"ignored"`
+	LostCloses *ebpf.MapSpec `ebpf:"lost_closes"`
+	Processes  *ebpf.MapSpec `ebpf:"processes"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // processVariableSpecs contains global variables before they are loaded into the kernel.
@@ -217,12 +226,13 @@ func (o *processObjects) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processMaps struct {
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Ignored   *ebpf.Map `ebpf:"ignored"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Threads   *ebpf.Map `ebpf:"threads"`
+	Conns      *ebpf.Map `ebpf:"conns"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Ignored    *ebpf.Map `ebpf:"ignored"`
+	LostCloses *ebpf.Map `ebpf:"lost_closes"`
+	Processes  *ebpf.Map `ebpf:"processes"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *processMaps) Close() error {
@@ -231,6 +241,7 @@ func (m *processMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Ignored,
+		m.LostCloses,
 		m.Processes,
 		m.Threads,
 	)

@@ -17,16 +17,20 @@ import (
 // kernel.unprivileged_bpf_disabled is set).
 type Queue struct {
 	Events, Conns, Ignored, Counters *ebpf.Map
+	// Processes and LostCloses hold ends that could not be told: of a process, by
+	// its tgid, when it ended (0: it has not), of a connection a LostClose.
+	Processes, LostCloses *ebpf.Map
 }
 
 // Queue gives the maps of the objects, to which they go on belonging.
 func (o *Objects) Queue() *Queue {
-	return &Queue{Events: o.Events, Conns: o.Conns, Ignored: o.Ignored, Counters: o.Counters}
+	return &Queue{Events: o.Events, Conns: o.Conns, Ignored: o.Ignored, Counters: o.Counters,
+		Processes: o.Processes, LostCloses: o.LostCloses}
 }
 
 // maps lists them in the order in which their descriptors are handed over.
 func (q *Queue) maps() []**ebpf.Map {
-	return []**ebpf.Map{&q.Events, &q.Conns, &q.Ignored, &q.Counters}
+	return []**ebpf.Map{&q.Events, &q.Conns, &q.Ignored, &q.Counters, &q.Processes, &q.LostCloses}
 }
 
 // FDs are the descriptors to hand over. They stay those of the maps.

@@ -85,11 +85,38 @@ static __always_inline struct conn *conn_of(struct conn_key *key)
 	return bpf_map_lookup_elem(&conns, key);
 }
 
+/* A process has ended, at a time or, with 0, now, or executes another program.
+ * Where that cannot be told it stays noted. */
+static __always_inline void end_process(u64 thread, u64 time)
+{
+	u32 tgid = thread >> 32;
+	struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	if (!r) {
+		count(COUNT_DROPPED, 1);
+		time = or_now(time);
+		bpf_map_update_elem(&processes, &tgid, &time, BPF_ANY);
+		return;
+	}
+	struct who w = {.thread = thread};
+	fill(r, RECORD_PROCESS, &w, time);
+	submit(r);
+	bpf_map_delete_elem(&processes, &tgid);
+}
+
+/* The calling process has connections. */
+static __noinline void note_process(u64 thread)
+{
+	u32 tgid = thread >> 32;
+	u64 none = 0, *ended = bpf_map_lookup_elem(&processes, &tgid);
+	if (ended && *ended)
+		end_process(thread, *ended); /* of what had the id before */
+	bpf_map_update_elem(&processes, &tgid, &none, BPF_NOEXIST);
+}
+
 __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *th, u64 thread, u64 handle, u64 cookie)
 {
 	struct conn_key key = {.tgid = thread >> 32, .handle = handle};
-	u32 tgid = thread >> 32;
-	u8 one = 1, op = cookie;
+	u8 op = cookie;
 	struct conn fresh = {.gen = bpf_ktime_get_boot_ns()};
 	bool begins = op >= OP_HANDSHAKE && op <= OP_ZERO_HANDSHAKE;
 
@@ -97,7 +124,7 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 		return 0;
 	if (begins)
 		fresh.frames[0].state = fresh.frames[1].state = FRAMES_START;
-	bpf_map_update_elem(&processes, &tgid, &one, BPF_ANY);
+	note_process(thread);
 	if (bpf_map_update_elem(&conns, &key, &fresh, BPF_NOEXIST)) {
 		count(COUNT_NO_STATE, 1);
 		return 0;
@@ -119,6 +146,25 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 	return conn_of(&key);
 }
 
+/* A connection ends. */
+static __always_inline void tell_close(const struct who *w, struct conn_key *key, struct conn *c)
+{
+	struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	if (r) {
+		fill(r, RECORD_CLOSE, w, 0);
+		r->pos = c->pos[DIR_SEND];
+		r->len = c->pos[DIR_RECV];
+		submit(r);
+	} else {
+		struct lost_close lost = {
+			.gen = c->gen, .pos = {c->pos[0], c->pos[1]}, .time = bpf_ktime_get_boot_ns(),
+		};
+		count(COUNT_DROPPED, 1);
+		bpf_map_update_elem(&lost_closes, key, &lost, BPF_ANY);
+	}
+	bpf_map_delete_elem(&conns, key);
+}
+
 /* The handle is gone, or (SSL_clear) begins a new connection. */
 static __always_inline void end_conn(u64 thread, u64 handle, bool clear)
 {
@@ -130,17 +176,10 @@ static __always_inline void end_conn(u64 thread, u64 handle, bool clear)
 	if (clear && !c->pos[0] && !c->pos[1])
 		return;
 	struct thread *th = thread_of(thread, true);
-	struct record *r = th ? bpf_ringbuf_reserve(&events, sizeof(*r), 0) : 0;
-	if (r) {
-		struct who w = who_is(th, thread, handle, c->gen);
-		fill(r, RECORD_CLOSE, &w, 0);
-		r->pos = c->pos[DIR_SEND];
-		r->len = c->pos[DIR_RECV];
-		submit(r);
-	} else {
-		count(COUNT_DROPPED, 1);
-	}
-	bpf_map_delete_elem(&conns, &key);
+	struct who w = {.thread = thread, .handle = handle, .gen = c->gen};
+	if (th)
+		w = who_is(th, thread, handle, c->gen);
+	tell_close(&w, &key, c);
 }
 
 static __always_inline void emit_address(struct thread *th, u64 thread, u64 handle, u64 gen,

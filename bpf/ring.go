@@ -178,6 +178,14 @@ func (r *Ring) poll(wait time.Duration) error {
 	return nil
 }
 
+// Written is the position behind all records that were begun until now. A record
+// that Next gives is behind it once Reached is.
+func (r *Ring) Written() uint64 { return atomic.LoadUint64(r.producer) }
+
+// Reached is the position behind the record that Next gave last. It is for the
+// goroutine that calls Next.
+func (r *Ring) Reached() uint64 { return r.next }
+
 // Finish makes Next return what is there and then ErrFinished.
 func (r *Ring) Finish() error {
 	r.mu.RLock()

@@ -91,13 +91,23 @@ struct {
 	__type(value, u64);
 } ignored SEC(".maps");
 
-/* Processes that have connections, so that the exit of others costs little. */
+/* Processes that have connections, so that the exit of others costs little. The
+ * value is 0, or when the process ended if the record that tells so found no room;
+ * then h2sniff removes it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, u32);
-	__type(value, u8);
+	__type(value, u64);
 } processes SEC(".maps");
+
+/* Read and removed by h2sniff. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct conn_key);
+	__type(value, struct lost_close);
+} lost_closes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -111,6 +121,7 @@ _Static_assert(sizeof(struct record) == 64, "record");
 _Static_assert(sizeof(struct open_record) == 88, "open_record");
 _Static_assert(sizeof(struct address_record) == 120, "address_record");
 _Static_assert(sizeof(struct conn) == 104, "conn");
+_Static_assert(sizeof(struct lost_close) == 32, "lost_close");
 
 static __always_inline void count(u32 which, u64 n)
 {

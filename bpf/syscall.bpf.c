@@ -362,17 +362,8 @@ int destroy(u64 *ctx)
 		struct conn *c = key.tgid ? conn_of(&key) : 0;
 		if (!c)
 			continue;
-		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-		if (r) {
-			struct who w = {.thread = key.tgid << 32, .handle = sk, .gen = c->gen};
-			fill(r, RECORD_CLOSE, &w, 0);
-			r->pos = c->pos[DIR_SEND];
-			r->len = c->pos[DIR_RECV];
-			submit(r);
-		} else {
-			count(COUNT_DROPPED, 1);
-		}
-		bpf_map_delete_elem(&conns, &key);
+		struct who w = {.thread = key.tgid << 32, .handle = sk, .gen = c->gen};
+		tell_close(&w, &key, c);
 	}
 	bpf_map_delete_elem(&sockets, &sk);
 	return 0;

@@ -38,6 +38,13 @@ type syscallConnKey struct {
 	Handle uint64
 }
 
+type syscallLostClose struct {
+	_    structs.HostLayout
+	Gen  uint64
+	Pos  [2]uint64
+	Time uint64
+}
+
 type syscallRunning struct {
 	_ structs.HostLayout
 	T struct {
@@ -211,6 +218,7 @@ const (
 	syscallMapEvents        = "events"
 	syscallMapFollowed      = "followed"
 	syscallMapIgnored       = "ignored"
+	syscallMapLostCloses    = "lost_closes"
 	syscallMapProcesses     = "processes"
 	syscallMapSockets       = "sockets"
 	syscallMapThreads       = "threads"
@@ -292,15 +300,16 @@ type syscallProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallMapSpecs struct {
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Followed  *ebpf.MapSpec `ebpf:"followed"`
-	Ignored   *ebpf.MapSpec `ebpf:"ignored"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
-	Threads   *ebpf.MapSpec `ebpf:"threads"`
-	Transfers *ebpf.MapSpec `ebpf:"transfers"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Followed   *ebpf.MapSpec `ebpf:"followed"`
+	Ignored    *ebpf.MapSpec `ebpf:"ignored"`
+	LostCloses *ebpf.MapSpec `ebpf:"lost_closes"`
+	Processes  *ebpf.MapSpec `ebpf:"processes"`
+	Sockets    *ebpf.MapSpec `ebpf:"sockets"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
+	Transfers  *ebpf.MapSpec `ebpf:"transfers"`
 }
 
 // syscallVariableSpecs contains global variables before they are loaded into the kernel.
@@ -336,15 +345,16 @@ func (o *syscallObjects) Close() error {
 //
 // It can be passed to loadSyscallObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallMaps struct {
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Followed  *ebpf.Map `ebpf:"followed"`
-	Ignored   *ebpf.Map `ebpf:"ignored"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Sockets   *ebpf.Map `ebpf:"sockets"`
-	Threads   *ebpf.Map `ebpf:"threads"`
-	Transfers *ebpf.Map `ebpf:"transfers"`
+	Conns      *ebpf.Map `ebpf:"conns"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Followed   *ebpf.Map `ebpf:"followed"`
+	Ignored    *ebpf.Map `ebpf:"ignored"`
+	LostCloses *ebpf.Map `ebpf:"lost_closes"`
+	Processes  *ebpf.Map `ebpf:"processes"`
+	Sockets    *ebpf.Map `ebpf:"sockets"`
+	Threads    *ebpf.Map `ebpf:"threads"`
+	Transfers  *ebpf.Map `ebpf:"transfers"`
 }
 
 func (m *syscallMaps) Close() error {
@@ -354,6 +364,7 @@ func (m *syscallMaps) Close() error {
 		m.Events,
 		m.Followed,
 		m.Ignored,
+		m.LostCloses,
 		m.Processes,
 		m.Sockets,
 		m.Threads,

@@ -38,6 +38,13 @@ type tlsConnKey struct {
 	Handle uint64
 }
 
+type tlsLostClose struct {
+	_    structs.HostLayout
+	Gen  uint64
+	Pos  [2]uint64
+	Time uint64
+}
+
 type tlsThread struct {
 	_        structs.HostLayout
 	Pid      uint32
@@ -121,6 +128,7 @@ const (
 	tlsMapCounters      = "counters"
 	tlsMapEvents        = "events"
 	tlsMapIgnored       = "ignored"
+	tlsMapLostCloses    = "lost_closes"
 	tlsMapProcesses     = "processes"
 	tlsMapThreads       = "threads"
 	tlsProgEntry        = "entry"
@@ -182,12 +190,13 @@ type tlsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tlsMapSpecs struct {
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Ignored   *ebpf.MapSpec `ebpf:"ignored"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Threads   *ebpf.MapSpec `ebpf:"threads"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Ignored    *ebpf.MapSpec `ebpf:"ignored"`
+	LostCloses *ebpf.MapSpec `ebpf:"lost_closes"`
+	Processes  *ebpf.MapSpec `ebpf:"processes"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // tlsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -221,12 +230,13 @@ func (o *tlsObjects) Close() error {
 //
 // It can be passed to loadTlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tlsMaps struct {
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Ignored   *ebpf.Map `ebpf:"ignored"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Threads   *ebpf.Map `ebpf:"threads"`
+	Conns      *ebpf.Map `ebpf:"conns"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Ignored    *ebpf.Map `ebpf:"ignored"`
+	LostCloses *ebpf.Map `ebpf:"lost_closes"`
+	Processes  *ebpf.Map `ebpf:"processes"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *tlsMaps) Close() error {
@@ -235,6 +245,7 @@ func (m *tlsMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Ignored,
+		m.LostCloses,
 		m.Processes,
 		m.Threads,
 	)

@@ -43,6 +43,7 @@ type Reader struct {
 	records   uint64
 	idle      int // deadlines since the last record
 	dropped   uint64
+	ends      lostEnds
 	ended     bool
 }
 
@@ -60,7 +61,7 @@ func NewReader(queue *bpf.Queue, library, container func(uint32) string) (*Reade
 		ring.Close()
 		return nil, err
 	}
-	r := &Reader{queue: queue, ring: ring}
+	r := &Reader{queue: queue, ring: ring, ends: lostEnds{queue: queue, ring: ring}}
 	r.assembler = &assembler{
 		conns:     make(map[bpf.ConnKey]*conn),
 		byID:      make(map[capture.ConnID]*conn),
@@ -103,13 +104,13 @@ func (r *Reader) fill() error {
 		r.idle = 0
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		r.idle++
-		if len(r.assembler.order.queue) > 0 {
-			r.checkDrops()
-		}
+		r.checkDrops()
+		r.ends.look(r.assembler)
 		return nil
 	case errors.Is(err, bpf.ErrFinished), errors.Is(err, os.ErrClosed):
 		r.ended = true
 		r.checkDrops()
+		r.ends.lookAtEnd(r.assembler)
 		r.assembler.finish(time.Now().UnixNano())
 		return nil
 	default:
@@ -121,6 +122,7 @@ func (r *Reader) fill() error {
 	r.assembler.record(&r.record)
 	if r.records++; r.records%checkEvery == 0 {
 		r.checkDrops()
+		r.ends.look(r.assembler)
 	}
 	return nil
 }
@@ -130,7 +132,8 @@ func (r *Reader) emit(ev *capture.Event) {
 	r.out = append(r.out, *ev)
 }
 
-// checkDrops lets go of what waits for a record that may have been dropped.
+// checkDrops lets go of what waits for a record that may have been dropped, and
+// has the ends that were looked for.
 func (r *Reader) checkDrops() {
 	dropped, err := r.queue.Count(bpf.Dropped)
 	if err != nil || dropped == r.dropped {
@@ -138,6 +141,7 @@ func (r *Reader) checkDrops() {
 	}
 	r.dropped = dropped
 	r.assembler.order.release()
+	r.ends.due = true
 }
 
 // Ignore implements capture.Ignorer.

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// TestLostEnds: a connection, or its process, ends while h2sniff is stopped and
+// the ring buffer has no room to tell it. It is closed all the same, behind what
+// was lost of it, and nothing of it is kept.
+func TestLostEnds(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		end   func(*flooded)
+		again bool // the process makes another connection
+	}{
+		{"close", func(f *flooded) { f.p.do("close") }, true},
+		{"SIGKILL", func(f *flooded) {
+			f.p.cmd.Process.Kill()
+			f.p.cmd.Wait()
+		}, false},
+		{"exec", func(f *flooded) { f.p.do("exec") }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f, other := startFlooded(t), startPeer(t, peerProgram(t, opensslPeer))
+			s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
+			f.begin(t)
+			s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
+			both := append(children(t, s.cmd.Process.Pid), s.cmd.Process.Pid)
+			for _, pid := range both {
+				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, pid := range both {
+				waitUntil(t, "h2sniff to stop", func() bool { return stopped(t, pid) })
+			}
+			f.flood()
+			for range 500 { // more than there can be room for
+				f.ping()
+			}
+			test.end(f)
+			for _, pid := range both {
+				if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.waitFor("the end", func(rows []row) bool { return countKind(rows, "c1", "close") == 1 })
+			if test.again {
+				conn := listen(t).connect(f.p, "open")
+				w := newWire()
+				w.preface()
+				conn.take(f.p, w.take())
+				s.waitFor("another connection", func(rows []row) bool { return len(frames(rows, "c2", "send")) == 1 })
+				f.p.end()
+				s.waitFor("its end", func(rows []row) bool { return countKind(rows, "c2", "close") == 1 })
+			}
+			waitUntil(t, "nothing to be kept", func() bool {
+				return mapEntries(t, s.cmd.Process.Pid, "conns")+mapEntries(t, s.cmd.Process.Pid, "lost_closes")+
+					mapEntries(t, s.cmd.Process.Pid, "processes") == 0
+			})
+			rows := s.stop()
+			var lost uint64
+			for _, r := range rows {
+				if r.Conn == "c1" && r.Kind == "gap" && r.Reason == "lost" {
+					lost += r.Bytes
+				}
+			}
+			m := lostBytes.FindStringSubmatch(s.errors())
+			if m == nil || m[1] != strconv.FormatUint(lost, 10) {
+				t.Errorf("%d octets lost by the rows, by the summary %q", lost, m)
+			}
+			if least := uint64(floodSize - 4*smallRing); lost < least || lost > uint64(f.octets) {
+				t.Errorf("%d octets lost of %d", lost, f.octets)
+			}
+		})
+	}
+}
