@@ -106,11 +106,11 @@ func TestTwoProcesses(t *testing.T) {
 			var maps int
 			var others []string
 			for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
-				if maps, others = viewerFiles(t, viewer); maps == 4 && len(others) == 0 {
+				if maps, others = viewerFiles(t, viewer); maps == 6 && len(others) == 0 {
 					break
 				}
 				if time.Now().After(deadline) {
-					t.Fatalf("the viewer has %d maps open, want 4, and %v", maps, others)
+					t.Fatalf("the viewer has %d maps open, want 6, and %v", maps, others)
 				}
 			}
 			wantPowerless(t, viewer, "h2sniff", c.uid)
