@@ -169,7 +169,7 @@ func (m *Model) placeOf(f *finder, seq uint64) string {
 // among their findings.
 func newProblems() *finder {
 	return &finder{kind: workProblems, name: "problem", match: func(*Model) store.Predicate {
-		return store.Predicate{Findings: true, Match: func(r *store.Record) bool {
+		return store.Predicate{Findings: true, Stateless: true, Match: func(r *store.Record) bool {
 			if r.Kind() == decode.RowGap {
 				return true
 			}

@@ -123,6 +123,8 @@ func filters(b *testing.B, s *store.Store) {
 		"time in (2s..3s)",
 		"status >= 500",
 		"path contains Method42",
+		`path contains "/"`,
+		"status >= 100",
 		`header["user-agent"] matches "grpc-go/1\\.[78]"`,
 		"error == CANCEL",
 	} {

@@ -97,7 +97,7 @@ func (e *Expr) Stream() (id uint32, ok bool) {
 func (e *Expr) Compile(start int64) store.Predicate {
 	c := compiler{start: start}
 	m := e.root.compile(&c)
-	return store.Predicate{Match: m.match, Memos: c.memos, Findings: c.findings, Within: within(e.root)}
+	return store.Predicate{Match: m.match, Memos: c.memos, Stateless: true, Findings: c.findings, Within: within(e.root)}
 }
 
 // within is a view that holds all that n accepts.

@@ -23,13 +23,16 @@ type Record struct {
 }
 
 // Predicate is a condition on rows. It must depend on nothing but the record
-// and what came before it, and it is called from one goroutine at a time for
-// each [Selection]. Without Findings it is called once for each row, in their
+// and what came before it. Unless it is Stateless, it is called from one goroutine
+// at a time for each [Selection], and without Findings once for each row, in their
 // order.
 type Predicate struct {
 	Match func(*Record) bool
 	// Memos is how many memos Match uses in AnyField: 0 to Memos-1.
 	Memos int
+	// Stateless says that Match depends on nothing but the record: it is then
+	// called from several goroutines, for rows in any order.
+	Stateless bool
 	// Findings says that Match asks for findings, which may come after their
 	// row.
 	Findings bool
@@ -150,60 +153,6 @@ func (r *Record) Findings() []Finding { return r.scan.findings[uint16(r.seq-r.sc
 // Info is what is known of the process at the traced end of the connection.
 func (r *Record) Info() *capture.ConnInfo { return r.scan.info(r.Conn()) }
 
-// maxMemo is the largest block for which it is remembered which of its fields
-// match.
-const maxMemo = 8 << 20
-
-// AnyField tells whether match accepts a field of the row. A field stands in the
-// store once for many rows, and match is asked once for it: it must depend on
-// nothing but the field, and always be used with the same memo.
-func (r *Record) AnyField(memo int, match func(*RawField) bool) bool {
-	if r.rec[25]&recHasFields == 0 || r.scan.noneMatches(memo, r.block, match) {
-		return false
-	}
-	b, ok := r.part(hasFields)
-	if !ok {
-		return false
-	}
-	places := b.bytes(4 * int(b.uvarint()))
-	if len(r.block) > maxMemo {
-		for ; len(places) > 0; places = places[4:] {
-			if f := rawFieldAt(r.block, binary.LittleEndian.Uint32(places)); match(&f) {
-				return true
-			}
-		}
-		return false
-	}
-	known := r.scan.memo(memo, len(r.block))
-	for ; len(places) > 0; places = places[4:] {
-		p := binary.LittleEndian.Uint32(places)
-		at, shift := p>>3, p&6
-		state := known[at] >> shift & 3
-		if state == memoUnknown {
-			state = memoNo
-			if f := rawFieldAt(r.block, p); match(&f) {
-				state = memoYes
-			}
-			known[at] |= state << shift
-		}
-		if state == memoYes {
-			return true
-		}
-	}
-	return false
-}
-
-func rawFieldAt(block []byte, place uint32) RawField {
-	f := parseField(block[place:])
-	return RawField{
-		Name: f.name, Value: f.value,
-		NameKnown:  f.flags&fieldName != 0,
-		ValueKnown: f.flags&fieldValue != 0,
-		Sensitive:  f.flags&fieldSensitive != 0,
-		Trust:      decode.Trust(f.flags & fieldTrust),
-	}
-}
-
 func (r *Record) part(bit int) (reader, bool) {
 	if r.scan.behind != nil && !r.scan.fetchFront(r.block) {
 		return reader{}, false
@@ -256,26 +205,6 @@ func locate(block, rec []byte, bit int) (reader, bool) {
 	return b, true
 }
 
-// noneMatches tells whether match accepts no field of the whole segment, where
-// that can be told.
-func (c *scan) noneMatches(memo int, block []byte, match func(*RawField) bool) bool {
-	if c.none[memo] == memoUnknown {
-		c.none[memo] = memoNo
-		if len(c.fields) > 0 && len(block) <= maxMemo {
-			c.none[memo] = memoYes
-			known := c.memo(memo, len(block))
-			for _, p := range c.fields {
-				state := memoNo
-				if f := rawFieldAt(block, p); match(&f) {
-					state, c.none[memo] = memoYes, memoNo
-				}
-				known[p>>3] = known[p>>3]&^(3<<(p&6)) | state<<(p&6)
-			}
-		}
-	}
-	return c.none[memo] == memoYes
-}
-
 // skip passes over n varints.
 func (r *reader) skip(n int) {
 	i := 0
@@ -286,106 +215,4 @@ func (r *reader) skip(n int) {
 		i++
 	}
 	r.b = r.b[i:]
-}
-
-// scan is what the evaluation of a Predicate keeps from row to row.
-type scan struct {
-	store    *Store
-	start    int64
-	num      uint32 // segment that memos and findings are of
-	first    uint64 // of that segment
-	memos    [][]byte
-	fields   []uint32 // of the segment, if all of its rows are looked at
-	none     []byte   // by memo: whether no field of the segment matches
-	findings map[uint16][]Finding
-	infos    map[capture.ConnID]*capture.ConnInfo
-	lastConn capture.ConnID
-	lastInfo *capture.ConnInfo
-
-	chain  []uint16 // local indices of rows in a chain
-	buf    []byte   // block of a segment that is not in memory
-	behind *segment // whose front is not in buf yet
-	unread bool     // something could not be read
-}
-
-// buffer is room for a block.
-func (c *scan) buffer(size int) []byte {
-	if cap(c.buf) < size {
-		c.buf = make([]byte, size)
-	}
-	return c.buf[:size]
-}
-
-// fetchFront reads the front of a block of which the records have been read.
-func (c *scan) fetchFront(block []byte) bool {
-	if c.unread {
-		return false
-	}
-	if err := c.store.readPart(c.behind, 0, block[:c.behind.stored.front]); err != nil {
-		c.unread = true
-		return false
-	}
-	c.behind = nil
-	return true
-}
-
-// What is known of a field, two bits for each second octet of the block: a
-// field takes three or more.
-const (
-	memoUnknown byte = iota
-	memoNo
-	memoYes
-)
-
-// turn makes the scan one of another segment.
-func (c *scan) turn(g *segment) {
-	c.behind, c.unread, c.fields = nil, false, nil
-	clear(c.none)
-	if c.num == g.num && c.first == g.first {
-		return
-	}
-	c.num, c.first = g.num, g.first
-	for i := range c.memos {
-		c.memos[i] = c.memos[i][:0]
-	}
-}
-
-// memo is what is known of the fields by their places in the block, which has
-// size octets.
-func (c *scan) memo(n int, size int) []byte {
-	m, need := c.memos[n], size/8+1
-	if len(m) == need {
-		return m
-	}
-	if cap(m) < need {
-		m = make([]byte, need)
-	} else {
-		m = m[:need]
-		clear(m)
-	}
-	c.memos[n] = m
-	return m
-}
-
-// forget drops what may change between two looks at the store.
-func (c *scan) forget() {
-	clear(c.infos)
-	c.lastInfo = nil
-}
-
-func (c *scan) info(id capture.ConnID) *capture.ConnInfo {
-	if c.lastInfo != nil && c.lastConn == id {
-		return c.lastInfo
-	}
-	info := c.infos[id]
-	if info == nil {
-		s, _ := c.store.Conn(id)
-		info = &s.Info
-		if c.infos == nil || len(c.infos) > 4096 {
-			c.infos = make(map[capture.ConnID]*capture.ConnInfo)
-		}
-		c.infos[id] = info
-	}
-	c.lastConn, c.lastInfo = id, info
-	return info
 }

@@ -5,10 +5,11 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,9 +28,8 @@ type Selection struct {
 	base  View
 	pred  Predicate
 
-	work  sync.Mutex // held while rows are examined
-	scan  scan
-	found bitRun
+	work      sync.Mutex // held while rows are examined
+	examiners []*examiner
 
 	mu       sync.RWMutex // taken after store.mu where both are
 	parts    []selected   // by number, only segments with examined rows
@@ -39,17 +39,6 @@ type Selection struct {
 	unread   uint64       // of those
 	took     time.Duration
 	findNum  uint64 // store.findNum as of the last look at the findings
-}
-
-// selected is the matches in a segment.
-type selected struct {
-	num      uint32
-	findings int // that the segment had
-	n        int // rows examined
-	count    int
-	first    uint64   // Seq of the segment's first row
-	before   uint64   // ordinal of the first match
-	bits     []uint64 // by local index; nil where nothing matches
 }
 
 // Progress tells how far a Selection is.
@@ -67,15 +56,18 @@ type Progress struct {
 func (s *Store) Select(v View, p Predicate) *Selection {
 	v.Selection, p.Within.Selection = nil, nil
 	x := &Selection{store: s, base: v, pred: p}
-	x.scan = scan{store: s, memos: make([][]byte, p.Memos), none: make([]byte, p.Memos)}
+	n := 1
+	if p.Stateless {
+		n = min(runtime.GOMAXPROCS(0), maxExaminers)
+	}
+	for range n {
+		x.examiners = append(x.examiners, &examiner{scan: scan{store: s, memos: make([]memo, p.Memos)}})
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	x.next = s.segs[0].first
 	return x
 }
-
-// chunk is how many rows are examined between two looks at the clock.
-const chunk = 4096
 
 // Advance examines rows for about as long as slice, or until there are no more,
 // or ctx ends. It reports whether all rows that were there have been examined.
@@ -88,58 +80,63 @@ func (x *Selection) Advance(ctx context.Context, slice time.Duration) (done bool
 		x.took += time.Since(begin)
 		x.mu.Unlock()
 	}()
-	x.scan.forget()
-	defer func() { x.scan.buf, x.scan.chain = nil, nil }() // they are large
+	for _, e := range x.examiners {
+		e.scan.forget()
+		defer func() { e.scan.buf, e.scan.chain = nil, nil }() // they are large
+	}
 	for {
-		p, ok := x.take()
+		n, ok := x.take()
 		if !ok {
 			return true
 		}
-		done := x.examine(ctx, &p, begin.Add(slice))
-		p.g.pins.Add(-1)
-		if !done {
+		if !x.examine(ctx, begin.Add(slice), x.examiners[:n]) {
 			return false
 		}
 	}
 }
 
-// piece is a run of rows to examine in a segment, which is pinned.
-type piece struct {
-	g        *segment
-	block    []byte // nil: not in memory
-	lo, hi   int
-	findings []finding
-	fields   []uint32
+// maxExaminers is how many segments are examined at a time at most.
+const maxExaminers = 4
 
-	// Where keyed, only rows in a chain can match: count rows from tail back.
-	keyed  bool
-	offset int
-	tail   uint16
-	count  int
-}
-
-// take finds the next rows to examine, and lets go of what has been evicted.
-func (x *Selection) take() (piece, bool) {
+// take gives each of the first n examiners rows to examine, and lets go of what
+// has been evicted.
+func (x *Selection) take() (n int, ok bool) {
 	s := x.store
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.scan.start = s.firstTime
 	gone := 0
 	for gone < len(x.parts) && x.parts[gone].num < s.segs[0].num {
 		gone++
 	}
 	x.parts = slices.Delete(x.parts, 0, gone)
 	if g := x.diagnosed(); g != nil {
-		return x.piece(g, 0, g.n), true
+		x.give(0, g, 0)
+		return 1, true
 	}
 	x.next = max(x.next, s.segs[0].first)
 	if x.next > s.last {
-		return piece{}, false
+		return 0, false
 	}
-	g := s.segs[s.segmentOf(x.next)]
-	return x.piece(g, int(x.next-g.first), g.n), true
+	i := s.segmentOf(x.next)
+	x.give(0, s.segs[i], int(x.next-s.segs[i].first))
+	// Only whole segments that are in memory are examined at a time, since they
+	// take about equally long.
+	n = 1
+	for x.whole(s.segs[i]) && n < len(x.examiners) && i+n < len(s.segs) && x.whole(s.segs[i+n]) {
+		x.give(n, s.segs[i+n], 0)
+		n++
+	}
+	for _, e := range x.examiners[:n] {
+		e.piece.entire = e.piece.entire || n > 1
+	}
+	return n, true
+}
+
+// whole tells whether a segment is sealed and in memory.
+func (x *Selection) whole(g *segment) bool {
+	return g.block != nil && g != x.store.segs[len(x.store.segs)-1]
 }
 
 // diagnosed returns a segment that got findings after it was examined.
@@ -158,8 +155,15 @@ func (x *Selection) diagnosed() *segment {
 	return nil
 }
 
-func (x *Selection) piece(g *segment, lo, hi int) piece {
-	p := piece{g: g, block: g.block, lo: lo, hi: hi}
+// give gives an examiner the rows of g from lo on. The locks are held.
+func (x *Selection) give(n int, g *segment, lo int) {
+	e := x.examiners[n]
+	e.scan.start = x.store.firstTime
+	p := piece{g: g, block: g.block, lo: lo, hi: g.n}
+	if i, ok := x.partOf(g.num); ok {
+		p.again = lo < x.parts[i].n
+	}
+	p.entire = p.again
 	if x.pred.Findings {
 		p.findings = g.findings
 	}
@@ -168,171 +172,49 @@ func (x *Selection) piece(g *segment, lo, hi int) piece {
 		p.fields = g.fields
 	}
 	g.pins.Add(1)
-	return p
+	e.piece = p
 }
 
-// narrow finds the shortest chain that all matches in the segment are in.
-func (x *Selection) narrow(p *piece, rows func(key uint64) (dirEntry, bool)) {
-	for _, v := range [...]View{x.base, x.pred.Within} {
-		key, offset, all := v.key()
-		if all {
-			continue
-		}
-		e, _ := rows(key)
-		if !p.keyed || int(e.count) < p.count {
-			p.keyed, p.offset, p.tail, p.count = true, offset, e.tail, int(e.count)
-		}
+// examine lets examiners examine their rows, at the same time, and takes in what
+// they find. It reports whether that was all of them, and there is time for more.
+func (x *Selection) examine(ctx context.Context, deadline time.Time, list []*examiner) bool {
+	var others sync.WaitGroup
+	var panicked atomic.Pointer[any]
+	for _, e := range list[1:] {
+		others.Go(func() {
+			// A panic is the caller's, who may be able to do something about it.
+			defer func() {
+				if v := recover(); v != nil {
+					panicked.Store(&v)
+				}
+			}()
+			e.examine(ctx, x, deadline)
+		})
 	}
-}
-
-// examine examines a piece, and puts down what was found. It reports whether
-// it came to its end.
-func (x *Selection) examine(ctx context.Context, p *piece, deadline time.Time) bool {
-	again := p.lo < x.examinedOf(p.g)
-	x.scan.turn(p.g)
-	x.scan.findings = byRow(p.findings)
-	x.found.begin(p.lo, p.hi)
-	if p.block == nil && !x.fetch(p) {
-		x.put(p, p.hi, again)
-		return ctx.Err() == nil && time.Now().Before(deadline)
+	list[0].examine(ctx, x, deadline)
+	others.Wait()
+	if v := panicked.Load(); v != nil {
+		panic(*v)
 	}
-	if p.keyed {
-		x.matchChain(p)
-		x.put(p, p.hi, again)
-		return ctx.Err() == nil && time.Now().Before(deadline)
+	for _, e := range list {
+		x.put(e)
+		e.piece.g.pins.Add(-1)
 	}
-	x.scan.fields = p.fields
-	for lo := p.lo; lo < p.hi; {
-		hi := min(p.hi, lo+chunk)
-		x.match(p, lo, hi)
-		lo = hi
-		// A segment is examined again as a whole.
-		if lo < p.hi && !again && (ctx.Err() != nil || time.Now().After(deadline)) {
-			x.put(p, lo, again)
-			return false
-		}
-	}
-	x.put(p, p.hi, again)
-	return ctx.Err() == nil && time.Now().Before(deadline)
-}
-
-// fetch reads the records of a segment that is not in memory, and reports
-// whether there is anything to examine. What else the rows have is read when it
-// is asked for.
-func (x *Selection) fetch(p *piece) bool {
-	s, st := x.store, p.g.stored
-	if st == nil {
-		x.scan.unread = true
-		return false
-	}
-	x.narrow(p, func(key uint64) (dirEntry, bool) { return s.storedRows(p.g, key) })
-	if p.keyed && p.count == 0 {
-		return false
-	}
-	p.block = x.scan.buffer(int(st.front + st.records))
-	if err := s.readPart(p.g, 1, p.block[st.front:]); err != nil {
-		x.scan.unread = true
-		return false
-	}
-	x.scan.behind = p.g
-	return true
-}
-
-// bitRun is bits of local indices, of which those before from are not there.
-type bitRun struct {
-	from  int // a multiple of 64
-	words []uint64
-}
-
-// begin makes it one for lo to hi, with no bit set.
-func (b *bitRun) begin(lo, hi int) {
-	b.from = lo &^ 63
-	need := (hi - b.from + 63) / 64
-	if cap(b.words) < need {
-		b.words = make([]uint64, need, (maxRows+63)/64)
-	}
-	b.words = b.words[:need]
-	clear(b.words)
-}
-
-func (b *bitRun) set(local int) { b.words[(local-b.from)>>6] |= 1 << (local & 63) }
-
-func byRow(list []finding) map[uint16][]Finding {
-	if len(list) == 0 {
-		return nil
-	}
-	m := make(map[uint16][]Finding)
-	for i := range list {
-		m[list[i].local] = append(m[list[i].local], list[i].Finding)
-	}
-	return m
-}
-
-// match sets the bits of the rows lo to hi that are selected.
-func (x *Selection) match(p *piece, lo, hi int) {
-	g, block := p.g, p.block
-	r := Record{block: block, scan: &x.scan}
-	test := x.pred.Match
-	end := len(block) - lo*recSize
-	for local := lo; local < hi; local++ {
-		r.rec = (*[recSize]byte)(block[end-recSize : end])
-		end -= recSize
-		r.seq = g.first + uint64(local)
-		if test(&r) {
-			x.found.set(local)
-		}
-	}
-}
-
-// matchChain is match for the rows of a chain.
-func (x *Selection) matchChain(p *piece) {
-	r := Record{block: p.block, scan: &x.scan}
-	// It leads from the last row to the first, predicates want their order.
-	chain, local := x.scan.chain[:0], int(p.tail)
-	for range p.count {
-		if local < p.lo {
-			break
-		}
-		if local < p.hi {
-			chain = append(chain, uint16(local))
-		}
-		local = int(binary.LittleEndian.Uint16(record(p.block, local)[p.offset:])) - 1
-	}
-	x.scan.chain = chain
-	for _, local := range slices.Backward(chain) {
-		r.rec = (*[recSize]byte)(record(p.block, int(local)))
-		r.seq = p.g.first + uint64(local)
-		if x.inBase(&r) && x.pred.Match(&r) {
-			x.found.set(int(local))
-		}
-	}
-}
-
-func (x *Selection) inBase(r *Record) bool {
-	v := &x.base
-	return (v.Conn == 0 || r.Conn() == v.Conn) && (!v.HasStream || r.IsFrame() && r.StreamID() == v.Stream&^(1<<31))
-}
-
-func (x *Selection) examinedOf(g *segment) int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if i, ok := x.partOf(g.num); ok {
-		return x.parts[i].n
-	}
-	return 0
+	return list[0].hi == list[0].piece.hi && ctx.Err() == nil && time.Now().Before(deadline)
 }
 
 func (x *Selection) partOf(num uint32) (int, bool) {
 	return slices.BinarySearchFunc(x.parts, num, func(p selected, num uint32) int { return int(p.num) - int(num) })
 }
 
-// put takes in what was found among the rows p.lo to hi; where they had been
-// examined before, in place of what was found then.
-func (x *Selection) put(p *piece, hi int, again bool) {
+// put takes in what was found; where the rows had been examined before, in place
+// of what was found then.
+func (x *Selection) put(e *examiner) {
+	p, hi, again := &e.piece, e.hi, e.piece.again
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := 0
-	for _, w := range x.found.words {
+	for _, w := range e.found.words {
 		n += bits.OnesCount64(w)
 	}
 	i, ok := x.partOf(p.g.num)
@@ -359,14 +241,14 @@ func (x *Selection) put(p *piece, hi int, again bool) {
 			copy(grown, t.bits)
 			t.bits = grown
 		}
-		for j, w := range x.found.words {
+		for j, w := range e.found.words {
 			if w != 0 {
-				t.bits[x.found.from>>6+j] |= w
+				t.bits[e.found.from>>6+j] |= w
 			}
 		}
 	}
 	x.examined += uint64(hi - t.n)
-	if x.scan.unread && !again {
+	if e.scan.unread && !again {
 		x.unread += uint64(p.hi - p.lo)
 	}
 	t.n, t.findings = hi, len(p.findings)
@@ -443,39 +325,6 @@ func (x *Selection) find(seq uint64) uint64 {
 	}
 	p := &x.parts[i]
 	return p.before + uint64(p.rank(int(min(seq-p.first, maxRows))))
-}
-
-// rank is how many matches are before local.
-func (p *selected) rank(local int) int {
-	n := 0
-	for i, w := range p.bits {
-		if i == local>>6 {
-			return n + bits.OnesCount64(w&(1<<(local&63)-1))
-		}
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
-
-// locals appends the local indices of the matches from the lo-th on, up to n.
-func (p *selected) locals(dst []uint16, lo, n int) []uint16 {
-	for i, w := range p.bits {
-		if c := bits.OnesCount64(w); lo >= c {
-			lo -= c
-			continue
-		}
-		for ; w != 0; w &= w - 1 {
-			if lo > 0 {
-				lo--
-				continue
-			}
-			if n--; n < 0 {
-				return dst
-			}
-			dst = append(dst, uint16(i<<6+bits.TrailingZeros64(w)))
-		}
-	}
-	return dst
 }
 
 // rows is Store.Rows.

@@ -23,7 +23,9 @@ func byField(value string) Predicate {
 // A Selection is advanced and read while rows come and are evicted.
 func TestSelectionWhileEvicting(t *testing.T) {
 	s := small(4000, 6)
-	x := s.Select(View{}, byField("/odd"))
+	odd := byField("/odd")
+	odd.Stateless = true
+	x := s.Select(View{}, odd)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
