@@ -5,16 +5,12 @@ package tui
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"h2sniff/decode/filter"
-
-	"github.com/BurntSushi/toml"
 )
 
 // command is what can be typed after a colon.
@@ -255,61 +251,6 @@ func (m *Model) recordCommand(arg string) error {
 	return nil
 }
 
-// savedFilters are those of the configuration and those saved here.
-func (m *Model) savedFilters() (items []filter.Item) {
-	for _, name := range slices.Sorted(maps.Keys(m.saved)) {
-		items = append(items, filter.Item{Text: name, About: m.saved[name]})
-	}
-	return items
-}
-
-func savedNames(m *Model, _ string) []filter.Item { return m.savedFilters() }
-
-// savedFile is the file of the filters that were saved here, written as the
-// part of a configuration that it can become.
-const savedFile = "filters.toml"
-
-func (m *Model) saveFilter(name string) error {
-	switch {
-	case name == "":
-		return errNeedsArgument
-	case strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
-	}):
-		return errors.New("a name has letters, digits, - and _")
-	case m.filter == nil:
-		return errors.New("there is no filter in force to save")
-	}
-	text := m.filter.expr.String()
-	m.saved[name], m.savedHere[name] = text, text
-	if m.o.State == "" {
-		m.say("saved as @"+name+" until the end of the session", false)
-		return nil
-	}
-	path := filepath.Join(m.o.State, savedFile)
-	b, err := toml.Marshal(configFile{Filters: m.savedHere})
-	if err == nil {
-		err = writeFile(path, string(b))
-	}
-	if err != nil {
-		return err
-	}
-	m.say("saved as @"+name+" in "+peer(path, 80), false)
-	return nil
-}
-
-// loadSaved reads the saved filters; those of the configuration go before.
-func (m *Model) loadSaved() {
-	m.saved, m.savedHere = map[string]string{}, map[string]string{}
-	if m.o.State != "" {
-		if c, err := ReadConfig(filepath.Join(m.o.State, savedFile)); err == nil {
-			maps.Copy(m.savedHere, c.Filters)
-		}
-	}
-	maps.Copy(m.saved, m.savedHere)
-	maps.Copy(m.saved, m.o.Config.Filters)
-}
-
 // knownValues offers values that are in the history now.
 func (m *Model) knownValues(f *filter.Field, _ string) []string {
 	set := map[string]bool{}
@@ -336,7 +277,7 @@ func (m *Model) knownValues(f *filter.Field, _ string) []string {
 	}
 	var out []string
 	for v, is := range set {
-		if is {
+		if is && !strings.ContainsFunc(v, unicode.IsControl) { // which cannot be typed
 			out = append(out, v)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 
 	"h2sniff/decode/store"
 
@@ -93,6 +94,52 @@ func TestCopy(t *testing.T) {
 			t.Errorf("no JSON: %s", text)
 		}
 	}
+}
+
+// tryCopies copies each row in each way: the terminal is sent one sequence that
+// sets its clipboard and nothing else, and no text that acts where it is pasted.
+func tryCopies(t *testing.T, text string) {
+	t.Helper()
+	t.Setenv("DISPLAY", "")
+	t.Setenv("WAYLAND_DISPLAY", "")
+	t.Setenv("TERM", "xterm-256color")
+	var out bytes.Buffer
+	st := hostileStore(text)
+	m := newScreen(st, 100, 30, Options{Terminal: &out})
+	press(m, "* g")
+	for seq := range st.Snapshot().Rows {
+		for _, keys := range []string{"y c", "y h", "y x", "y j", "y b", "4 g j y v", "j y v", "j y v"} {
+			got, _ := copyOf(t, m, &out, seq+1, keys)
+			if i := strings.IndexFunc(got, acts); i >= 0 {
+				t.Errorf("row %d, %q: %.40q", seq+1, keys, got[i:])
+			}
+		}
+		press(m, "3")
+	}
+}
+
+// acts says whether a rune does something where it is pasted, beside white space.
+func acts(r rune) bool {
+	return unicode.IsControl(r) && !strings.ContainsRune("\n\t\r", r) || unicode.Is(unicode.Bidi_Control, r)
+}
+
+func TestCopyHostile(t *testing.T) {
+	for name, s := range hostile {
+		t.Run(name, func(t *testing.T) { tryCopies(t, s[:min(len(s), 1<<12)]) })
+	}
+}
+
+func FuzzCopy(f *testing.F) {
+	for _, s := range hostile {
+		if len(s) < 1000 {
+			f.Add(s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) < 1000 {
+			tryCopies(t, s)
+		}
+	})
 }
 
 // Nowhere to copy to is said.

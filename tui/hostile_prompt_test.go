@@ -73,6 +73,7 @@ func FuzzPrompts(f *testing.F) {
 			f.Add(s, uint8(80), uint8(24), uint8(len(s)))
 		}
 	}
+	f.Add("\x1b", uint8(80), uint8(54), uint8(11)) // offered, and cannot be typed
 	f.Fuzz(func(t *testing.T, s string, w, h, begin uint8) {
 		if len(s) > 500 {
 			return

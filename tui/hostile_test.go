@@ -88,6 +88,12 @@ func hostileStore(s string) *store.Store {
 	frame(0xee, 0xff, 0, s)
 	add(decode.Row{Kind: decode.RowFrame, Header: decode.FrameHeader{Length: 9, StreamID: 1}, Payload: make([]byte, 9), Missing: 4,
 		Err: &decode.FrameError{Code: http2.ErrCode(99), Reason: s}})
+	frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 3, short,
+		field(":method", "POST"), field(":path", "/"+s), field("content-type", "application/grpc+"+short), field("grpc-encoding", short))
+	frame(http2.FrameData, http2.FlagDataEndStream, 3, string([]byte{0, 0, 0, byte(len(short) >> 8), byte(len(short))})+short)
+	add(decode.Row{Kind: decode.RowFrame, Direction: capture.Recv, HasFields: true,
+		Fields: []decode.Field{field(":status", "200"), field("content-type", "application/grpc"), field("grpc-status", short), field("grpc-message", short)},
+		Header: decode.FrameHeader{Type: http2.FrameHeaders, Flags: http2.FlagHeadersEndHeaders | http2.FlagHeadersEndStream, StreamID: 3}})
 	add(decode.Row{Kind: decode.RowGap, GapBytes: 1 << 63, GapReason: decode.GapLost})
 	add(decode.Row{Kind: decode.RowKind(200)})
 	add(decode.Row{Kind: decode.RowClose})

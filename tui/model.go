@@ -16,8 +16,6 @@ package tui
 import (
 	"context"
 	"io"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -166,18 +164,6 @@ type Model struct {
 	lines  [][]byte // of the screen; kept for their memory
 }
 
-// place is where esc leads back to.
-type place struct {
-	view   store.View
-	filter *query
-	focus  paneID
-	seq    uint64
-	follow bool
-}
-
-// maxBack bounds the places remembered.
-const maxBack = 64
-
 // New makes the UI of st.
 func New(st *store.Store, o Options) *Model { return newModel(context.Background(), st, o) }
 
@@ -290,60 +276,6 @@ func (m *Model) focusOn(p paneID) {
 	m.arrange()
 }
 
-// narrow narrows the panes to a view; esc leads back.
-func (m *Model) narrow(v store.View, focus paneID) {
-	if v != m.view {
-		m.remember()
-		m.view = v
-		m.refilter()
-	}
-	m.focusOn(focus)
-}
-
-func (m *Model) remember() {
-	p := place{view: m.view, filter: m.filter, focus: m.focus, follow: m.frames.follow}
-	if e := m.frames.selected(); e != nil {
-		p.seq = e.Seq
-	}
-	if len(m.back) == maxBack {
-		m.back = append(m.back[:0], m.back[1:]...)
-	}
-	m.back = append(m.back, p)
-}
-
-// goBack undoes the last step inwards.
-func (m *Model) goBack() {
-	switch {
-	case m.focus == paneDetail:
-		m.focusOn(paneFrames)
-	case len(m.back) > 0:
-		p := m.back[len(m.back)-1]
-		m.back = m.back[:len(m.back)-1]
-		here := m.frames.selected()
-		unfiltered := m.filter != nil && (p.filter == nil || p.filter.text != m.filter.text)
-		m.view = p.view
-		if m.filter != p.filter {
-			m.filter = p.filter
-			m.startFilter()
-		}
-		if unfiltered && here != nil && here.Seq != p.seq && m.holds(m.frameView(), here.Seq) {
-			if p.seq != 0 {
-				m.marks[lastPlace] = p.seq
-			}
-			p.seq, p.follow = here.Seq, p.follow && m.frames.follow
-		}
-		m.frames.goTo(m, m.frameView(), p.seq, p.follow)
-		m.focusOn(p.focus)
-	case m.filter != nil:
-		m.filter = nil
-		m.startFilter()
-		m.arrange()
-	case m.view != store.View{}:
-		m.view = store.View{}
-		m.refresh()
-	}
-}
-
 // say shows a notice until the next key.
 func (m *Model) say(text string, alarm bool) {
 	m.notice, m.noticeAlarm = text, alarm
@@ -351,40 +283,3 @@ func (m *Model) say(text string, alarm bool) {
 
 // waiting is the number of rows that came since the pause.
 func (m *Model) waiting() uint64 { return m.now.Rows - m.shown.Rows }
-
-// whyNoFrames is what to show where the view has no rows.
-func (m *Model) whyNoFrames() []string {
-	switch {
-	case m.paused && m.pausedOnGone():
-		return []string{"The rows that were paused on have left the history; space resumes."}
-	case m.filter != nil && m.filter.done && m.now.Rows > 0:
-		lines := []string{"Nothing here matches the filter.", "esc goes back, / and enter show everything."}
-		if hint := m.filter.expr.Hint(); hint != "" {
-			lines = append(lines, strings.SplitAfter(hint, ": ")...)
-		}
-		return lines
-	case m.filter != nil && m.now.Rows > 0:
-		return []string{"Nothing yet matches the filter."}
-	case m.view != store.View{} && m.now.Rows > 0:
-		return []string{"Nothing here matches " + m.viewName() + ".", "esc goes back, / and enter show everything."}
-	case m.status.Err != nil:
-		return []string{"No frames.", peer(m.status.Err.Error(), 200)}
-	case m.status.Exit != 0:
-		return []string{"No frames.", "The command exited with status " + strconv.Itoa(m.status.Exit) + "."}
-	case m.status.Done || !m.o.Live:
-		return []string{"No frames."}
-	}
-	lines := []string{"Waiting for HTTP/2 frames."}
-	if m.status.Text != "" {
-		lines = append(lines, peer(m.status.Text, 200))
-	}
-	return lines
-}
-
-// pausedOnGone says whether rows of the view that were there at the moment of
-// the pause have been evicted since, or before.
-func (m *Model) pausedOnGone() bool {
-	first, _ := m.st.Span(m.frameView())
-	return first > 0 || m.shown.Rows > 0 && m.now.Evicted >= m.shown.Rows ||
-		m.filter == nil && m.now.Evicted > m.shown.Evicted
-}

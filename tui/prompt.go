@@ -270,9 +270,12 @@ func (m *Model) putIn(item string) {
 	p := m.typing
 	text := p.input.Value()
 	c := &p.choice
+	rest := len(text) - c.to
 	p.input.SetValue(text[:c.from] + item + text[c.to:])
-	c.to = c.from + len(item)
-	p.input.SetCursor(utf8.RuneCountInString(text[:c.from] + item))
+	// What cannot be typed does not come in.
+	text = p.input.Value()
+	c.to = max(c.from, len(text)-rest)
+	p.input.SetCursor(utf8.RuneCountInString(text[:c.to]))
 	m.promptChanged()
 }
 
