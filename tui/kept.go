@@ -107,6 +107,10 @@ func (p *framePane) keptPlace(v store.View, seq uint64) (uint64, bool) {
 	return k.from + uint64(i), ok
 }
 
+// gone says that a row has left the history, so that what is told of the rows
+// around it cannot be what it was.
+func gone(st *store.Store, seq uint64) bool { return seq <= st.Snapshot().Evicted }
+
 // sayEdge says why there is nothing more where only what was kept is shown and
 // the cursor is at an end of it.
 func (p *framePane) sayEdge(m *Model) {

@@ -48,6 +48,12 @@ func (p *detailPane) showBody(m *Model) {
 	}
 	s, ok := m.st.Stream(e.Conn, e.Header.StreamID)
 	if !ok {
+		m.end(workDetail)
+		was := &p.body.key
+		if was.conn == e.Conn && was.stream == e.Header.StreamID && was.own == e.Direction && was.w == p.w {
+			p.lines, p.octets = p.body.lines, p.body.octets // as it was when it was made
+			return
+		}
 		p.lines = p.note(m, "The stream has left the history.")
 		return
 	}
@@ -92,6 +98,9 @@ func makeBody(ctx context.Context, st *store.Store, sty *styles, schema *content
 	if x == nil {
 		b.text(sty.dim, "No frame of the stream is left in the history.")
 	} else {
+		if first, _ := st.Span(store.View{Conn: key.conn, Stream: key.stream, HasStream: true}); first > 0 {
+			b.text(sty.warn, "The beginning of the stream has left the history.")
+		}
 		for _, d := range [2]capture.Direction{key.own, key.own.Reverse()} {
 			b.side(x, d, schema, key)
 		}

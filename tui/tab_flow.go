@@ -46,11 +46,16 @@ const (
 // showFlow shows the windows around the frame, when they are made.
 func (p *detailPane) showFlow(m *Model) {
 	key, ok := p.flowRange(m)
-	if !ok {
-		p.lines = p.note(m, "The connection has left the history.")
+	was := p.flow.key
+	same := was.conn == p.entry.Conn && was.seq == p.entry.Seq && was.w == p.w
+	if !ok || gone(m.st, p.entry.Seq) {
+		m.end(workDetail)
+		if p.lines = p.flow.lines; !same { // else as it was when it was made
+			p.lines = p.note(m, flowGone)
+		}
 		return
 	}
-	if p.flow.key == key {
+	if was == key {
 		p.lines = p.flow.lines
 		return
 	}
@@ -60,8 +65,7 @@ func (p *detailPane) showFlow(m *Model) {
 	}
 	st, sty, past, far := m.st, m.sty, &p.past, &p.far
 	p.want(m, key, func(ctx context.Context) any { return makeFlow(ctx, st, sty, past, far, key, own, at) })
-	was := p.flow.key
-	if was.conn == key.conn && was.seq == key.seq && was.w == key.w {
+	if same {
 		p.lines = p.flow.lines // of a little earlier
 		return
 	}
@@ -100,6 +104,8 @@ func (p *detailPane) flowRange(m *Model) (flowKey, bool) {
 	return key, true
 }
 
+const flowGone = "This row has left the history, and the windows around it with it."
+
 // makeFlow follows the connection's windows from its beginning, or from where
 // they are known, to the end of the range.
 func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast, far *steps, key flowKey, own capture.Direction, at int64) flowResult {
@@ -135,7 +141,11 @@ func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast,
 	})
 	r.end(c)
 	d := page{sty: sty, w: key.w}
-	r.lay(&d)
+	if gone(st, key.seq) {
+		d.text(sty.dim, flowGone)
+	} else {
+		r.lay(&d)
+	}
 	return flowResult{key, d.lines}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+	"h2sniff/decode/store"
 )
 
 // wideEncoding is the width of the detail from which the fields' table has
@@ -65,6 +66,11 @@ func (d *details) table(dir capture.Direction) {
 	e, s := d.e, d.m.sty
 	a := arrow(s, dir)
 	t, ok := d.m.st.TableAt(e.Conn, dir, e.Seq)
+	if first, _ := d.m.st.Span(store.View{Conn: e.Conn}); !ok && first > 0 || gone(d.m.st, e.Seq) {
+		d.line(s.bold, a.text+" "+dir.String()+"  dynamic table: not known")
+		d.text(s.warn, "The rows that tell of it have left the history.")
+		return
+	}
 	if !ok {
 		d.line(s.bold, a.text+" "+dir.String()+"  dynamic table: no field block up to here")
 		return
