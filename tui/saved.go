@@ -40,6 +40,9 @@ func (m *Model) saveFilter(name string) error {
 		return errors.New("there is no filter in force to save")
 	}
 	text := m.filter.expr.String()
+	if len(text) > filter.MaxText { // the usual form can be longer than what was typed
+		return errors.New("the filter is too long to save")
+	}
 	m.saved[name], m.savedHere[name] = text, text
 	if m.o.State == "" {
 		m.say("saved as @"+name+" until the end of the session", false)

@@ -211,36 +211,3 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
-
-// FuzzParse: whatever is typed, nothing panics, errors have a place in the
-// text, and what was read is read again from its usual form.
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"13", "stream==13 && type!=PING", `header["a\"b"] matches "x|y" || !(status in (500..599, 1))`,
-		"time > 1.5 and not diag >= warning", "flag==0x3", "((1)", `path == "`, "a..b", "\xff==1", "conn==c1",
-		strings.Repeat("!", 64) + "0", strings.Repeat("!", MaxText-1) + "0", strings.Repeat("(", MaxText/2-1) + "0" + strings.Repeat(")", MaxText/2), strings.Repeat("(", MaxText)} {
-		f.Add(seed, len(seed)/2)
-	}
-	f.Fuzz(func(t *testing.T, text string, at int) {
-		Complete(text, at, nil)
-		e, err := Parse(text)
-		if err != nil {
-			var fault *Error
-			if !errors.As(err, &fault) || fault.At < 0 || fault.At > len(text) || fault.Text == "" {
-				t.Fatalf("%q: %#v", text, err)
-			}
-			return
-		}
-		usual := e.String()
-		if len(usual) > MaxText {
-			return
-		}
-		again, err := Parse(usual)
-		if err != nil {
-			t.Fatalf("%q is written as %q: %v", text, usual, err)
-		}
-		if got := again.String(); got != usual {
-			t.Fatalf("%q is written as %q, then as %q", text, usual, got)
-		}
-		e.Compile(0)
-	})
-}

@@ -4,6 +4,7 @@ package filter
 
 import (
 	"encoding/binary"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -91,8 +92,8 @@ func (x *naive) values(t *test, e *store.Entry) (out []string) {
 			add(uint64(e.Header.Length))
 		}
 	case "flag":
-		if frame {
-			out = decode.FlagNames(e.Header.Type, e.Header.Flags)
+		if frame && e.Header.Flags != 0 {
+			out = append(decode.FlagNames(e.Header.Type, e.Header.Flags), fmt.Sprint(byte(e.Header.Flags)))
 		}
 	case "error":
 		if frame && e.Err != nil {
@@ -141,12 +142,17 @@ func (x *naive) accepts(t *test, v string) bool {
 		if t.op == opContains {
 			return strings.Contains(code, t.values[0].text)
 		}
-		if v = severity; t.values[0].text != "" {
-			return slices.ContainsFunc(t.values, func(w value) bool { return w.text == code })
+		if v = severity; slices.ContainsFunc(t.values, func(w value) bool { return w.text != "" && w.text == code }) {
+			return true
 		}
 	}
 	if t.field.Name == "flag" {
-		return slices.ContainsFunc(t.values, func(w value) bool { return t.field.print(w, w.lo) == v })
+		return slices.ContainsFunc(t.values, func(w value) bool {
+			if bits, err := strconv.ParseUint(v, 10, 8); err == nil {
+				return w.lo < 256 && w.lo&bits != 0
+			}
+			return t.field.print(w, w.lo) == v
+		})
 	}
 	if t.field.kind == text {
 		switch t.op {
@@ -172,5 +178,5 @@ func (x *naive) accepts(t *test, v string) bool {
 	case opGreaterEqual:
 		return n >= first
 	}
-	return slices.ContainsFunc(t.values, func(w value) bool { return n >= w.lo && n <= w.hi })
+	return slices.ContainsFunc(t.values, func(w value) bool { return w.text == "" && n >= w.lo && n <= w.hi })
 }
