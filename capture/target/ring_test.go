@@ -149,3 +149,20 @@ func TestRingsReopen(t *testing.T) {
 		t.Errorf("opened %v, %v again", opened, err)
 	}
 }
+
+// FuzzNotice: whatever the kernel writes, a record is read within its bounds, and
+// a mapping that is told of has a path that was asked for.
+func FuzzNotice(f *testing.F) {
+	f.Add(uint32(unix.PERF_RECORD_MMAP2), uint16(0), record(0, 0, 7, mmap2(5, "/usr/lib/libssl.so.3"))[8:])
+	f.Add(uint32(unix.PERF_RECORD_COMM), uint16(1<<13), record(0, 0, 7, append(words(5, 5), "nginx\x00"...))[8:])
+	f.Add(uint32(unix.PERF_RECORD_FORK), uint16(0), record(0, 0, 7, words(5, 4, 5, 4, 0, 0))[8:])
+	f.Add(uint32(unix.PERF_RECORD_EXIT), uint16(0), record(0, 0, 7, words(5, 4, 5, 4, 0, 0))[8:])
+	f.Add(uint32(unix.PERF_RECORD_LOST), uint16(0), record(0, 0, 7, words(1, 0, 3, 0))[8:])
+	f.Fuzz(func(t *testing.T, kind uint32, misc uint16, body []byte) {
+		n, ok := parseNotice(kind, misc, body[:len(body):len(body)], keepSSL)
+		if ok && (n.kind < noticeFork || n.kind > noticeMap || n.kind == noticeMap && !keepSSL(bytes.TrimSuffix([]byte(n.m.path), []byte(deletedSuffix)), 0)) {
+			t.Errorf("%x: %+v", body, n)
+		}
+		parseLost(kind, body)
+	})
+}

@@ -10,6 +10,8 @@ import (
 	"h2sniff/decode"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // fuzzLimits are small, so that the bounds are met.
@@ -83,6 +85,28 @@ func FuzzGRPC(f *testing.F) {
 		if !named {
 			s = nil
 		}
+		check(t, m, s)
+	})
+}
+
+// FuzzSchema reads any octets as a descriptor set, and a message with it.
+func FuzzSchema(f *testing.F) {
+	file := shopFile()
+	for _, syntax := range []string{"proto3", "proto2"} {
+		file.Syntax = proto.String(syntax)
+		set, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{file}})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(set, []byte("\x0a\x03abc\x10\x0d\x2a\x05\x0a\x03abc\x22\x08\x00\x00\x00\x00\x00\x00\xf8\x3f"))
+	}
+	f.Fuzz(func(t *testing.T, set, message []byte) {
+		s, err := ParseSchema(set)
+		if err != nil {
+			return
+		}
+		m := response(holed([]byte(grpcMessage(0, string(message))), 0, 0, true), "content-type", "application/grpc")
+		m.Request = fields(":path", "/shop.Shop/Sell")
 		check(t, m, s)
 	})
 }
