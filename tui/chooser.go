@@ -16,6 +16,8 @@ type overlay interface {
 	draw(m *Model, lines [][]byte, w int)
 	key(m *Model, msg tea.KeyMsg)
 	hints(m *Model) []key.Binding
+	// scroll is what the wheel does.
+	scroll(by int)
 }
 
 // label names a column for people, and in the configuration.
@@ -128,9 +130,9 @@ func (c *chooser) key(m *Model, msg tea.KeyMsg) {
 	case key.Matches(msg, k.Back, k.Columns):
 		m.overlay = nil
 	case key.Matches(msg, k.Up):
-		c.at = max(0, c.at-1)
+		c.scroll(-1)
 	case key.Matches(msg, k.Down):
-		c.at = min(last, c.at+1)
+		c.scroll(1)
 	case key.Matches(msg, k.Home, k.PageUp):
 		c.at = 0
 	case key.Matches(msg, k.End, k.PageDown):
@@ -139,6 +141,8 @@ func (c *chooser) key(m *Model, msg tea.KeyMsg) {
 		c.toggle(m)
 	}
 }
+
+func (c *chooser) scroll(by int) { c.at = max(0, min(c.at+by, len(c.list.cols)-1)) }
 
 // toggle shows the column or leaves it out; the last one stays.
 func (c *chooser) toggle(m *Model) {

@@ -167,13 +167,27 @@ func (m *Model) appendHelpLine(d []byte, l [2]string, w int) []byte {
 }
 
 func (h *helpOverlay) key(m *Model, msg tea.KeyMsg) {
-	k := &m.keys
+	k, page := &m.keys, max(1, m.lay.h-3)
 	switch {
 	case key.Matches(msg, k.Back):
 		m.overlay = nil
-	case key.Matches(msg, k.Down, k.PageDown, k.HalfDown):
-		h.top++
-	case key.Matches(msg, k.Up, k.PageUp, k.HalfUp):
-		h.top = max(0, h.top-1)
+	case key.Matches(msg, k.Down):
+		h.scroll(1)
+	case key.Matches(msg, k.Up):
+		h.scroll(-1)
+	case key.Matches(msg, k.PageDown, k.Pause): // space pages, as in less
+		h.scroll(page)
+	case key.Matches(msg, k.PageUp):
+		h.scroll(-page)
+	case key.Matches(msg, k.HalfDown):
+		h.scroll(max(1, page/2))
+	case key.Matches(msg, k.HalfUp):
+		h.scroll(-max(1, page/2))
+	case key.Matches(msg, k.Home):
+		h.top = 0
+	case key.Matches(msg, k.End):
+		h.top = 1 << 30 // draw knows the last
 	}
 }
+
+func (h *helpOverlay) scroll(by int) { h.top = max(0, h.top+by) }

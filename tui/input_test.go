@@ -80,9 +80,13 @@ func TestQuit(t *testing.T) {
 	if !quits(m, keyMsg("ctrl+c")) {
 		t.Error("^c does not quit after it closed the rest")
 	}
-	press(m, "?")
+	for _, key := range []string{"?", "C"} {
+		if press(m, key); quits(m, keyMsg("q")) || m.overlay != nil {
+			t.Errorf("q does not only close what %s opened", key)
+		}
+	}
 	if !quits(m, keyMsg("q")) {
-		t.Error("q does not quit from the help")
+		t.Error("q does not quit after it closed the rest")
 	}
 }
 
@@ -245,6 +249,22 @@ func TestHelpNamesEveryKey(t *testing.T) {
 			t.Errorf("%s does not close the help", keys)
 		}
 		press(m, "?")
+	}
+	// It pages, and the wheel scrolls it.
+	press(m, "g")
+	top := func() int { return m.overlay.(*helpOverlay).top }
+	steps := []int{top()}
+	for _, by := range []string{"ctrl+d", "ctrl+u", "wheel", "pgdown", "home", "end", "g", "space"} {
+		if by == "wheel" {
+			do(m, tea.MouseMsg{X: 5, Y: 5, Action: tea.MouseActionPress, Button: tea.MouseButtonWheelDown})
+		} else {
+			press(m, by)
+		}
+		m.View()
+		steps = append(steps, top())
+	}
+	if s := steps; s[0] != 0 || s[1] < 5 || s[2] != 0 || s[3] != wheelLines || s[4] <= s[3]+5 || s[5] != 0 || s[6] < s[4] || s[7] != 0 || s[8] <= s[1] {
+		t.Errorf("the help scrolls to %v", s)
 	}
 	// It can be scrolled to its end at any size.
 	do(m, tea.WindowSizeMsg{Width: 40, Height: 10})

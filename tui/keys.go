@@ -123,7 +123,7 @@ func (k *keyMap) groups() []group {
 
 // helpHints are the keys that the bottom line names below the help.
 func (k keyMap) helpHints() []key.Binding {
-	return []key.Binding{hint(k.Help, "", "close"), hint(k.Up, "↑↓", "scroll"), hint(k.Quit, "", "quit")}
+	return []key.Binding{hint(k.Help, "", "close"), hint(k.Up, "↑↓", "scroll")}
 }
 
 // hint is a binding with a shorter text; keys empty: the first key that it is

@@ -9,8 +9,18 @@ func (m *Model) mouse(e tea.MouseEvent) {
 	if e.Action != tea.MouseActionPress {
 		return
 	}
+	if m.overlay != nil {
+		switch e.Button {
+		case tea.MouseButtonWheelUp:
+			m.overlay.scroll(-wheelLines)
+		case tea.MouseButtonWheelDown:
+			m.overlay.scroll(wheelLines)
+		}
+		m.dirty = true
+		return
+	}
 	b, i := m.lay.boxAt(e.X, e.Y)
-	if i < 0 || m.overlay != nil {
+	if i < 0 {
 		return
 	}
 	t := m.panes[b.pane].position()

@@ -142,6 +142,10 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	k := &m.keys
 	switch {
 	case key.Matches(msg, k.Quit):
+		if m.overlay != nil { // as in pagers: it is the overlay that is left
+			m.overlay = nil
+			return nil
+		}
 		return m.quit()
 	case key.Matches(msg, k.Help):
 		m.toggleHelp()
