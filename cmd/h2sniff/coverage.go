@@ -27,14 +27,16 @@ type coverage struct {
 // String is empty where everything was followed.
 func (c coverage) String() string {
 	text := ""
-	if c.Ended > 0 || c.Unsure {
+	switch {
+	case c.Ended == 1:
+		text = "1 process ended before it could be followed"
+	case c.Ended > 0:
 		text = plural(c.Ended, "process") + " ended before they could be followed"
-		if c.Ended == 1 {
-			text = "1 process ended before it could be followed"
-		}
-		if c.Unsure {
-			text = "at least " + text
-		}
+	case c.Unsure:
+		text = "processes may have ended before they could be followed"
+	}
+	if c.Ended > 0 && c.Unsure {
+		text = "at least " + text
 	}
 	if c.Late > 0 {
 		if text != "" {

@@ -78,7 +78,10 @@ func TestUnfollowed(t *testing.T) {
 				waitUntil(t, "what has ended to be told", func() bool { return strings.Contains(s.errors(), line) })
 			}
 			rows := s.stop()
-			if !regexp.MustCompile(`(?m) 0 bytes lost` + test.summary).MatchString(s.errors()) {
+			// Where so many programs start meanwhile that the kernel had no
+			// room to tell of all, there may have been more.
+			more := strings.Contains(s.errors(), "notices of new processes were lost")
+			if !more && !regexp.MustCompile(`(?m) 0 bytes lost`+test.summary).MatchString(s.errors()) {
 				t.Errorf("the summary does not end with %q", test.summary)
 			}
 			for _, r := range rows {
@@ -89,7 +92,7 @@ func TestUnfollowed(t *testing.T) {
 			if n := countKind(rows, "", "open"); n != test.late {
 				t.Errorf("%d connections, want %d", n, test.late)
 			}
-			if test.ended+test.late == 0 {
+			if test.ended+test.late == 0 && !more {
 				if len(s.unfollowed) != 0 {
 					t.Error("unfollowed processes are told of")
 				}
@@ -99,7 +102,7 @@ func TestUnfollowed(t *testing.T) {
 				t.Fatalf("%d lines tell of processes", len(s.unfollowed))
 			}
 			last := s.unfollowed[0]
-			if last.Processes != test.ended || last.Late != test.late || (last.LateBy > 0) != (test.late > 0) {
+			if last.Processes < test.ended || last.Processes > test.ended && !more || last.Late != test.late || (last.LateBy > 0) != (test.late > 0) {
 				t.Errorf("the line on processes says %+v", last)
 			}
 		})
