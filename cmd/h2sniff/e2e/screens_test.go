@@ -30,7 +30,7 @@ func TestScreens(t *testing.T) {
 		{"overview", []string{"1", "g", "Enter", "3", "/", `path=="/api/orders"`, "Enter", "s", ":", "filter", "Enter", "3", "g", "4", "j", "j", "j", "j"},
 			[]string{"POST /api/orders", "[Headers]", ":path"}},
 		{"body", []string{"]", "]", "3"}, []string{"[Body]", "request body", `"item"`}},
-		{"waterfall", []string{"Escape", "Escape", "Escape", "Escape", "1", "g", "Enter", "W"}, []string{"POST /demo.Ticker", "◆", "✗", "░"}},
+		{"waterfall", []string{"Escape", "Escape", "Escape", "Escape", "1", "g", "Enter", "W"}, []string{"Ticker/Watch", "◆", "✗", "░"}},
 		{"flow", []string{"W", "/", `path=="/export.csv"`, "Enter", "s", ":", "filter", "Enter", "3", "g", "j", "j", "j", "j", "j", "j", "j", "j", "]", "]"}, []string{"[Flow]", "held up"}},
 	} {
 		for _, key := range picture.keys {
