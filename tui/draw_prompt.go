@@ -68,6 +68,8 @@ func (m *Model) promptResult() (string, sgr) {
 		return "✓ " + p.preview.count(), s.warn
 	case p.preview != nil && p.preview.far.Matched == 0 && p.preview.expr.Hint() != "":
 		return p.preview.expr.Hint(), s.warn
+	case p.preview != nil && p.preview.expr.Lacking() != "":
+		return "✓ " + p.preview.count() + ", rows without " + peer(p.preview.expr.Lacking(), 30) + " too", s.warn
 	case p.preview != nil:
 		return "✓ " + p.preview.count() + " · tab completes", s.good
 	case p.kind == promptFilter && empty && m.filter != nil:

@@ -74,6 +74,21 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// A filter that rows without its field match says so.
+func TestFilterLacking(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	press(m, "/")
+	typeText(m, "grpc.status != 0")
+	if line := lastLine(m); !strings.Contains(line, "✓ 56 match") || !strings.Contains(line, "rows without grpc.status too") {
+		t.Errorf("%q", line)
+	}
+	press(m, "ctrl+u")
+	typeText(m, "grpc.status && grpc.status != 0")
+	if line := lastLine(m); !strings.Contains(line, "✓ 0 match") || strings.Contains(line, "rows without") {
+		t.Errorf("%q", line)
+	}
+}
+
 // TestFilterHint: a filter that asks one frame for what only two have is told
 // of as it is typed, and where nothing matches it.
 func TestFilterHint(t *testing.T) {
