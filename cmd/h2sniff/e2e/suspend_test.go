@@ -91,8 +91,7 @@ func TestSuspend(t *testing.T) {
 		s.keys("Enter")
 		return strings.Contains(content, "Done")
 	})
-	s.keys("clear", "Enter")
-	s.waitForShell()
+	s.cleared()
 	if after := s.modes(); after != before {
 		t.Errorf("terminal modes at the end\n%s\nbefore\n%s", after, before)
 	}
