@@ -73,7 +73,7 @@ bench-live-all:
 	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS=nginx
 	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS=h2o MODES="bpftrace idle headers-only full"
 	$(MAKE) bench-live BENCHTIME=$(BENCHTIME_ALL) ROUNDS=$(ROUNDS_ALL) SERVERS="go grpc" MODES="idle headers-only full"
-BENCHTIME_ALL ?= 1
+BENCHTIME_ALL ?= 0.7
 ROUNDS_ALL ?= 3
 
 # The end-to-end tests with --headers-only wherever they capture, or those that
