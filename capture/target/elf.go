@@ -20,6 +20,7 @@ const (
 	maxSegments  = 1 << 10
 	maxTableSize = 1 << 30 // octets of one symbol or string table
 	maxFound     = 1 << 12 // definitions of wanted functions
+	maxLooks     = 1 << 20 // places in a string table at which one could be named
 	chunkSize    = 1 << 18
 	maxName      = 128 // octets of a wanted function's name
 )
@@ -268,6 +269,7 @@ func (o *object) findNames(e extent, rank map[string]int) (map[uint32]string, er
 			prefixes = append(prefixes, p)
 		}
 	}
+	looks := 0
 	err := o.chunks(e, maxName+1, func(piece []byte, base uint64) error {
 		for _, p := range prefixes {
 			for at := 0; ; at++ {
@@ -276,6 +278,9 @@ func (o *object) findNames(e extent, rank map[string]int) (map[uint32]string, er
 					break
 				}
 				at += i
+				if looks++; looks > maxLooks {
+					return malformed("too many names")
+				}
 				rest := piece[at:min(len(piece), at+maxName+1)]
 				n := bytes.IndexAny(rest, "\x00@")
 				if n < 0 {

@@ -272,6 +272,47 @@ func TestObjectErrors(t *testing.T) {
 	}
 }
 
+// repeated is a file that ends with many copies of a text, and needs no room.
+type repeated struct {
+	begin []byte
+	text  string
+	size  int64
+}
+
+func (f repeated) ReadAt(p []byte, off int64) (int, error) {
+	for i := range p {
+		at := off + int64(i)
+		switch {
+		case at >= f.size:
+			return i, io.EOF
+		case at < int64(len(f.begin)):
+			p[i] = f.begin[at]
+		default:
+			p[i] = f.text[at%int64(len(f.text))]
+		}
+	}
+	return len(p), nil
+}
+
+// What looks like a wanted name all over a large file is not looked at for long.
+func TestNamesEverywhere(t *testing.T) {
+	b := testELF{machine: hostMachine, class: elf.ELFCLASS64, symbols: []testSymbol{{"SSL_read", 0x10050, function, 1}}}.bytes()
+	const size = maxTableSize
+	table := b[binary.LittleEndian.Uint64(b[40:])+2*64:]
+	if elf.SectionType(binary.LittleEndian.Uint32(table[4:])) != elf.SHT_STRTAB {
+		t.Fatal("the third section is no string table")
+	}
+	binary.LittleEndian.PutUint64(table[24:], uint64(len(b)))
+	binary.LittleEndian.PutUint64(table[32:], size)
+	o, err := readObject(repeated{b, "SSL_", int64(len(b)) + size}, int64(len(b))+size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := o.functions([]string{"SSL_read"}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 func FuzzFunctions(f *testing.F) {
 	f.Add(testELF{machine: hostMachine, class: elf.ELFCLASS64, interp: true, symbols: []testSymbol{
 		{"SSL_read@@OPENSSL_3.0.0", 0x10050, function, 1}, {"gnutls_record_send", 0x10060, function, 1},
