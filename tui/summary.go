@@ -118,7 +118,11 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 	if grpc != nil { // what trailers are about
 		v := fieldValue(grpc, w)
 		style = grpcStyle(s, v)
-		b = append(b, "grpc-status "+grpcStatus(v)...)
+		status, name := grpcStatus(v), "grpc-status "
+		if len(b)+len(name)+width(status) > w {
+			name = "grpc " // the name of the status tells more
+		}
+		b = append(b, name+status...)
 	}
 	for i := range e.Fields {
 		f := &e.Fields[i]

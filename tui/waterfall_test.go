@@ -161,6 +161,10 @@ func TestGRPCStatus(t *testing.T) {
 	if v := m.View(); !strings.Contains(v, "grpc-status 12 UNIMPLEMENTED, :status: 200") {
 		t.Errorf("the frame does not tell its status:\n%s", v)
 	}
+	m.resize(84, 24)
+	if v := press(m, "j j").View(); !strings.Contains(v, "grpc 12 UNIMPLEMENTED") {
+		t.Errorf("in few cells the frame does not tell its status:\n%s", v)
+	}
 }
 
 // Whatever the times, a bar has its width.
