@@ -153,7 +153,8 @@ func LoadMode(o Options, mode Mode) (*Objects, error) {
 	return objs, nil
 }
 
-// Syscalls are the programs for cleartext HTTP/2.
+// Syscalls are the programs for cleartext HTTP/2, by the tracepoints of TCP or
+// those of system calls.
 type Syscalls struct {
 	// Programs are to be attached in this order: what tells of the beginning of
 	// a call is last.
@@ -171,53 +172,36 @@ const (
 	FollowImage Follow = 2 // the same, each until it executes another program
 )
 
-// LoadSyscalls loads the programs for cleartext HTTP/2. With everyone all
-// processes count. library is the number by which their connections are known.
-func (o *Objects) LoadSyscalls(everyone bool, library uint32) error {
-	type common struct {
-		Destroy  *ebpf.Program `ebpf:"destroy"`
-		Fork     *ebpf.Program `ebpf:"fork"`
-		Exec     *ebpf.Program `ebpf:"exec"`
-		Followed *ebpf.Map     `ebpf:"followed"`
+// LoadSyscalls loads the programs for cleartext HTTP/2, if that was not done
+// before. With everyone all processes count. library gives the number by which
+// their connections are known.
+func (o *Objects) LoadSyscalls(everyone bool, library func() uint32) error {
+	if o.Syscalls != nil {
+		return nil
 	}
-	var c struct {
-		common
-		Killed *ebpf.Program `ebpf:"killed"`
-		Leave  *ebpf.Program `ebpf:"leave"`
-		Enter  *ebpf.Program `ebpf:"enter"`
-	}
-	var t struct {
-		common
-		Received  *ebpf.Program `ebpf:"received"`
-		Receiving *ebpf.Program `ebpf:"receiving"`
-		Sent      *ebpf.Program `ebpf:"sent"`
-		Sending   *ebpf.Program `ebpf:"sending"`
-	}
-	values := map[string]any{"everyone": everyone, "library": library}
-	var s Syscalls
+	names := []string{"destroy", "fork", "exec", "killed", "leave", "enter"}
 	if o.TCP {
-		if err := o.load(without("killed", "leave", "enter"), &t, values); err != nil {
-			return err
-		}
-		s = Syscalls{[]*ebpf.Program{t.Destroy, t.Fork, t.Exec, t.Received, t.Receiving, t.Sent, t.Sending}, t.Followed}
-	} else {
-		if err := o.load(without("received", "receiving", "sent", "sending"), &c, values); err != nil {
-			return err
-		}
-		s = Syscalls{[]*ebpf.Program{c.Destroy, c.Fork, c.Exec, c.Killed, c.Leave, c.Enter}, c.Followed}
+		names = []string{"destroy", "fork", "exec", "received", "receiving", "sent", "sending"}
 	}
-	o.Syscalls = &s
+	coll, err := o.loadCollection(only(names), map[string]any{"everyone": everyone, "library": library()})
+	if err != nil {
+		return err
+	}
+	defer coll.Close() // of what is not taken
+	s := &Syscalls{Followed: coll.DetachMap("followed")}
+	for _, name := range names {
+		s.Programs = append(s.Programs, coll.DetachProgram(name))
+	}
+	o.Syscalls = s
 	return nil
 }
 
-// without reads the object for cleartext HTTP/2, less some programs.
-func without(names ...string) func() (*ebpf.CollectionSpec, error) {
+// only reads the object for cleartext HTTP/2 with some of its programs.
+func only(names []string) func() (*ebpf.CollectionSpec, error) {
 	return func() (*ebpf.CollectionSpec, error) {
 		spec, err := loadSyscall()
 		if err == nil {
-			for _, name := range names {
-				delete(spec.Programs, name)
-			}
+			maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
 		}
 		return spec, err
 	}
@@ -271,9 +255,22 @@ func (o *Objects) LoadNSS() error {
 // variables than those of all. The maps of state.h must be loaded, but for the
 // object that creates them.
 func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more map[string]any) error {
+	coll, err := o.loadCollection(read, more)
+	if err != nil {
+		return err
+	}
+	defer coll.Close() // of what is not assigned
+	if err := coll.Assign(to); err != nil {
+		return fmt.Errorf("loading BPF programs: %w", err)
+	}
+	return nil
+}
+
+// loadCollection gives what the object file holds in place of that.
+func (o *Objects) loadCollection(read func() (*ebpf.CollectionSpec, error), more map[string]any) (*ebpf.Collection, error) {
 	spec, err := read()
 	if err != nil {
-		return fmt.Errorf("reading the embedded BPF object: %w", err)
+		return nil, fmt.Errorf("reading the embedded BPF object: %w", err)
 	}
 	values := map[string]any{
 		"sleepable":    o.Sleepable,
@@ -288,7 +285,7 @@ func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more m
 			continue // this object has no use for it
 		}
 		if err := v.Set(value); err != nil {
-			return fmt.Errorf("setting %s: %w", name, err)
+			return nil, fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
 	spec.Maps["events"].MaxEntries = uint32(o.options.RingBytes)
@@ -312,18 +309,14 @@ func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more m
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
 	if err != nil {
-		return fmt.Errorf("loading BPF programs: %w", err)
+		return nil, fmt.Errorf("loading BPF programs: %w", err)
 	}
-	defer coll.Close() // of what is not assigned
 	for _, name := range slices.Sorted(maps.Keys(coll.Programs)) {
 		if o.options.LogVerifier {
 			o.VerifierLog += fmt.Sprintf("%s: %s\n", name, coll.Programs[name].VerifierLog)
 		}
 	}
-	if err := coll.Assign(to); err != nil {
-		return fmt.Errorf("loading BPF programs: %w", err)
-	}
-	return nil
+	return coll, nil
 }
 
 // shared gives the maps of state.h by name, nil before they are created.

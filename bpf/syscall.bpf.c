@@ -292,9 +292,8 @@ static __always_inline void skip_received(struct task_struct *task, struct tcp_s
 	if (!c || !place(&t))
 		return;
 	u32 n = t.place - (u32)c->pos[DIR_RECV] - c->base[DIR_RECV];
-	begin_transfer(task, s, &t);
-	struct running *running = bpf_task_storage_get(&transfers, task, 0, 0);
-	if (running && running->t.sk == sk)
+	struct running *running = begin_transfer(task, s, &t);
+	if (running)
 		end(running, c->base[DIR_RECV] && n <= MOST_RUNNING ? n : 0);
 }
 
@@ -341,8 +340,7 @@ int received(u64 *ctx)
 		s = receive_call(task, sk, &t, n);
 		if (!s)
 			return 0;
-		begin_transfer(task, s, &t);
-		running = bpf_task_storage_get(&transfers, task, 0, 0);
+		running = begin_transfer(task, s, &t);
 	}
 	if (running && running->t.sk == sk && running->t.dir == DIR_RECV)
 		end(running, n);

@@ -259,17 +259,19 @@ static __always_inline void end_transfer(struct transfer *t)
 	t->sk = 0;
 }
 
-static __always_inline void begin_transfer(struct task_struct *task, struct tcp_state *s, struct transfer *t)
+/* Gives where the call is kept until it ends, 0 where it is not followed. */
+static __always_inline struct running *begin_transfer(struct task_struct *task, struct tcp_state *s, struct transfer *t)
 {
 	struct running *running = bpf_task_storage_get(&transfers, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!running) {
 		count(COUNT_NO_STATE, 1);
-		return;
+		return 0;
 	}
 	if (running->t.sk)
 		end_transfer(&running->t); /* its end was missed */
 	running->t = *t;
 	__sync_fetch_and_add(&s->busy[t->dir & 1], 1);
+	return running;
 }
 
 /* A call begins: a send has its place now. */

@@ -29,7 +29,9 @@ type function struct {
 //
 // wolfSSL: libwolfssl 3 to 5; its names of OpenSSL's functions are macros.
 // wolfSSL_send calls wolfSSL_write, and wolfSSL_writev does. Functions with
-// early data and _ex are in few builds.
+// early data and _ex are in few builds. A handshake that wolfSSL_read or
+// wolfSSL_write runs, with no call before that says so, begins inside it, and so
+// does one of Mbed TLS: such connections look like open ones.
 //
 // NSS: libssl3.so and NSPR's libnspr4.so, whose interface has not changed since
 // NSS 3.2. Programs read and write with NSPR's functions.
@@ -89,6 +91,8 @@ var functions = map[target.Family][]function{
 		{"wolfSSL_accept_TLSv13", bpf.OpAccept},
 		{"wolfSSL_peek", bpf.OpOther},
 		{"wolfSSL_shutdown", bpf.OpOther},
+		{"wolfSSL_set_connect_state", bpf.OpConnectNext},
+		{"wolfSSL_set_accept_state", bpf.OpAcceptNext},
 		{"wolfSSL_clear", bpf.OpClear},
 		{"wolfSSL_free", bpf.OpFree},
 	},

@@ -88,8 +88,5 @@ func (a *Attacher) attachSyscalls(everyone bool) error {
 }
 
 func (a *Attacher) loadSyscalls(everyone bool) error {
-	if a.objs.Syscalls != nil {
-		return nil
-	}
-	return a.objs.LoadSyscalls(everyone, a.numberOf(Cleartext))
+	return a.objs.LoadSyscalls(everyone, func() uint32 { return a.numberOf(Cleartext) })
 }

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 )
@@ -34,4 +36,23 @@ func TestCleartextFresh(t *testing.T) {
 	}
 	s.waitFor("all connections to close", closed(rounds*connections))
 	wantFresh(t, s.stop(), rounds*connections)
+}
+
+// TestHandshakeByReading: a connection whose handshake is run by a read is seen
+// from its first octet too, where an earlier call made the handle ready for it.
+func TestHandshakeByReading(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(peerProgram(t, wolfsslPeer))
+	cmd.Env = append(os.Environ(), "PEER_READS=1")
+	p := startPeerCommand(t, cmd)
+	s := startSniff(t, "-p", strconv.Itoa(p.pid))
+	_, _, sent := listen(t).begin(p)
+	p.do("close")
+	p.end()
+	rows := s.stop()
+	wantFresh(t, rows, 1)
+	wantFrames(t, frames(rows, "", "send"), sent)
+	if last := rows[len(rows)-1]; last.Kind != "close" || last.Role != "client" {
+		t.Errorf("the last row says %+v", last)
+	}
 }
