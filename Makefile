@@ -125,7 +125,7 @@ race: go-toolchain
 # them: bullseye bookworm bookworm-backports sid bookworm-arm64 sid-arm64; all if it is empty.
 KERNELS ?=
 kernels: go-toolchain
-	.ci/packages qemu-system-x86 qemu-system-arm busybox-static nghttp2-client nghttp2-server openssl
+	.ci/packages qemu-system-x86 qemu-system-arm busybox-static nghttp2-client nghttp2-server openssl gcc libc6-dev libnss3-dev
 	$(GO) vet -tags kernels ./cmd/h2sniff/kernels
 	KERNELS="$(KERNELS)" $(GO) test -tags kernels -count=1 -v -timeout 60m ./cmd/h2sniff/kernels
 

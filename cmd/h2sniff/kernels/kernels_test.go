@@ -104,6 +104,9 @@ func TestKernels(t *testing.T) {
 					m.wantFrames(mode, server)
 				}
 			}
+			if s.kernel != "5.10." && compiles(s.processor) {
+				m.wantNSS()
+			}
 		})
 	}
 }
@@ -182,6 +185,24 @@ func (m *machine) wantFrames(mode, server string) {
 		if !slices.Equal(got, want) || len(want) < 12 {
 			m.t.Errorf("%s, %s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, direction.server, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+// wantNSS compares what h2sniff saw of both ends of a connection. The client,
+// which uses NSS, does not read the end of what the server sends.
+func (m *machine) wantNSS() {
+	m.t.Helper()
+	client, server, said := m.section("nss-client"), m.section("nss-server"), m.section("nss-errors")
+	if m.section("nss-status") != "0" || !strings.Contains(said, " 0 bytes lost") || !strings.Contains(said, "NSS: enabled") {
+		m.t.Errorf("NSS: exit status %s", m.section("nss-status"))
+	}
+	sent, got := frames(client, "send"), frames(server, "recv")
+	if !slices.Equal(sent, got) || len(sent) != 3 {
+		m.t.Errorf("NSS has sent:\n%s\nthe server received:\n%s", strings.Join(sent, "\n"), strings.Join(got, "\n"))
+	}
+	received, all := frames(client, "recv"), frames(server, "send")
+	if len(received) < 6 || len(received) > len(all) || !slices.Equal(received, all[:len(received)]) {
+		m.t.Errorf("NSS has received:\n%s\nthe server sent:\n%s", strings.Join(received, "\n"), strings.Join(all, "\n"))
 	}
 }
 

@@ -7,12 +7,16 @@ package kernels
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // ramdisk makes a machine's file system: the programs of this one or, for other
@@ -46,6 +50,9 @@ func ramdisk(t *testing.T, suite string, p *processor) string {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
+	if compiles(p) {
+		placeNSS(t, root)
+	}
 	output(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
 		"-subj", "/CN=localhost", "-keyout", filepath.Join(root, "etc/key.pem"), "-out", filepath.Join(root, "etc/cert.pem"))
 	if err := os.WriteFile(filepath.Join(root, "srv/70000"), bytes.Repeat([]byte("x"), 70000), 0o644); err != nil {
@@ -54,6 +61,48 @@ func ramdisk(t *testing.T, suite string, p *processor) string {
 	image := filepath.Join(t.TempDir(), "ramdisk")
 	output(t, "sh", "-c", `cd "$1" && find . | busybox cpio -o -H newc >"$2"`, "sh", root, image)
 	return image
+}
+
+// compiles reports whether C programs can be had for a processor.
+func compiles(p *processor) bool { return p.name == runtime.GOARCH }
+
+// placeNSS puts a client that uses NSS into the machine, with what NSS loads at
+// run time, and the octets that it is to send.
+func placeNSS(t *testing.T, root string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "peer_nss")
+	output(t, "gcc", "-O1", "-pthread", "-o", program, "../e2e/testdata/peer.c", "../e2e/testdata/peer_nss.c",
+		"-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnspr4")
+	place(t, root, program, "/bin/peer_nss")
+	needed := libraries(t, "/", program, nil)
+	folder := filepath.Dir(needed[slices.IndexFunc(needed, func(path string) bool { return filepath.Base(path) == "libnss3.so" })])
+	for _, name := range []string{"libsoftokn3.so", "libfreebl3.so", "libfreeblpriv3.so"} {
+		path := look(t, "/", name, folder, filepath.Join(folder, "nss"))
+		needed = libraries(t, "/", path, append(needed, path))
+	}
+	for _, path := range needed {
+		place(t, root, path, path)
+	}
+	var octets, fields bytes.Buffer
+	octets.WriteString(http2.ClientPreface)
+	framer, encoder := http2.NewFramer(&octets, nil), hpack.NewEncoder(&fields)
+	for _, f := range []hpack.HeaderField{
+		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"},
+		{Name: ":authority", Value: "localhost"}, {Name: ":path", Value: "/70000"},
+	} {
+		if err := encoder.WriteField(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := errors.Join(
+		framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}),
+		framer.WriteWindowUpdate(0, 1<<20),
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: fields.Bytes(), EndStream: true, EndHeaders: true}),
+		os.WriteFile(filepath.Join(root, "etc/request"), octets.Bytes(), 0o644),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // libraries adds to a list the paths, below a root, of the dynamic loader and of
