@@ -3,7 +3,6 @@
 package target
 
 import (
-	"cmp"
 	"strings"
 
 	"h2sniff/capture/container"
@@ -188,7 +187,9 @@ func (t *tracker) executed(p *proc, n *notice) {
 	p.since = n.time
 	p.Libraries = nil
 	p.Exe = readExe(p.PID)
-	p.Container = cmp.Or(readContainer(p.PID), p.Container)
+	if in, err := container.Of(p.PID); err == nil {
+		p.Container = in.ID // it may have left one
+	}
 	if st, err := readStat(p.PID); err == nil {
 		p.image = st.image
 		if p.StartTime == 0 {

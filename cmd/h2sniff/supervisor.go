@@ -58,7 +58,7 @@ func supervise(ctx context.Context, o *options, std stdio, out output) (err erro
 		return err
 	}
 	defer v.close()
-	if err := privilege.KeepNeeded(); err != nil {
+	if err := privilege.KeepNeeded(len(o.command) > 0); err != nil {
 		return err
 	}
 	if v.waitBegin() == nil {

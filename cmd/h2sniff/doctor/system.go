@@ -19,9 +19,7 @@ func system() Section {
 	} else {
 		s.add(OK, "kernel", "%s %s %s", unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]))
 	}
-	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		s.add(Broken, "processor", "%s: there are BPF programs for amd64 and arm64 only", runtime.GOARCH)
-	}
+	s.processor(runtime.GOARCH)
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		s.add(Broken, "BTF", "%v", err).Todo = "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, and mount sysfs on /sys"
 	} else {
@@ -77,4 +75,17 @@ func hidesProcesses() bool {
 		}
 	}
 	return hidden
+}
+
+// processor says what is not done on a processor, by Go's name for it.
+func (s *Section) processor(name string) {
+	switch name {
+	case "amd64":
+		s.add(OK, "processor", "%s: cheaper places for probes are looked for", name)
+	case "arm64":
+		s.add(Missing, "processor", "%s: cheaper places for probes, and the one for Go programs that stands for most returns, "+
+			"are looked for in x86-64 code alone; here probes are at the beginnings and returns of functions, which costs programs more", name)
+	default:
+		s.add(Broken, "processor", "%s: there are BPF programs for amd64 and arm64 only", name)
+	}
 }

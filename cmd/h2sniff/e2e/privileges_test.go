@@ -114,7 +114,7 @@ func TestTwoProcesses(t *testing.T) {
 				}
 			}
 			wantPowerless(t, viewer, "h2sniff", c.uid)
-			for _, field := range []string{"CapPrm", "CapEff"} {
+			for _, field := range []string{"CapPrm", "CapEff", "CapBnd"} {
 				if got, want := procStatus(t, cmd.Process.Pid, field), fmt.Sprintf("%016x", needed); got != want {
 					t.Errorf("the capturing process's %s is %s, want %s", field, got, want)
 				}

@@ -91,8 +91,9 @@ func NeedsAdmin() (what string, err error) {
 }
 
 // KeepNeeded takes from all threads of the process the capabilities that are not
-// needed any more. What root executes later has its own.
-func KeepNeeded() error {
+// needed any more. With executes, what root executes later has its own; else
+// nothing that it might execute can have others.
+func KeepNeeded(executes bool) error {
 	keep := needed()
 	what, err := NeedsAdmin()
 	if err != nil {
@@ -101,7 +102,31 @@ func KeepNeeded() error {
 	if what != "" {
 		keep[0] |= setOf(unix.CAP_SYS_ADMIN)[0]
 	}
+	if !executes {
+		if err := bound(keep); err != nil {
+			return err
+		}
+	}
 	return keepOnly(keep)
+}
+
+// bound takes all other capabilities out of the bounding sets of all threads, as
+// far as the caller may: who is not root gains nothing by them.
+func bound(keep set) error {
+	for c := range unix.CAP_LAST_CAP + 1 {
+		if keep[c/32]&(1<<(c%32)) != 0 {
+			continue
+		}
+		_, _, errno := psx.Syscall3(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(c), 0)
+		switch errno {
+		case 0, unix.EINVAL: // not known to this kernel
+		case unix.EPERM:
+			return nil
+		default:
+			return fmt.Errorf("giving up capability %d: %w", c, errno)
+		}
+	}
+	return nil
 }
 
 // KeepNone takes all capabilities from all threads: a file's are not refused by
