@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"h2sniff/capture/container"
 )
 
 // Processes that have come and gone before the Watcher looks at its notices are
@@ -86,27 +84,5 @@ func TestUnseen(t *testing.T) {
 				t.Errorf("%d was told of %d times, want %d; seen %+v", pids[0], n, test.want, seen)
 			}
 		})
-	}
-}
-
-// A process that has left its container before it executes is in none, or in
-// another.
-func TestExecutedOutsideContainer(t *testing.T) {
-	s := start(t)
-	in, err := container.Of(s.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := newChooser(Selection{PIDs: []int{s.pid}}, testOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var last Event
-	tr := newTracker(c, nil, func(e Event) { last = e })
-	p := &proc{Process: Process{PID: s.pid, Container: "0123456789ab"}, told: true}
-	tr.procs[s.pid] = p
-	tr.apply(&notice{kind: noticeComm, exec: true, pid: s.pid, tid: s.pid, time: 7, comm: "python3"})
-	if e, ok := last.(Executed); !ok || e.Process.Container != in.ID || e.Time != 7 {
-		t.Errorf("told %+v, want it in the container %q at 7", last, in.ID)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,7 +27,9 @@ func nodePath(t testing.TB) string {
 	return strings.TrimSpace(run(t, "node", "-p", "require('fs').realpathSync(process.execPath)"))
 }
 
-// TestNodeServer: node's http2 module as nghttp sees it.
+// TestNodeServer: node's http2 module as nghttp sees it. On a busy machine node
+// keeps some connections that nghttp has ended, with what came last unread, until
+// it ends itself.
 func TestNodeServer(t *testing.T) {
 	needPrograms(t, "node", "nghttp")
 	t.Parallel()
@@ -36,19 +39,33 @@ func TestNodeServer(t *testing.T) {
 	server.pid = startServer(t, server.addr(), "node", "testdata/serve.js", strconv.Itoa(server.port), cert, key)
 	s := startSniff(t, "-p", strconv.Itoa(server.pid))
 	bound := 0
-	for _, request := range [][]string{
+	for i, request := range [][]string{
 		{server.url("/10")},
 		{server.url("/0"), server.url("/300000"), server.url("/5")},
 		{"-d", server.dir + "/upload", server.url("/1000")},
 		{"-m", "10", server.url("/20000")},
 	} {
-		before := len(s.snapshot())
 		log, client := sniffNghttp(t, request...)
-		s.waitFor("the connection to close", func(rows []row) bool {
-			return len(rows) > before && rows[len(rows)-1].Kind == "close"
-		})
-		rows := s.snapshot()[before:]
 		wantAccount(t, log, client, true)
+		goodbye := func(f logged) bool { return f.typ == "GOAWAY" && f.dir == "send" }
+		log = slices.DeleteFunc(log, goodbye)
+		var rows []row
+		s.waitFor("the frames that nghttp tells of", func(all []row) bool {
+			list := conns(all, "")
+			if len(list) <= i {
+				return false
+			}
+			rows = slices.DeleteFunc(all, func(r row) bool {
+				return r.Conn != list[i] || r.Type == "GOAWAY" && r.Dir == "recv"
+			})
+			for _, dir := range []string{"send", "recv"} {
+				want := slices.DeleteFunc(slices.Clone(log), func(f logged) bool { return f.dir != dir })
+				if len(fold(frames(rows, "", reverse[dir]))) < len(want) {
+					return false
+				}
+			}
+			return true
+		})
 		wantAccount(t, log, rows, false)
 		nodeLibrary(t, rows)
 		// node gives libssl memory BIOs: an address is inferred, or unknown.
@@ -58,7 +75,15 @@ func TestNodeServer(t *testing.T) {
 		}
 	}
 	t.Logf("%d of 4 connections have an address", bound)
-	wantFresh(t, s.stop(), 4)
+	if err := syscall.Kill(server.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.wait()
+	rows := s.snapshot()
+	wantFresh(t, rows, 4)
+	if n := countKind(rows, "", "close"); n != countKind(rows, "", "open") {
+		t.Errorf("%d connections are closed, %d were opened", n, countKind(rows, "", "open"))
+	}
 }
 
 // TestNodeClient: node's http2 module as h2sniff sees it at nginx's end.

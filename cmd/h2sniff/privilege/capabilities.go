@@ -113,6 +113,18 @@ func KeepNeeded(executes bool) error {
 // bound takes all other capabilities out of the bounding sets of all threads, as
 // far as the caller may: who is not root gains nothing by them.
 func bound(keep set) error {
+	head, data, err := own()
+	if err != nil {
+		return err
+	}
+	// A thread that has tried what works without some, and is about to end, needs
+	// them: all threads must come to the same.
+	for i := range data {
+		data[i].Effective = data[i].Permitted
+	}
+	if err := setAll(head, data); err != nil {
+		return err
+	}
 	for c := range unix.CAP_LAST_CAP + 1 {
 		if keep[c/32]&(1<<(c%32)) != 0 {
 			continue
