@@ -26,49 +26,39 @@ type Feature struct {
 	Err error
 }
 
-// Names of features of which each replaces the other.
-const (
-	perfUprobes = "perf uprobes"
-	multiLinks  = "uprobe.multi links"
-)
-
 // ProbeFeatures tries each feature with a tiny program or map: versions of
 // kernels do not tell, since distributions add and remove. What it attaches is
 // gone when it returns.
 func ProbeFeatures() []Feature {
-	list := []Feature{
-		{Name: "BTF", Use: "places of the kernel's fields"},
-		{Name: "ring buffer", Use: "the way of the plaintext to h2sniff"},
-		{Name: "attach cookies", Use: "telling probed functions apart"},
-		{Name: perfUprobes, Use: "probes on functions"},
-		{Name: "raw tracepoints", Use: "the ends of processes"},
-		{Name: "tp_btf programs", Use: "addresses of sockets"},
-		{Name: "sleepable uprobes", Use: "reading pages that are not in memory", Fallback: "such octets are told as not copied"},
-		{Name: multiLinks, Use: "placing all probes of a library at once", Fallback: "a perf event each"},
-		{Name: "task storage", Use: "following processes for cleartext HTTP/2", Fallback: "no cleartext HTTP/2"},
-		{Name: "TCP tracepoints", Use: "cleartext HTTP/2 at no cost for other system calls", Fallback: "every system call is looked at"},
+	without := "" // perf uprobes
+	if HaveUprobeMulti() {
+		without = "uprobe.multi links are used in any case"
 	}
-	var perf *Feature
-	for i, probe := range []func() error{
-		probeBTF,
-		func() error { return features.HaveMapType(ebpf.RingBuf) },
-		func() error { return features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie) },
-		probeUprobe, probeRawTracepoint, probeTracing, probeSleepable,
-		features.HaveBPFLinkUprobeMulti,
-		func() error { return features.HaveMapType(ebpf.TaskStorage) },
-		HaveTCPTracepoints,
+	var list []Feature
+	for _, f := range []struct {
+		name, use, fallback string
+		try                 func() error
+	}{
+		{"BTF", "places of the kernel's fields", "", probeBTF},
+		{"ring buffer", "the way of the plaintext to h2sniff", "", func() error { return features.HaveMapType(ebpf.RingBuf) }},
+		{"attach cookies", "telling probed functions apart", "", func() error {
+			return features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
+		}},
+		{"perf uprobes", "probes on functions", without, probeUprobe},
+		{"raw tracepoints", "the ends of processes", "", probeRawTracepoint},
+		{"tp_btf programs", "addresses of sockets", "", probeTracing},
+		{"sleepable uprobes", "reading pages that are not in memory", "such octets are told as not copied", probeSleepable},
+		{"uprobe.multi links", "placing all probes of a library at once", "a perf event each", features.HaveBPFLinkUprobeMulti},
+		{"task storage", "following processes for cleartext HTTP/2", "no cleartext HTTP/2", func() error {
+			return features.HaveMapType(ebpf.TaskStorage)
+		}},
+		{"TCP tracepoints", "cleartext HTTP/2 at no cost for other system calls", "every system call is looked at", HaveTCPTracepoints},
 	} {
-		err := probe()
+		err := f.try()
 		if errors.Is(err, os.ErrPermission) {
 			err = fmt.Errorf("%w: %w", ErrPermission, err)
 		}
-		list[i].Err = err
-		switch {
-		case list[i].Name == perfUprobes:
-			perf = &list[i]
-		case list[i].Name == multiLinks && err == nil:
-			perf.Fallback = "uprobe.multi links are used in any case"
-		}
+		list = append(list, Feature{Name: f.name, Use: f.use, Fallback: f.fallback, Err: err})
 	}
 	return list
 }
