@@ -5,7 +5,6 @@ package filter
 import (
 	"encoding/binary"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,7 +158,7 @@ func (x *naive) accepts(t *test, v string) bool {
 		case opContains:
 			return strings.Contains(v, t.values[0].text)
 		case opMatches:
-			return regexp.MustCompile(t.values[0].text).MatchString(v)
+			return t.re.MatchString(v)
 		}
 		return slices.ContainsFunc(t.values, func(w value) bool { return w.text == v })
 	}
