@@ -3,7 +3,10 @@
 package uprobe
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"h2sniff/bpf"
 	"h2sniff/capture"
@@ -68,8 +71,10 @@ func (a *addresses) evidence(c *conn, r *bpf.AddressRecord, bind func(*conn, cap
 
 func (a *addresses) distrust(tgid uint64, bind func(*conn, capture.Binding)) {
 	a.distrusted[tgid] = struct{}{}
-	for c, cookie := range a.inferred[tgid] {
-		delete(a.inferredBy, cookie)
+	inferred := a.inferred[tgid]
+	// In the order in which they were opened.
+	for _, c := range slices.SortedFunc(maps.Keys(inferred), func(x, y *conn) int { return cmp.Compare(x.id, y.id) }) {
+		delete(a.inferredBy, inferred[c])
 		bind(c, capture.Binding{Evidence: capture.Withdrawn})
 	}
 	delete(a.inferred, tgid)
