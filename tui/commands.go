@@ -220,6 +220,7 @@ func (m *Model) sortCommand(arg string) error {
 	if err := m.sorted().sortBy(arg); err != nil {
 		return err
 	}
+	m.pointed = 0
 	m.refresh()
 	return nil
 }

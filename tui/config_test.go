@@ -306,6 +306,8 @@ func TestSort(t *testing.T) {
 	if m.conns.by != connStreams {
 		t.Errorf("a click on str sorts by %d: %q", m.conns.by, line)
 	}
+	press(m, "j")
+	at = m.conns.selected().ID
 	press(m, "enter")
 	if m.view.Conn != at {
 		t.Errorf("enter opened %v, the cursor was on %v", m.view.Conn, at)

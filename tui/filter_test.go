@@ -294,3 +294,35 @@ func TestHistoryOfTheFilter(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a pause does not show is counted apart, and the list that is empty for it
+// says so.
+func TestFilterWhilePaused(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(20)
+	m := newScreen(tr.st, 160, 36, Options{Live: true})
+	press(m, "space")
+	for id := uint32(101); id <= 105; id += 2 {
+		k.recv().headers(id, true, ":method", "GET", ":path", "/x.txt?p=1")
+	}
+	do(m, later(1))
+	press(m, "/")
+	typeText(m, `path contains "p="`)
+	if line := lastLine(m); !strings.Contains(line, "✓ 0 match, 3 more waiting") {
+		t.Errorf("prompt: %q", line)
+	}
+	press(m, "enter")
+	if v := m.View(); !strings.Contains(v, "0 match, 3 more waiting") || !strings.Contains(v, "0 rows of") ||
+		!strings.Contains(v, "3 match among the rows that wait; space shows them") || strings.Contains(v, "Nothing here") {
+		t.Errorf("the screen says\n%s", v)
+	}
+	press(m, "space")
+	if v := m.View(); len(m.frames.entries) != 3 || !strings.Contains(v, "3 match ·") || strings.Contains(v, "waiting") {
+		t.Errorf("%d rows after the pause:\n%s", len(m.frames.entries), v)
+	}
+	// What was there at the pause is no longer waiting.
+	press(m, "space")
+	if line := m.View(); !strings.Contains(line, "3 match ·") {
+		t.Errorf("paused again:\n%s", line)
+	}
+}

@@ -82,8 +82,18 @@ func (m *Model) jump(seq uint64) bool {
 		}
 		m.say("row "+commas(seq)+" has left the history", false)
 		return false
-	case err != nil || m.paused && seq > m.shown.Rows:
-		m.say("row "+commas(seq)+" is not shown yet", false)
+	case errors.Is(err, store.ErrNotYet):
+		yet := ""
+		if m.o.Live && !m.status.Done {
+			yet = " yet"
+		}
+		m.say("there is no row "+commas(seq)+yet+"; the last is "+commas(m.st.Snapshot().Rows), false)
+		return false
+	case err != nil:
+		m.say("row "+commas(seq)+": "+err.Error(), false)
+		return false
+	case m.paused && seq > m.shown.Rows:
+		m.say("row "+commas(seq)+" is not shown yet; "+keyName(m.keys.Pause.Keys()[0])+" resumes", false)
 		return false
 	}
 	if from := m.frames.selected(); from != nil {

@@ -306,3 +306,25 @@ func TestSearchEndsUnderTraffic(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsThatAreNot(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(10)
+	rows := commas(tr.st.Snapshot().Rows)
+	m := newScreen(tr.st, 120, 36, Options{Status: func() Status { return Status{Done: true} }})
+	press(m, ": 9 9 9 9 9 9 enter")
+	if got, want := lastLine(m), "there is no row 999,999; the last is "+rows; !strings.Contains(got, want) {
+		t.Errorf("of a file: %q", got)
+	}
+	m = newScreen(tr.st, 120, 36, Options{Live: true})
+	press(m, ": 9 9 9 9 9 9 enter")
+	if got, want := lastLine(m), "there is no row 999,999 yet; the last is "+rows; !strings.Contains(got, want) {
+		t.Errorf("live: %q", got)
+	}
+	press(m, "space")
+	tr.requests(10)
+	press(m, ": 6 0 enter")
+	if got, want := lastLine(m), "row 60 is not shown yet; space resumes"; !strings.Contains(got, want) {
+		t.Errorf("paused: %q", got)
+	}
+}

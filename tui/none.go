@@ -14,6 +14,8 @@ func (m *Model) whyNoFrames() []string {
 	switch {
 	case m.paused && m.pausedOnGone():
 		return []string{"The rows that were paused on have left the history; space resumes."}
+	case m.filter != nil && m.filter.done && m.filter.hidden > 0:
+		return []string{commas(m.filter.hidden) + " match among the rows that wait; " + keyName(m.keys.Pause.Keys()[0]) + " shows them."}
 	case m.filter != nil && m.filter.done && m.now.Rows > 0:
 		lines := []string{"Nothing here matches the filter.", "esc goes back, / and enter show everything."}
 		if hint := m.filter.expr.Hint(); hint != "" {

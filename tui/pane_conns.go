@@ -124,7 +124,11 @@ func (p *connPane) settlePlaces(m *Model) {
 	}
 	if p.anchor != 0 && !p.follow {
 		now := p.placeOf(m, n, p.anchor)
-		p.shift(now - p.place)
+		if p.by != unsorted {
+			p.moved(now - p.place)
+		} else {
+			p.shift(now - p.place)
+		}
 		p.place = now
 	}
 	if m.view.Conn != p.view.Conn && m.view.Conn != 0 {

@@ -35,6 +35,9 @@ type streamPane struct {
 	wide    bool // the waterfall has half of the pane at least
 	w0, h0  int  // of the last resize
 	kept    keptStreams
+	// keptBefore is kept.alone as of the last refresh: places in what is kept
+	// are none in the whole list.
+	keptBefore bool
 }
 
 const (
@@ -202,7 +205,11 @@ func (p *streamPane) settlePlaces(m *Model) {
 func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uint64) int) {
 	if p.anchor != 0 {
 		now := placeOf(p.anchorID, p.anchor)
-		p.shift(now - p.place)
+		if p.ordered() && p.kept.alone == p.keptBefore {
+			p.moved(now - p.place)
+		} else {
+			p.shift(now - p.place)
+		}
 		p.place = now
 	}
 	if m.view != p.view && m.view.HasStream {
@@ -212,7 +219,7 @@ func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uin
 			p.arrived = false
 		}
 	}
-	p.view = m.view
+	p.view, p.keptBefore = m.view, p.kept.alone
 	p.bounds(0, uint64(n))
 }
 

@@ -20,6 +20,8 @@ type query struct {
 	sel  *store.Selection
 	far  store.Progress // as of the last slice
 	done bool           // all rows that there were have been examined once
+	// hidden are the matches among the rows that came since the pause.
+	hidden uint64
 }
 
 func (m *Model) newQuery(text string, expr *filter.Expr) *query {
@@ -34,10 +36,19 @@ func (q *query) examine(what string, after func(m *Model, q *query)) *work {
 		step: func(ctx context.Context) bool { return q.sel.Advance(ctx, slice) },
 		far:  func() string { return hundredths(q.part()) },
 		after: func(m *Model, done bool) {
-			q.far = q.sel.Progress()
 			q.done = q.done || done
+			m.tally(q)
 			after(m, q)
 		},
+	}
+}
+
+// tally counts what a query has found, apart what a pause does not show.
+func (m *Model) tally(q *query) {
+	q.far, q.hidden = q.sel.Progress(), 0
+	if m.paused {
+		shown := m.st.Find(store.View{Selection: q.sel}, m.shown.Rows+1)
+		q.hidden = q.far.Matched - min(q.far.Matched, shown)
 	}
 }
 
@@ -53,7 +64,10 @@ func part(p store.Progress) float64 {
 
 // count says how many rows match, and how long it took to find out.
 func (q *query) count() string {
-	text := commas(q.far.Matched) + " match"
+	text := commas(q.far.Matched-q.hidden) + " match"
+	if q.hidden > 0 {
+		text += ", " + commas(q.hidden) + " more waiting"
+	}
 	if !q.done {
 		return text + " · " + hundredths(q.part())
 	}

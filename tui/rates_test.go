@@ -5,6 +5,7 @@ package tui
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // Frames a second of each connection in sight, from the time on that it has
@@ -149,5 +150,63 @@ func TestSortByRate(t *testing.T) {
 	check("nothing in the last second: by frames", 1, 3, 2)
 	if got := m.conns.selected().ID; got != 1 {
 		t.Errorf("the cursor went to %v", got)
+	}
+}
+
+// A sorted list begins at its top and stays there, whatever comes up to it; the
+// cursor goes with its row as far as the window does.
+func TestSortedListStaysAtItsTop(t *testing.T) {
+	tr := newTraffic(0)
+	for range 20 {
+		tr.requests(1).close()
+	}
+	m := newScreen(tr.st, 120, 24, Options{Live: true})
+	press(m, "1 j j j j")
+	if height := m.conns.height; height < 3 || height > 15 {
+		t.Fatalf("%d rows in the window", height)
+	}
+	enter(m, "sort fr")
+	if m.conns.cursor != 0 || m.conns.top != 0 {
+		t.Errorf("a new order begins at row %d, the cursor on %d", m.conns.top, m.conns.cursor)
+	}
+	at := m.conns.selected().ID
+	for i := range 25 {
+		busy := tr.requests(10 + i)
+		do(m, later(i+1))
+		if m.conns.conns[0].ID != busy.id {
+			t.Fatalf("the first in sight is %v, most frames has %v", m.conns.conns[0].ID, busy.id)
+		}
+		if got := m.conns.selected().ID; i+1 < m.conns.height && got != at {
+			t.Errorf("the cursor went from %v to %v", at, got)
+		}
+	}
+	// Further down the window goes with the row under the cursor.
+	press(m, "G k k")
+	at, line := m.conns.selected().ID, m.conns.cursor-m.conns.top
+	tr.requests(100)
+	do(m, later(100))
+	if got := m.conns.selected().ID; got != at || m.conns.cursor-m.conns.top != line {
+		t.Errorf("%v in line %d became %v in line %d", at, line, got, m.conns.cursor-m.conns.top)
+	}
+	// Of the streams too.
+	press(m, "1 g enter j j j j j")
+	enter(m, "sort fr")
+	if m.strms.cursor != 0 || m.strms.top != 0 {
+		t.Errorf("a new order of the streams begins at row %d, the cursor on %d", m.strms.top, m.strms.cursor)
+	}
+	chosen := tr.conns[m.strms.conn]
+	tick := 200
+	for i := range m.strms.height + 5 {
+		id := uint32(2001 + 2*i)
+		chosen.more(id, 1)
+		for range 10 + i {
+			chosen.send().data(id, false, "x")
+		}
+		for deadline := time.Now().Add(20 * time.Second); len(m.strms.streams) == 0 || m.strms.streams[0].ID != id; tick++ {
+			do(m, later(tick))
+			if time.Now().After(deadline) {
+				t.Fatalf("stream %d does not come first in sight: top %d, %+v", id, m.strms.top, m.strms.streams[0].ID)
+			}
+		}
 	}
 }

@@ -83,6 +83,10 @@ func (p *connPane) sortBy(name string) error {
 
 func (p *connPane) turn(by int) {
 	p.by, p.order = by, nil
+	if by != unsorted { // from the top, where what is looked for is
+		p.anchor = 0
+		p.reset(0, false)
+	}
 	p.forget()
 }
 

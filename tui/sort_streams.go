@@ -140,8 +140,9 @@ func (p *streamPane) titleAt(x int) {
 
 func (p *streamPane) turn(by int) {
 	p.by = by
-	if by != unsorted {
-		p.follow = false // the newest has no place of its own
+	if by != unsorted { // from the top, where what is looked for is
+		p.anchor, p.arrived = 0, true
+		p.reset(0, false)
 	}
 	p.forget()
 }

@@ -41,6 +41,17 @@ func (t *table) shift(by int) {
 	t.cursor, t.top = add(t.cursor, by), add(t.top, by)
 }
 
+// moved says that the row under the cursor has moved by some places in a list
+// that was sorted anew. The cursor goes with it; but a list that stands at its top
+// stays there, and the cursor as near to its row as the window lets it.
+func (t *table) moved(by int) {
+	if t.top != t.first {
+		t.shift(by)
+		return
+	}
+	t.cursor = min(add(t.cursor, by), t.first+uint64(max(t.height, 1))-1)
+}
+
 func (t *table) empty() bool { return t.end == t.first }
 
 // window is the range of rows to draw.

@@ -176,6 +176,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.chooseColumns()
 	case key.Matches(msg, k.Sort):
 		m.say(m.sorted().sortNext(), false)
+		m.pointed = 0
 		m.refresh()
 	case key.Matches(msg, k.Follow):
 		m.follow()
@@ -271,6 +272,9 @@ func (m *Model) pause() {
 		m.shown = m.now
 		clear(m.frames.kept)
 		m.followFilter()
+	}
+	if m.filter != nil {
+		m.tally(m.filter)
 	}
 	// So that what is in sight is kept.
 	m.frames.forget()
