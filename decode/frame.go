@@ -21,6 +21,10 @@ var (
 	errClientPromises  = &FrameError{http2.ErrCodeProtocol, "a client sends PUSH_PROMISE"}
 )
 
+// Cut tells whether nothing is wrong with the frame but that it is not whole: the
+// connection, or the capture, ended before it did.
+func (e *FrameError) Cut() bool { return *e == *errConnectionEnded || *e == *errCaptureEnded }
+
 // block is the state of the field block in progress (RFC 9113, section 4.3).
 type block struct {
 	open   bool

@@ -128,7 +128,7 @@ func (l *list) draw(m *Model, lines [][]byte, w int, focused bool) {
 		d := lines[i]
 		switch {
 		case i < len(l.rows):
-			d = l.appendRow(d, s, &l.rows[i], w, l.from+uint64(i) == l.cursor, focused)
+			d = l.appendRow(d, s, &l.rows[i], w, l.from+uint64(i) == l.cursor && !l.nowhere, focused)
 		case len(l.rows) == 0 && i < len(l.none):
 			d = append(d, ' ')
 			d = append(d, s.dim.on...)

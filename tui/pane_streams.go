@@ -38,6 +38,12 @@ type streamPane struct {
 	// keptBefore is kept.alone as of the last refresh: places in what is kept
 	// are none in the whole list.
 	keptBefore bool
+	// listed and total are how many streams there are in the list, and how many
+	// the connection has had, as of the pause while there is one; counted is the
+	// connection that they are of.
+	listed, total uint64
+	counted       capture.ConnID
+	atTop         bool // the cursor is where it was said that there were more
 }
 
 const (
@@ -99,9 +105,9 @@ func (p *streamPane) info(*Model) string {
 	if p.conn == 0 {
 		return ""
 	}
-	text := "of " + p.conn.String() + ": " + commas(p.end)
-	if p.kept.alone {
-		text += " kept"
+	text := "of " + p.conn.String() + ": " + commas(p.listed)
+	if p.total > p.listed {
+		text += " of " + commas(p.total)
 	}
 	if p.by != unsorted {
 		text += " by " + p.cols[p.by].label()
@@ -116,7 +122,7 @@ func (p *streamPane) refresh(m *Model) {
 	}
 	conn, ok := m.conns.chosen(m)
 	if conn != p.conn {
-		p.conn, p.anchor = conn, 0
+		p.conn, p.anchor, p.counted = conn, 0, 0
 		p.arrived = p.by != unsorted
 		p.water.manual = false
 		p.page = pageKey{}
@@ -137,6 +143,8 @@ func (p *streamPane) refresh(m *Model) {
 		p.sayEdge(m)
 	} else {
 		p.settlePlaces(m)
+		p.count(m)
+		p.sayGone(m)
 	}
 	from, n := p.window()
 	key := pageKey{from: from, n: n, generation: m.shown.Generation, view: m.view}
@@ -212,9 +220,12 @@ func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uin
 		}
 		p.place = now
 	}
-	if m.view != p.view && m.view.HasStream {
-		if t, ok := m.st.Stream(p.conn, m.view.Stream); ok {
-			p.follow = false
+	if m.view.HasStream && (m.view != p.view || m.view.Stream == p.anchorID && p.anchor != 0) {
+		switch t, ok := p.listedStream(m, m.view.Stream); {
+		case !ok && m.view.Conn == p.conn:
+			p.follow, p.nowhere, p.anchor = false, true, 0
+		case ok && m.view != p.view:
+			p.follow, p.nowhere = false, false
 			p.cursor = uint64(placeOf(t.ID, t.FirstSeq))
 			p.arrived = false
 		}
@@ -225,7 +236,7 @@ func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uin
 
 // pointAt puts the cursor on a stream.
 func (p *streamPane) pointAt(m *Model, t *store.StreamSummary) {
-	p.follow, p.arrived = false, false
+	p.follow, p.arrived, p.nowhere = false, false, false
 	i := slices.IndexFunc(p.streams, func(shown store.StreamSummary) bool { return shown.ID == t.ID && shown.FirstSeq == t.FirstSeq })
 	switch {
 	case i >= 0:
@@ -249,7 +260,7 @@ func (p *streamPane) find(m *Model, n int, seq uint64) int {
 
 // selected is the stream under the cursor; nil where there is none.
 func (p *streamPane) selected() *store.StreamSummary {
-	if i := p.cursor - p.from; p.cursor >= p.from && i < uint64(len(p.streams)) {
+	if i := p.cursor - p.from; !p.nowhere && p.cursor >= p.from && i < uint64(len(p.streams)) {
 		return &p.streams[i]
 	}
 	return nil
@@ -310,5 +321,7 @@ func (p *streamPane) open(m *Model) {
 	if t := p.selected(); t != nil {
 		p.follow = false
 		m.narrow(store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, paneFrames)
+	} else if p.nowhere {
+		m.say("the stream has left this list; its frames, as far as they are kept, stand in the frames", false)
 	}
 }

@@ -88,3 +88,55 @@ func TestStreamsKeptWhilePaused(t *testing.T) {
 		}
 	}
 }
+
+// Streams that have left the list are counted in its title, and no other stands
+// for one of them.
+func TestStreamsThatHaveLeft(t *testing.T) {
+	tr := newTraffic(store.MinHistory)
+	k := tr.requests(300)
+	k.recv().headers(7001, false, ":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/long")
+	m := newScreen(tr.st, 160, 36, Options{Live: true})
+	enter(m, "goto "+commas(tr.st.Snapshot().Rows))
+	press(m, "s")
+	if got := m.strms.selected(); got == nil || got.ID != 7001 {
+		t.Fatalf("under the cursor is %+v", got)
+	}
+	evictAll(k)
+	do(m, later(1))
+	if got := m.strms.selected(); got != nil {
+		t.Errorf("stream %d stands for one that has left", got.ID)
+	}
+	for line := range strings.SplitSeq(m.View(), "\n") {
+		if strings.HasPrefix(line, "│"+markCursor) && strings.Contains(line, "GET /") {
+			t.Errorf("the cursor is on %q", line)
+		}
+	}
+	view := m.view
+	press(m, "2 enter")
+	if m.view != view || !strings.Contains(lastLine(m), "the stream has left this list") {
+		t.Errorf("enter led from %+v to %+v: %q", view, m.view, lastLine(m))
+	}
+	press(m, "j")
+	if m.strms.selected() == nil {
+		t.Error("j leads to no stream")
+	}
+	c, _ := tr.st.Conn(k.id)
+	held := tr.st.NumStreams(k.id)
+	title := "Streams of c1: " + commas(uint64(held)) + " of " + commas(uint64(c.Streams))
+	if held >= c.Streams || !strings.Contains(m.View(), title) {
+		t.Errorf("no %q on\n%s", title, m.View())
+	}
+	press(m, "g")
+	if got, want := lastLine(m), commas(uint64(c.Streams-held))+" older streams have left the history"; !strings.Contains(got, want) {
+		t.Errorf("at the top: %q, want %q", got, want)
+	}
+	// While paused the title stays, whatever comes and leaves.
+	press(m, "space")
+	evictAll(k)
+	for id, keys := range []string{"j", "pgdown", "k", "pgup", "g"} {
+		do(m, later(10+id))
+		if press(m, keys); !strings.Contains(m.View(), title) {
+			t.Errorf("paused, after %s: no %q on\n%s", keys, title, m.View())
+		}
+	}
+}

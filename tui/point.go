@@ -35,8 +35,9 @@ func (m *Model) pointAtFrame() {
 	if t := m.strms.selected(); t != nil && t.ID == e.Header.StreamID {
 		return
 	}
-	t, ok := m.st.Stream(e.Conn, e.Header.StreamID)
+	t, ok := m.strms.listedStream(m, e.Header.StreamID)
 	if !ok {
+		m.strms.nowhere = true
 		return
 	}
 	m.strms.pointAt(m, &t)

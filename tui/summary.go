@@ -19,7 +19,7 @@ import (
 func (m *Model) summary(e *store.Entry, w int) cell {
 	s := m.sty
 	if e.Err != nil {
-		return cell{"! " + decode.ErrorName(uint32(e.Err.Code)) + ": " + peer(e.Err.Reason, w), s.bad}
+		return cell{"! " + frameError(e.Err, w), s.bad}
 	}
 	text, style := m.frameText(e, w)
 	if e.Missing > 0 {
@@ -27,6 +27,18 @@ func (m *Model) summary(e *store.Entry, w int) cell {
 		style = s.warn
 	}
 	return cell{text, style}
+}
+
+// frameError says what is malformed about a frame, with its code; or, where there
+// is none, why the frame is not whole or was not decoded.
+func frameError(err *decode.FrameError, w int) string {
+	switch {
+	case err.Cut():
+		return "cut: " + peer(strings.TrimSuffix(err.Reason, " before the frame did"), w)
+	case err.Code == http2.ErrCodeNo:
+		return peer(err.Reason, w)
+	}
+	return decode.ErrorName(uint32(err.Code)) + ": " + peer(err.Reason, w)
 }
 
 func (m *Model) frameText(e *store.Entry, w int) (string, sgr) {

@@ -144,7 +144,7 @@ func (d *details) frame() {
 	title := decode.TypeName(h.Type) + "  " + a.text + " " + e.Direction.String() + "  stream " + itoa(h.StreamID) + "  " + e.Conn.String()
 	d.add(detailLine{cells: []cell{{title, s.bold}, {d.m.detail.request, s.dim}}, widths: []int{width(title) + 1}})
 	if e.Err != nil {
-		d.property("error", "! "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400), s.bad)
+		d.property("error", "! "+frameError(e.Err, 400), s.bad)
 	}
 	for i := range e.Findings {
 		d.problem(&e.Findings[i])

@@ -5,6 +5,8 @@ package tui
 import (
 	"h2sniff/decode"
 	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // maxProblems is how many findings of a connection, and of a stream, are
@@ -16,8 +18,11 @@ const maxProblems = 200
 func (d *details) problems() {
 	e := d.e
 	d.line(d.m.sty.bold, "This row")
-	if e.Err != nil {
-		d.text(d.m.sty.bad, "! malformed: "+decode.ErrorName(uint32(e.Err.Code))+": "+peer(e.Err.Reason, 400))
+	switch {
+	case e.Err != nil && e.Err.Code == http2.ErrCodeNo:
+		d.text(d.m.sty.bad, "! "+frameError(e.Err, 400))
+	case e.Err != nil:
+		d.text(d.m.sty.bad, "! malformed: "+frameError(e.Err, 400))
 	}
 	for i := range e.Findings {
 		d.finding(&store.Found{Seq: e.Seq, Finding: e.Findings[i]})

@@ -14,6 +14,9 @@ type table struct {
 	height      int  // rows in the window
 	follow      bool // stay at the end as rows are appended
 	scroller    bool // has no cursor of its own: the top line is the position
+	// nowhere says that what the cursor is to be on is none of the rows: until it
+	// is moved, it is on no row.
+	nowhere bool
 }
 
 // bounds takes new bounds and reports whether the row under the cursor has
@@ -31,7 +34,7 @@ func (t *table) bounds(first, end uint64) (evicted bool) {
 // reset makes the table one of other rows, with the cursor on one that bounds
 // will bring.
 func (t *table) reset(cursor uint64, follow bool) {
-	t.first, t.end, t.cursor, t.follow = 0, 0, cursor, follow
+	t.first, t.end, t.cursor, t.follow, t.nowhere = 0, 0, cursor, follow, false
 	t.top = cursor - min(cursor, uint64(max(t.height, 0))/2)
 }
 
@@ -105,6 +108,7 @@ func (t *table) move(d int) {
 		t.scroll(d)
 		return
 	}
+	t.nowhere = false
 	if d < 0 {
 		t.follow = false
 	}
@@ -132,14 +136,14 @@ func (t *table) scroll(d int) {
 }
 
 func (t *table) home() {
-	t.follow = false
+	t.follow, t.nowhere = false, false
 	t.cursor, t.top = t.first, t.first
 	t.settle()
 }
 
 // toEnd goes to the newest row; with follow, it stays with the newest.
 func (t *table) toEnd(follow bool) {
-	t.follow = follow
+	t.follow, t.nowhere = follow, false
 	if t.end > t.first {
 		t.cursor, t.top = t.end-1, t.end-1
 	}
@@ -154,7 +158,7 @@ func (t *table) point(i int) bool {
 	if i < 0 || i >= n || t.scroller {
 		return false
 	}
-	t.cursor = t.top + uint64(i)
+	t.cursor, t.nowhere = t.top+uint64(i), false
 	if t.cursor != t.end-1 {
 		t.follow = false
 	}

@@ -239,3 +239,25 @@ func TestBodyOfALongStream(t *testing.T) {
 		t.Errorf("%d holes, ended %v, %d octets", len(b.Holes), b.Ended, len(b.Data))
 	}
 }
+
+// A frame that the end of the connection cut off is not malformed.
+func TestFrameThatIsCutOff(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(1)
+	k.send().raw("\x00\x10\x00\x00\x00\x00\x00\x00\x01half of it")
+	k.close()
+	seq := uint64(0)
+	for s := uint64(1); s <= tr.st.Snapshot().Rows; s++ {
+		if e, err := tr.st.Frame(s); err == nil && e.Err != nil {
+			seq = s
+		}
+	}
+	m := onRow(tr.st, 200, 36, seq)
+	for _, tab := range []detailTab{tabHeaders, tabProblems} {
+		m.detail.chooseTab(m, int(tab))
+		do(m, tea.WindowSizeMsg{Width: 200, Height: 36})
+		if v := m.View(); strings.Count(v, "! cut: the connection ended") != 2 || strings.Contains(v, "NO_ERROR") || strings.Contains(v, "malformed") {
+			t.Errorf("%s:\n%s", tabNames[tab], v)
+		}
+	}
+}

@@ -276,6 +276,7 @@ func (m *Model) pause() {
 	if m.filter != nil {
 		m.tally(m.filter)
 	}
+	m.strms.counted = 0
 	// So that what is in sight is kept.
 	m.frames.forget()
 	m.strms.forget()
