@@ -121,6 +121,10 @@ type Model struct {
 	now    store.Snapshot // of the last tick
 	shown  store.Snapshot // what the panes show: now, or of the moment of the pause
 	paused bool
+	// at is the moment that what is shown is of, by the clock of the rows: what
+	// has not ended has lasted until then. It stands still while paused.
+	at  int64
+	run running
 	// pausedConn is the newest connection at the moment of the pause.
 	pausedConn capture.ConnID
 	start      int64 // that elapsed times count from; 0 until the first row
@@ -226,6 +230,7 @@ func (m *Model) snapshot() bool {
 	m.now = now
 	if !m.paused {
 		m.shown = now
+		m.at = max(m.at, now.Last)
 	}
 	if m.start == 0 {
 		if first := m.st.Rows(store.View{}, 0, 1); len(first) > 0 {

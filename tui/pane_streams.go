@@ -156,7 +156,7 @@ func (p *streamPane) refresh(m *Model) {
 		}
 		c, _ := m.st.Conn(conn)
 		p.closed = c.Closed != 0
-		p.water.role, p.water.closed = c.Role, c.Closed
+		p.water.role, p.water.closed, p.water.until = c.Role, c.Closed, untilOf(&c, m.at)
 		p.none = noStreams(&c)
 		for i := range p.streams {
 			t := &p.streams[i]
@@ -165,8 +165,8 @@ func (p *streamPane) refresh(m *Model) {
 				n++ // for the !
 			}
 			p.whole(streamID, n)
-			p.whole(streamWait, width(waitText(t, p.water.role)))
-			p.whole(streamTime, width(span(t.Last-t.First)))
+			p.whole(streamWait, width(waitText(t, p.water.role, p.water.until)))
+			p.whole(streamTime, width(span(timeOf(t, p.water.until))))
 		}
 		p.fit()
 		p.prepareWater(m)
@@ -296,8 +296,8 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 		streamFrames:  {text: compact(t.Frames)},
 		streamSent:    {text: octets(t.SentB)},
 		streamRecv:    {text: octets(t.RecvB)},
-		streamWait:    {text: waitText(t, p.water.role)},
-		streamTime:    {text: span(t.Last - t.First)},
+		streamWait:    {text: waitText(t, p.water.role, p.water.until)},
+		streamTime:    {text: span(timeOf(t, p.water.until))},
 	}}
 	r.cells = append(r.cells, cell{})
 	if idle {

@@ -18,6 +18,8 @@ import (
 type streamOrder struct {
 	streamOrderKey
 	generation uint64 // of the store
+	shown      int64  // the moment that it is of
+	open       bool   // some streams had not ended
 	ids        []uint32
 	took       time.Duration // to make it
 	at         time.Time     // when it was made
@@ -33,17 +35,20 @@ type streamOrderKey struct {
 const sortBatch = 1024
 
 // orderStreams sorts the streams of a connection that began with row last or
-// before; nil where ctx ends.
-func orderStreams(ctx context.Context, st *store.Store, conn capture.ConnID, by int, last uint64) []uint32 {
+// before, as of a moment; nil where ctx ends. open says that some had not ended.
+func orderStreams(ctx context.Context, st *store.Store, conn capture.ConnID, by int, last uint64, at int64) (ids []uint32, open bool) {
 	var keys []streamKey
+	c, _ := st.Conn(conn)
+	until := untilOf(&c, at)
 	for i := 0; ; i += sortBatch {
 		if ctx.Err() != nil {
-			return nil
+			return nil, false
 		}
 		list := st.Streams(conn, i, sortBatch)
 		for j := range list {
 			if t := &list[j]; t.FirstSeq <= last {
-				keys = append(keys, keyOf(by, t))
+				keys = append(keys, keyOf(by, t, until))
+				open = open || goesOn(t) && c.Closed == 0
 			}
 		}
 		if len(list) < sortBatch {
@@ -51,11 +56,11 @@ func orderStreams(ctx context.Context, st *store.Store, conn capture.ConnID, by 
 		}
 	}
 	slices.SortStableFunc(keys, streamKey.compare)
-	ids := make([]uint32, len(keys))
+	ids = make([]uint32, len(keys))
 	for i := range keys {
 		ids[i] = keys[i].id
 	}
-	return ids
+	return ids, open
 }
 
 // streamKey is what a stream is sorted by: n, what there is most of first, then
@@ -73,7 +78,7 @@ func (a streamKey) compare(b streamKey) int {
 	return strings.Compare(a.text, b.text)
 }
 
-func keyOf(by int, t *store.StreamSummary) streamKey {
+func keyOf(by int, t *store.StreamSummary, until int64) streamKey {
 	k := streamKey{id: t.ID}
 	switch by {
 	case streamID:
@@ -95,10 +100,10 @@ func keyOf(by int, t *store.StreamSummary) streamKey {
 	case streamRecv:
 		k.n = t.RecvB
 	case streamWait:
-		ns, _ := waitOf(t, capture.RoleUnknown)
+		ns, _ := waitOf(t, capture.RoleUnknown, until)
 		k.n = uint64(ns)
 	case streamTime:
-		k.n = uint64(max(0, t.Last-t.First))
+		k.n = uint64(timeOf(t, until))
 	}
 	return k
 }
@@ -160,7 +165,7 @@ func (p *streamPane) keepSorted(m *Model) {
 		return
 	}
 	generation := m.shown.Generation
-	if p.ordered() && p.order.generation == generation {
+	if p.ordered() && p.order.generation == generation && !p.order.aged(m) {
 		return
 	}
 	// Where the list follows the newest row, its connection changes all the time.
@@ -176,11 +181,11 @@ func (p *streamPane) keepSorted(m *Model) {
 	}
 	p.sorting = streamOrderKey{p.conn, p.by}
 	st, last := m.st, m.shown.Rows
-	o := streamOrder{streamOrderKey: p.sorting, generation: generation}
+	o := streamOrder{streamOrderKey: p.sorting, generation: generation, shown: m.at}
 	m.begin(workSort, &work{
 		step: func(ctx context.Context) bool {
 			begin := time.Now()
-			o.ids = orderStreams(ctx, st, o.conn, o.by, last)
+			o.ids, o.open = orderStreams(ctx, st, o.conn, o.by, last, o.shown)
 			o.at = time.Now()
 			o.took = o.at.Sub(begin)
 			return true

@@ -39,7 +39,7 @@ func TestSortStreams(t *testing.T) {
 		{"fr", []uint32{3, 5, 7, 1}},
 		{"st", []uint32{3, 5, 7, 1}},
 		{"request", []uint32{7, 3, 5, 1}},
-		{"time", []uint32{3, 5, 7, 1}},
+		{"time", []uint32{1, 3, 5, 7}}, // none has ended
 		{"→oct", []uint32{3, 5, 7, 1}},
 		{"sid", []uint32{1, 3, 5, 7}},
 		{"fr", []uint32{3, 5, 7, 1}},

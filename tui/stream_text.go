@@ -25,18 +25,23 @@ func noStreams(c *store.ConnSummary) []string {
 }
 
 // waitOf is the time from the last frame of a stream's request to the first of
-// its response, in nanoseconds.
-func waitOf(t *store.StreamSummary, role capture.Role) (ns int64, ok bool) {
+// its response, or to until while there is none, in nanoseconds.
+func waitOf(t *store.StreamSummary, role capture.Role, until int64) (ns int64, ok bool) {
 	d := requestDirection(t, role)
 	req, resp := &t.Phases[d], &t.Phases[d.Reverse()]
-	if req.Begin == 0 || resp.Begin == 0 || resp.Begin < req.Last {
+	switch {
+	case req.Begin == 0 || resp.Begin == 0 && ended(t):
+		return 0, false
+	case resp.Begin == 0:
+		return max(0, endOf(t, until)-req.Last), true
+	case resp.Begin < req.Last:
 		return 0, false
 	}
 	return resp.Begin - req.Last, true
 }
 
-func waitText(t *store.StreamSummary, role capture.Role) string {
-	if ns, ok := waitOf(t, role); ok {
+func waitText(t *store.StreamSummary, role capture.Role, until int64) string {
+	if ns, ok := waitOf(t, role, until); ok {
 		return span(ns)
 	}
 	return ""

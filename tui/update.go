@@ -60,6 +60,7 @@ func (m *Model) tick(t time.Time) {
 		changed = true
 	}
 	m.clock.tick(t, changed)
+	m.passTime(t)
 	if m.conns.count(m, t) {
 		changed = true
 	}
@@ -82,6 +83,11 @@ func (m *Model) tick(t time.Time) {
 	}
 	if m.works[workWrite].work != nil {
 		m.dirty = true // how far it is
+	}
+	if m.strms.aged(m) {
+		m.strms.forget()
+		m.strms.refresh(m)
+		m.dirty = true
 	}
 	m.strms.keepSorted(m)
 	if m.strms.water.late {

@@ -70,6 +70,7 @@ type waterfall struct {
 	manual bool         // the user chose the axis; else it holds the streams in sight
 	role   capture.Role // of the process
 	closed int64        // when the connection was; 0: not yet
+	until  int64        // the moment that what has not ended has lasted to
 	stalls []store.Stall
 	marks  map[markKey]streamMarks // gRPC messages
 	// sought is how long it took to look for them last, soughtAt when that
@@ -87,13 +88,13 @@ func (w *waterfall) fit(streams []store.StreamSummary) {
 	w.axis = timeRange{}
 	for i := range streams {
 		t := &streams[i]
-		if t.Frames == 0 || t.Phases[0].Begin == 0 && t.Phases[1].Begin == 0 && !t.Reset {
+		if t.Frames == 0 || !begun(t) {
 			continue // has no bar
 		}
 		if w.axis.from == 0 || t.First < w.axis.from {
 			w.axis.from = t.First
 		}
-		w.axis.to = max(w.axis.to, t.Last)
+		w.axis.to = max(w.axis.to, endOf(t, w.until))
 	}
 }
 
@@ -105,8 +106,8 @@ func (w *waterfall) zoom(in bool, t *store.StreamSummary) {
 	}
 	length := w.axis.to - w.axis.from
 	middle := w.axis.from + length/2
-	if t != nil && t.Frames > 0 && t.Last >= w.axis.from && t.First <= w.axis.to {
-		middle = t.First + (t.Last-t.First)/2
+	if t != nil && t.Frames > 0 && endOf(t, w.until) >= w.axis.from && t.First <= w.axis.to {
+		middle = t.First + timeOf(t, w.until)/2
 	}
 	if in {
 		length = max(length/2, 1000)
@@ -161,8 +162,7 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	}
 	d := requestDirection(t, role)
 	req, resp := &t.Phases[d], &t.Phases[d.Reverse()]
-	ended := t.Reset || t.EndSend && t.EndRecv
-	if req.Begin == 0 && resp.Begin == 0 && !t.Reset {
+	if !begun(t) {
 		return out // frames about a stream that has not begun
 	}
 	switch {
@@ -171,20 +171,17 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	case req.Begin != 0:
 		fill(req.Last, t.Last, waterWait)
 	}
-	end := w.axis.to
-	if w.closed != 0 {
-		end = min(end, w.closed)
-	}
+	end := endOf(t, w.until)
 	asked := t.EndSend // the request is complete
 	if d == capture.Recv {
 		asked = t.EndRecv
 	}
 	switch {
-	case ended:
+	case ended(t):
 	case resp.Begin == 0 && req.Begin != 0 && asked:
-		fill(req.Last, max(end, t.Last), waterWait)
+		fill(req.Last, end, waterWait)
 	default:
-		fill(t.Last, max(end, t.Last), waterIdle)
+		fill(t.Last, end, waterIdle)
 	}
 	if req.Begin != 0 {
 		fill(req.Begin, req.Last, waterRequest)
@@ -220,8 +217,8 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	switch {
 	case t.Reset:
 		at(t.Last, waterReset)
-	case !ended && w.closed == 0:
-		at(w.axis.to, waterOpen)
+	case !ended(t) && w.closed == 0:
+		at(min(end, w.axis.to), waterOpen)
 	}
 	return out
 }

@@ -30,7 +30,7 @@ func TestWaterfallBars(t *testing.T) {
 		}
 		return p
 	}
-	w := &waterfall{axis: timeRange{t0, t0 + 100}}
+	w := &waterfall{axis: timeRange{t0, t0 + 100}, until: t0 + 100}
 	stalled := *w
 	stalled.stalls = []store.Stall{{Stream: 1, Since: t0 + 40, Till: t0 + 60}, {Stream: 3, Since: t0, Till: t0 + 100},
 		{Stream: 0, Since: t0 + 70, Till: t0 + 200}}
@@ -43,6 +43,8 @@ func TestWaterfallBars(t *testing.T) {
 	both := whole
 	both.Phases = [2]store.Phase{phase(0, 5, 80), phase(30, 40, 90)}
 	waits := store.StreamSummary{ID: 1, Frames: 1, First: t0 + 10, Last: t0 + 10, EndSend: true, Phases: [2]store.Phase{phase(10, 0, 10)}}
+	now, closed := *w, *w
+	now.until, closed.until, closed.closed = t0+70, t0+70, t0+70
 	short := whole
 	short.Phases = [2]store.Phase{phase(35, 0, 35), phase(44, 44, 45)}
 	swift := whole
@@ -61,6 +63,8 @@ func TestWaterfallBars(t *testing.T) {
 		{"as the server sees it", w, swapped, capture.Server, "▒▒▒··█████"},
 		{"held up", &stalled, upload, capture.Client, "▒▒▒▒░░░░░█"},
 		{"no answer yet", w, waits, capture.Client, " ▒·······▷"},
+		{"no answer yet, the axis goes beyond now", &now, waits, capture.Client, " ▒·····▷  "},
+		{"never answered", &closed, waits, capture.Client, " ▒······  "},
 		{"a wait of one column", w, short, capture.Client, "   ·█     "},
 		{"a short wait", w, swift, capture.Client, "   ▒██    "},
 		{"reset", w, reset, capture.Client, "▒▒▒··████✗"},

@@ -432,6 +432,7 @@ func (s *Store) Snapshot() Snapshot {
 		Conns:        s.connsEver,
 		Evicted:      s.segs[0].first - 1,
 		LostBytes:    s.lost,
+		Last:         s.lastTime,
 		HistoryUsed:  s.used() - s.images.spare(), // room kept free is not used
 		HistoryLimit: s.limit,
 		Errors:       s.errors,

@@ -117,6 +117,7 @@ type Store struct {
 	findNum   uint64 // kept ever
 
 	firstTime int64 // of the first row ever
+	lastTime  int64 // the greatest of any row ever
 }
 
 // New returns an empty store.
@@ -201,6 +202,7 @@ func (s *Store) append(row *decode.Row) uint64 {
 	if s.last == 0 {
 		s.firstTime = row.Time
 	}
+	s.lastTime = max(s.lastTime, row.Time, row.TimeEnd)
 	if g.n == 0 {
 		g.time = row.Time
 	}

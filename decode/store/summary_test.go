@@ -63,7 +63,7 @@ func TestConnSummary(t *testing.T) {
 
 	snap := s.Snapshot()
 	snap.Generation, snap.HistoryUsed, snap.HistoryLimit = 0, 0, 0
-	if diff := cmp.Diff(Snapshot{Rows: 8, Frames: 2, Bytes: 22, Conns: 1, LostBytes: 50, Errors: 1}, snap); diff != "" {
+	if diff := cmp.Diff(Snapshot{Rows: 8, Frames: 2, Bytes: 22, Conns: 1, LostBytes: 50, Last: 160, Errors: 1}, snap); diff != "" {
 		t.Errorf("snapshot (-want +got)\n%s", diff)
 	}
 }

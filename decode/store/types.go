@@ -90,6 +90,7 @@ type Snapshot struct {
 	Conns        int    // ever seen
 	Evicted      uint64 // rows evicted
 	LostBytes    uint64 // octets in gaps with reason lost
+	Last         int64  // time of the newest moment that a row tells of, Unix nanoseconds; 0: no row yet
 	HistoryUsed  int64  // bytes
 	HistoryLimit int64  // bytes
 	Errors       uint64 // frames with an error

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hung is a connection with a request that was answered, and one that is not.
+func hung(t *testing.T) (*traffic, *talk) {
+	t.Helper()
+	tr := newTraffic(0)
+	k := tr.requests(1)
+	k.recv().headers(3, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/nodata")
+	return tr, k
+}
+
+// cellsOf are the time and the wait of a stream, as they are shown.
+func cellsOf(t *testing.T, m *Model, id uint32) string {
+	t.Helper()
+	i := slices.Index(idsOf(m), id)
+	if i < 0 {
+		t.Fatalf("stream %d is not in sight", id)
+	}
+	c := m.strms.rows[i].cells
+	return c[streamWait].text + " " + c[streamTime].text + " " + c[streamState].text
+}
+
+func idsOf(m *Model) (ids []uint32) {
+	for i := range m.strms.streams {
+		ids = append(ids, m.strms.streams[i].ID)
+	}
+	return ids
+}
+
+// atSecond is the tick n seconds after the first.
+func atSecond(n int64) tickMsg { return tickMsg(time.Unix(1000+n, 0)) }
+
+// What has not ended lasts until now, until a pause, until the close of its
+// connection.
+func TestOpenStreamLasts(t *testing.T) {
+	tr, k := hung(t)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter")
+	ended := cellsOf(t, m, 1)
+	expect := func(when, want string) {
+		t.Helper()
+		if got := cellsOf(t, m, 3); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+		if got := cellsOf(t, m, 1); got[:10] != ended[:10] {
+			t.Errorf("%s: of what has ended %q, it was %q", when, got, ended)
+		}
+		if err := checkScreen(m); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range int64(6) {
+		do(m, atSecond(i))
+	}
+	expect("5 s in", "5.0s 5.0s hc-remote")
+	if axis := m.strms.water.axis; axis.to-axis.from < int64(5*time.Second) {
+		t.Errorf("the axis is %s long", span(axis.to-axis.from))
+	}
+	if bar := barOf(m, 3); !strings.HasSuffix(bar, "·····▷") {
+		t.Errorf("5 s in: %q", bar)
+	}
+	press(m, "space")
+	do(m, atSecond(9))
+	press(m, "g j k")
+	expect("while paused", "5.0s 5.0s hc-remote")
+	press(m, "space")
+	do(m, atSecond(10))
+	expect("after the pause", "10.0s 10.0s hc-remote")
+	// A row of another connection does not set the time back.
+	tr.now += int64(3 * time.Second)
+	tr.requests(1)
+	do(m, later(301))
+	expect("with the rows of others", "10.0s 10.0s hc-remote")
+	tr.now += int64(9 * time.Second)
+	k.close()
+	do(m, atSecond(13), atSecond(20))
+	expect("when the connection is closed", "12.0s 12.0s unfinished")
+	if bar := barOf(m, 3); !strings.HasSuffix(bar, "······") {
+		t.Errorf("when the connection is closed: %q", bar)
+	}
+}
+
+// barOf is the bar of a stream as it is shown.
+func barOf(m *Model, id uint32) (bar string) {
+	for _, run := range m.strms.rows[slices.Index(idsOf(m), id)].runs {
+		bar += run.text
+	}
+	return bar
+}
+
+// Ages are drawn anew once a second, and only those in sight.
+func TestOpenStreamIsDrawnNowAndThen(t *testing.T) {
+	tr, k := hung(t)
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter")
+	drawn := func(from, to int) (n int) {
+		for i := from; i < to; i++ {
+			m.View()
+			if do(m, later(i)); m.dirty {
+				n++
+			}
+		}
+		return n
+	}
+	drawn(1, 60) // what else there is to show at first
+	if n := drawn(60, 360); n < 9 || n > 11 {
+		t.Errorf("drawn %d times in 10 s", n)
+	}
+	press(m, "3 z")
+	if n := drawn(360, 660); n > 0 {
+		t.Errorf("drawn %d times in 10 s, out of sight", n)
+	}
+	press(m, "z space")
+	if n := drawn(660, 960); n > 0 {
+		t.Errorf("drawn %d times in 10 s while paused", n)
+	}
+	press(m, "space")
+	k.send().headers(3, true, ":status", "504")
+	drawn(960, 1020)
+	if n := drawn(1020, 1320); n > 0 {
+		t.Errorf("drawn %d times in 10 s after the end", n)
+	}
+	if got := cellsOf(t, m, 3); !strings.HasSuffix(got, " closed") {
+		t.Errorf("%q", got)
+	}
+}
+
+// What a file tells of ends with its last row, of whatever connection, and so
+// does what comes through a pipe, when that has ended.
+func TestOpenStreamOfFile(t *testing.T) {
+	for _, o := range []Options{{}, {Live: true, Status: func() Status { return Status{Done: true} }}} {
+		tr, _ := hung(t)
+		tr.now += int64(7 * time.Second)
+		tr.requests(1)
+		m := newScreen(tr.st, 200, 60, o)
+		press(m, "1 g enter")
+		do(m, atSecond(20))
+		if got := cellsOf(t, m, 3); got != "7.0s 7.0s hc-remote" {
+			t.Errorf("live %v: %q", o.Live, got)
+		}
+	}
+}
+
+// Sorted by time or wait, what goes on passes what took longer for a while.
+func TestOpenStreamsSorted(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(0)
+	request := func(id uint32) {
+		k.recv().headers(id, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", fmt.Sprintf("/%d", id))
+	}
+	request(1)
+	tr.now += int64(3 * time.Second)
+	k.send().headers(1, true, ":status", "200")
+	request(3) // never answered
+	for _, by := range []string{"time", "wait"} {
+		m := newScreen(tr.st, 200, 60, Options{Live: true})
+		press(m, "1 g enter g")
+		do(m, later(1))
+		enter(m, "sort "+by)
+		do(m, atSecond(1))
+		if got := idsOf(m); !slices.Equal(got, []uint32{1, 3}) {
+			t.Errorf("by %s: %v", by, got)
+		}
+		m.strms.order.took = 0 // how long it took says when there is another
+		for i := int64(2); i <= 5; i++ {
+			do(m, atSecond(i))
+			m.strms.order.took = 0
+		}
+		if got := idsOf(m); !slices.Equal(got, []uint32{3, 1}) {
+			t.Errorf("by %s, 5 s later: %v", by, got)
+		}
+	}
+}
