@@ -39,6 +39,7 @@ func commands() []command {
 		{"write", "FILE", "what is shown, as FILE.pcapng, .json or .har", (*Model).write, nil},
 		{"pause", "", "freeze the view, or go on", func(m *Model, _ string) error { m.pause(); return nil }, nil},
 		{"follow", "", "follow the newest", func(m *Model, _ string) error { m.follow(); return nil }, nil},
+		{"messages", "", "what the last line has said, whole", (*Model).showMessages, nil},
 		{"help", "", "the keys", func(m *Model, _ string) error { m.toggleHelp(); return nil }, nil},
 		{"quit", "", "leave", func(m *Model, _ string) error { m.leave(); return nil }, nil},
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"h2sniff/decode/store"
+
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -275,5 +277,34 @@ func TestHelpNamesEveryKey(t *testing.T) {
 	}
 	if !strings.Contains(seen, m.keys.Quit.Help().Key) || !slices.ContainsFunc(legend(), func(l [2]string) bool { return strings.Contains(seen, l[1]) }) {
 		t.Error("the end of the help cannot be reached")
+	}
+}
+
+// On a usual screen the rate, what was lost and how full the history is are always
+// in sight, and the line begins with a blank whatever the figures are.
+func TestStatusLineKeepsWhatMatters(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(1)
+	m := newScreen(tr.st, 80, 24, Options{Live: true, Source: "pid 26783"})
+	press(m, "space")
+	m.shown.Rows = 1000
+	m.now = store.Snapshot{Rows: 75911, Frames: 244_000, Evicted: 240_000, LostBytes: 349 << 20, Errors: 40, HistoryUsed: 1 << 20, HistoryLimit: 1 << 20}
+	m.rate.shown = 15_000
+	for w := 80; w < 200; w++ {
+		line := string(m.appendStatus(nil, w))
+		for _, want := range []string{"PAUSED +74,911", "15k fr/s", "LOST 349M", "hist", "!40"} {
+			if want == "LOST 349M" && strings.Contains(line, "LOST 365,953,024 octets") {
+				continue
+			}
+			if !strings.Contains(line, want) {
+				t.Errorf("%d cells: no %q in %q", w, want, line)
+			}
+		}
+		if line[0] != ' ' || width(line) != w {
+			t.Errorf("%d cells: %q", w, line)
+		}
+	}
+	if line := string(m.appendStatus(nil, 80)); strings.Contains(line, "pid 26783") {
+		t.Errorf("the source stays: %q", line)
 	}
 }

@@ -160,8 +160,10 @@ type Model struct {
 
 	overlay overlay // nil: none
 
-	notice      string // until the next key
+	notice      string // until the next key, or for noticeShown
 	noticeAlarm bool
+	noticeAt    time.Time // of the first tick that saw it
+	said        []string  // the last notices
 
 	dirty  bool // screen is out of date
 	screen string
@@ -281,9 +283,11 @@ func (m *Model) focusOn(p paneID) {
 	m.arrange()
 }
 
-// say shows a notice until the next key.
+// say shows a notice until the next key; one that is no alarm also leaves by
+// itself.
 func (m *Model) say(text string, alarm bool) {
-	m.notice, m.noticeAlarm = text, alarm
+	m.notice, m.noticeAlarm, m.noticeAt = text, alarm, time.Time{}
+	m.keepNotice(text)
 }
 
 // waiting is the number of rows that came since the pause.

@@ -111,7 +111,7 @@ func (p *framePane) refresh(m *Model) {
 	}
 	first, end := p.held(m)
 	p.keepRow(m)
-	if p.bounds(first, end) && !p.empty() {
+	if p.bounds(first, end) && !p.empty() && !m.paused {
 		m.say("the row under the cursor was evicted from the history; this is the oldest one held", false)
 	}
 	p.sayEdge(m)

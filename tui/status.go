@@ -53,7 +53,8 @@ func (r *rateMeter) sample(t time.Time, frames uint64) bool {
 type segment struct {
 	long, short string // short: where there is no room for long; empty: nothing then
 	style       sgr
-	keep        int // the lowest give way first; 0: stays whatever happens
+	keep        int  // the lowest give way first; 0: stays whatever happens
+	late        bool // goes after all others that may go
 }
 
 func (m *Model) appendStatus(dst []byte, w int) []byte {
@@ -97,7 +98,7 @@ func (m *Model) appendStatus(dst []byte, w int) []byte {
 		if n := min(between, w-used); used > 0 {
 			dst = appendSpaces(dst, n)
 			used += n
-		} else if w > total {
+		} else if w >= total {
 			dst = append(dst, ' ')
 			used++
 		}
@@ -124,6 +125,9 @@ func rank(g segment, text string) int {
 	if text != g.short && g.short != "" {
 		return g.keep
 	}
+	if g.late {
+		return g.keep + 200
+	}
 	return g.keep + 100
 }
 
@@ -134,8 +138,9 @@ func (m *Model) statusSegments() []segment {
 	s, n := m.sty, m.now
 	var segs []segment
 	add := func(long, short string, style sgr, keep int) {
-		segs = append(segs, segment{long, short, style, keep})
+		segs = append(segs, segment{long, short, style, keep, false})
 	}
+	late := func() { segs[len(segs)-1].late = m.lay.w >= 40 }
 	lost := max(n.LostBytes, m.status.LostBytes)
 	lostLong, lostStyle := "lost 0", s.good
 	lostShort := lostLong
@@ -173,10 +178,12 @@ func (m *Model) statusSegments() []segment {
 	}
 	if m.o.Live { // of a file it would tell how fast that is read
 		add(compact(m.rate.shown)+" fr/s", "", s.plain, 5)
+		late()
 	}
 	add(commas(n.Frames)+" frames", compact(n.Frames)+" fr", s.plain, 6)
 	add("history "+mib(n.HistoryUsed)+"/"+mib(n.HistoryLimit)+" MiB",
 		"hist "+percent(n.HistoryUsed, n.HistoryLimit), s.dim, 2)
+	late()
 	if n.SpillUsed > 0 {
 		add("+ "+mib(n.SpillUsed)+" MiB in a file", "+ "+mib(n.SpillUsed)+" MiB", s.dim, 2)
 	}
@@ -184,7 +191,7 @@ func (m *Model) statusSegments() []segment {
 		add("NOT KEPT "+commas(n.NotKept)+" rows", "NOT KEPT "+compact(n.NotKept), s.bad, 0)
 	}
 	if n.Evicted > 0 {
-		add("evicted "+commas(n.Evicted), "evicted "+compact(n.Evicted), s.warn, 3)
+		add("evicted "+commas(n.Evicted), "evicted "+compact(n.Evicted), s.warn, 5)
 	}
 	if m.lay.w >= 24 {
 		add(lostLong, lostShort, lostStyle, 0)

@@ -89,6 +89,7 @@ func (m *Model) tick(t time.Time) {
 		m.strms.refresh(m)
 		m.dirty = true
 	}
+	m.ageNotice(t)
 	m.strms.keepSorted(m)
 	if m.strms.water.late {
 		m.strms.findMarks(m)
