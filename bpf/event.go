@@ -217,11 +217,17 @@ type ConnState struct {
 	Frames [2]Frames // by direction
 }
 
+// LostKey is struct lost_key.
+type LostKey struct {
+	ConnKey
+	Gen uint64
+}
+
 // LostClose is struct lost_close.
 type LostClose struct {
-	Gen  uint64
-	Pos  [2]uint64 // by direction
-	Time uint64    // as Record.Time
+	Pos      [2]uint64 // by direction
+	Time     uint64    // as Record.Time
+	PID, TID uint32    // as those of a Record; 0 is not known
 }
 
 // Frames is struct frames: how far the kernel side has followed the frames of

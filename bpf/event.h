@@ -75,11 +75,16 @@ struct address_record {
 	u8 pad[7];
 };
 
-/* How a connection had ended whose RECORD_CLOSE found no room; Go's bpf.LostClose. */
+/* A connection whose RECORD_CLOSE found no room; Go's bpf.LostKey. */
+struct lost_key {
+	u64 tgid, handle, gen;
+};
+
+/* How it had ended; Go's bpf.LostClose. */
 struct lost_close {
-	u64 gen;
 	u64 pos[2];
-	u64 time; /* as that of a record */
+	u64 time; /* these as in a record */
+	u32 pid, tid;
 };
 
 /* Where a process has the data of NSS; Go's bpf.NSSData. */

@@ -66,9 +66,17 @@ type gotlsGoroutineKey struct {
 
 type gotlsLostClose struct {
 	_    structs.HostLayout
-	Gen  uint64
 	Pos  [2]uint64
 	Time uint64
+	Pid  uint32
+	Tid  uint32
+}
+
+type gotlsLostKey struct {
+	_      structs.HostLayout
+	Tgid   uint64
+	Handle uint64
+	Gen    uint64
 }
 
 type gotlsSession struct {

@@ -81,6 +81,9 @@ func TestMapLayouts(t *testing.T) {
 	if spec, err = loadNss(); err != nil {
 		t.Fatal(err)
 	}
+	if got, want := int(spec.Maps["lost_closes"].KeySize), binary.Size(LostKey{}); got != want {
+		t.Errorf("struct lost_key has %d bytes, LostKey %d", got, want)
+	}
 	if got, want := int(spec.Maps["lost_closes"].ValueSize), binary.Size(LostClose{}); got != want {
 		t.Errorf("struct lost_close has %d bytes, LostClose %d", got, want)
 	}

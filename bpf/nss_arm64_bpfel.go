@@ -40,9 +40,17 @@ type nssConnKey struct {
 
 type nssLostClose struct {
 	_    structs.HostLayout
-	Gen  uint64
 	Pos  [2]uint64
 	Time uint64
+	Pid  uint32
+	Tid  uint32
+}
+
+type nssLostKey struct {
+	_      structs.HostLayout
+	Tgid   uint64
+	Handle uint64
+	Gen    uint64
 }
 
 type nssNssData struct {

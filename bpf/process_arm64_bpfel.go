@@ -40,9 +40,17 @@ type processConnKey struct {
 
 type processLostClose struct {
 	_    structs.HostLayout
-	Gen  uint64
 	Pos  [2]uint64
 	Time uint64
+	Pid  uint32
+	Tid  uint32
+}
+
+type processLostKey struct {
+	_      structs.HostLayout
+	Tgid   uint64
+	Handle uint64
+	Gen    uint64
 }
 
 type processThread struct {

@@ -18,7 +18,8 @@ import (
 type Queue struct {
 	Events, Conns, Ignored, Counters *ebpf.Map
 	// Processes and LostCloses hold ends that could not be told: of a process, by
-	// its tgid, when it ended (0: it has not), of a connection a LostClose.
+	// its tgid, when it ended (0: it has not), of a connection, by its LostKey, a
+	// LostClose.
 	Processes, LostCloses *ebpf.Map
 }
 

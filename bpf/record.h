@@ -146,6 +146,19 @@ __attribute__((unused)) static __noinline struct conn *open_conn(struct thread *
 	return conn_of(&key);
 }
 
+/* A function of its own: callers in long chains have no stack for it (Linux 6.1). */
+__attribute__((unused)) static __noinline void lose_close(const struct who *w, struct conn *c)
+{
+	struct lost_key which = {.tgid = w->thread >> 32, .handle = w->handle, .gen = w->gen};
+	struct lost_close lost = {
+		.pos = {c->pos[0], c->pos[1]}, .time = bpf_ktime_get_boot_ns(),
+		.pid = w->pid, .tid = w->tid,
+	};
+	count(COUNT_DROPPED, 1);
+	if (bpf_map_update_elem(&lost_closes, &which, &lost, BPF_ANY))
+		count(COUNT_NO_STATE, 1);
+}
+
 /* A connection ends. */
 static __always_inline void tell_close(const struct who *w, struct conn_key *key, struct conn *c)
 {
@@ -156,11 +169,7 @@ static __always_inline void tell_close(const struct who *w, struct conn_key *key
 		r->len = c->pos[DIR_RECV];
 		submit(r);
 	} else {
-		struct lost_close lost = {
-			.gen = c->gen, .pos = {c->pos[0], c->pos[1]}, .time = bpf_ktime_get_boot_ns(),
-		};
-		count(COUNT_DROPPED, 1);
-		bpf_map_update_elem(&lost_closes, key, &lost, BPF_ANY);
+		lose_close(w, c);
 	}
 	bpf_map_delete_elem(&conns, key);
 }

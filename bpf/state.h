@@ -101,11 +101,11 @@ struct {
 	__type(value, u64);
 } processes SEC(".maps");
 
-/* Read and removed by h2sniff. */
+/* Read and removed by h2sniff. Not LRU: what has no room is counted. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, struct conn_key);
+	__type(key, struct lost_key);
 	__type(value, struct lost_close);
 } lost_closes SEC(".maps");
 

@@ -31,6 +31,10 @@ func (c *conn) peer(other *conn) bool {
 // connection. ok is false where there is none.
 type positions func(key bpf.ConnKey, forget bool) (state bpf.ConnState, ok bool)
 
+// lostClose reads and removes how a connection had ended whose end could not be
+// told. ok is false where there is no such thing.
+type lostClose func(key bpf.LostKey) (end bpf.LostClose, ok bool)
+
 // assembler turns records into events: it names connections, keeps their
 // positions and addresses, and passes all through the sequencer. It has no
 // lock: one goroutine owns it.
@@ -45,6 +49,7 @@ type assembler struct {
 	comm      func(pid uint32) string    // where the open record was lost
 	container func(pid uint32) string
 	positions positions
+	lostClose lostClose
 	stats     *stats
 }
 
@@ -115,7 +120,7 @@ func (a *assembler) conn(r *bpf.Record) *conn {
 	if c := a.conns[key]; c != nil && c.gen == r.Gen {
 		return c
 	}
-	return a.newConn(r, &capture.ConnInfo{PID: r.PID, TID: r.TID, Comm: a.comm(r.PID), Container: a.container(r.PID)})
+	return a.newConn(r, a.unknown(r))
 }
 
 func (a *assembler) open(r *bpf.Record) {
@@ -138,16 +143,39 @@ func (a *assembler) newConn(r *bpf.Record, info *capture.ConnInfo) *conn {
 	key := keyOf(r)
 	if old := a.conns[key]; old != nil {
 		// Its end was not seen: the handle is in use again.
-		a.close(old, old.next, r)
+		a.close(old, a.untoldEnd(old), r)
 	}
-	a.lastID++
-	c := &conn{id: a.lastID, key: key, gen: r.Gen}
+	c := a.begin(r, info)
 	a.conns[key] = c
+	return c
+}
+
+func (a *assembler) begin(r *bpf.Record, info *capture.ConnInfo) *conn {
+	a.lastID++
+	c := &conn{id: a.lastID, key: keyOf(r), gen: r.Gen}
 	a.byID[c.id] = c
 	ev := a.event(capture.Open, c, r)
 	ev.Info = info
 	a.order.event(&ev, c)
 	return c
+}
+
+// untoldEnd is where a connection ended that the kernel side does not have.
+func (a *assembler) untoldEnd(c *conn) [2]uint64 {
+	if lost, ok := a.lostClose(bpf.LostKey{ConnKey: c.key, Gen: c.gen}); ok {
+		return lost.Pos
+	}
+	return c.next
+}
+
+// missed tells a connection of which no record found room, and which is over.
+func (a *assembler) missed(r *bpf.Record, end [2]uint64, info *capture.ConnInfo) {
+	a.close(a.begin(r, info), end, r)
+}
+
+// unknown is what is known of a connection whose open record was lost.
+func (a *assembler) unknown(r *bpf.Record) *capture.ConnInfo {
+	return &capture.ConnInfo{PID: r.PID, TID: r.TID, Comm: a.comm(r.PID), Container: a.container(r.PID)}
 }
 
 func (a *assembler) bind(c *conn, b capture.Binding, r *bpf.Record) {
@@ -163,7 +191,9 @@ func (a *assembler) close(c *conn, end [2]uint64, r *bpf.Record) {
 	ev := a.event(capture.Close, c, r)
 	a.order.event(&ev, c)
 	a.addresses.forget(c)
-	delete(a.conns, c.key)
+	if a.conns[c.key] == c {
+		delete(a.conns, c.key)
+	}
 	delete(a.byID, c.id)
 }
 
@@ -188,11 +218,11 @@ func (a *assembler) endProcess(r *bpf.Record) {
 		if c.key.TGID != tgid {
 			continue
 		}
-		end := c.next
 		if state, ok := a.positions(c.key, true); ok && state.Gen == c.gen {
-			end = state.Pos
+			a.close(c, state.Pos, r)
+		} else {
+			a.close(c, a.untoldEnd(c), r)
 		}
-		a.close(c, end, r)
 	}
 	a.addresses.forgetProcess(tgid)
 }

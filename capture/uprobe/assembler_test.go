@@ -16,10 +16,11 @@ type rig struct {
 	*assembler
 	out   []string
 	state map[bpf.ConnKey]bpf.ConnState
+	lost  map[bpf.LostKey]bpf.LostClose
 }
 
 func newRig() *rig {
-	r := &rig{state: make(map[bpf.ConnKey]bpf.ConnState)}
+	r := &rig{state: make(map[bpf.ConnKey]bpf.ConnState), lost: make(map[bpf.LostKey]bpf.LostClose)}
 	r.assembler = &assembler{
 		conns:     make(map[bpf.ConnKey]*conn),
 		byID:      make(map[capture.ConnID]*conn),
@@ -33,6 +34,11 @@ func newRig() *rig {
 				delete(r.state, key)
 			}
 			return s, ok
+		},
+		lostClose: func(key bpf.LostKey) (bpf.LostClose, bool) {
+			end, ok := r.lost[key]
+			delete(r.lost, key)
+			return end, ok
 		},
 		stats: &stats{},
 	}

@@ -71,6 +71,7 @@ func NewReader(queue *bpf.Queue, library, container func(uint32) string) (*Reade
 		comm:      commOf,
 		container: container,
 		positions: r.positions,
+		lostClose: r.lostClose,
 		stats:     &r.stats,
 		order:     sequencer{emit: r.emit},
 	}
@@ -110,7 +111,7 @@ func (r *Reader) fill() error {
 	case errors.Is(err, bpf.ErrFinished), errors.Is(err, os.ErrClosed):
 		r.ended = true
 		r.checkDrops()
-		r.ends.lookAtEnd(r.assembler)
+		r.ends.lookAtEnd(r.assembler, r.dropped > 0)
 		r.assembler.finish(time.Now().UnixNano())
 		return nil
 	default:
@@ -120,6 +121,11 @@ func (r *Reader) fill() error {
 		return fmt.Errorf("reading the ring buffer: %w", err)
 	}
 	r.assembler.record(&r.record)
+	if r.record.Kind == bpf.RecordProcess {
+		if r.checkDrops(); r.dropped > 0 {
+			r.ends.processEnded(r.record.Thread>>32, r.record.Time)
+		}
+	}
 	if r.records++; r.records%checkEvery == 0 {
 		r.checkDrops()
 		r.ends.look(r.assembler)
@@ -182,6 +188,14 @@ func (r *Reader) positions(key bpf.ConnKey, forget bool) (state bpf.ConnState, o
 		_ = r.queue.Conns.Delete(key) // gone already: the same
 	}
 	return state, true
+}
+
+func (r *Reader) lostClose(key bpf.LostKey) (end bpf.LostClose, ok bool) {
+	if err := r.queue.LostCloses.Lookup(key, &end); err != nil {
+		return end, false
+	}
+	_ = r.queue.LostCloses.Delete(key) // gone already: the same
+	return end, true
 }
 
 // bootEpoch is the wall-clock time, in Unix nanoseconds, at which

@@ -31,25 +31,13 @@ func TestLostEnds(t *testing.T) {
 			s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
 			f.begin(t)
 			s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
-			both := append(children(t, s.cmd.Process.Pid), s.cmd.Process.Pid)
-			for _, pid := range both {
-				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, pid := range both {
-				waitUntil(t, "h2sniff to stop", func() bool { return stopped(t, pid) })
-			}
+			resume := stopBoth(t, s)
 			f.flood()
 			for range 500 { // more than there can be room for
 				f.ping()
 			}
 			test.end(f)
-			for _, pid := range both {
-				if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
-					t.Fatal(err)
-				}
-			}
+			resume()
 			s.waitFor("the end", func(rows []row) bool { return countKind(rows, "c1", "close") == 1 })
 			if test.again {
 				conn := listen(t).connect(f.p, "open")
@@ -80,4 +68,83 @@ func TestLostEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConnectionsMissed: the octets of connections that begin while the ring
+// buffer has no room count as lost, whether these end there, all in the same
+// memory, or with their process, or not at all.
+func TestConnectionsMissed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		end  func(*flooded)
+	}{
+		{"open", func(*flooded) {}},
+		{"close", func(f *flooded) { f.p.do("close") }},
+		{"SIGKILL", func(f *flooded) {
+			f.p.cmd.Process.Kill()
+			f.p.cmd.Wait()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f, other := startFlooded(t), startPeer(t, peerProgram(t, opensslPeer))
+			s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
+			f.begin(t)
+			s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
+			resume := stopBoth(t, s)
+			f.flood()
+			for range 500 { // more than there can be room for
+				f.ping()
+			}
+			missed := 0
+			for range 3 {
+				f.p.do("close")
+				conn, w := listen(t).connect(f.p, "open"), newWire()
+				w.preface()
+				w.WriteData(1, false, content(1000))
+				octets := w.take()
+				conn.take(f.p, octets)
+				missed += len(octets)
+			}
+			test.end(f)
+			resume()
+			s.waitFor("the end", func(rows []row) bool { return countKind(rows, "c1", "close") == 1 })
+			if test.name != "open" {
+				waitUntil(t, "nothing to be kept", func() bool {
+					return mapEntries(t, s.cmd.Process.Pid, "conns")+mapEntries(t, s.cmd.Process.Pid, "lost_closes") == 0
+				})
+			}
+			rows := s.stop()
+			lost := uint64(missed)
+			for _, r := range rows {
+				if r.Kind == "gap" && r.Reason == "lost" {
+					lost += r.Bytes
+				}
+			}
+			m := lostBytes.FindStringSubmatch(s.errors())
+			if m == nil || m[1] != strconv.FormatUint(lost, 10) {
+				t.Errorf("%d octets lost, %d of them of connections that were missed; by the summary %q", lost, missed, m)
+			}
+		})
+	}
+}
+
+// stopBoth stops h2sniff's processes, and gives what lets them go on.
+func stopBoth(t *testing.T, s *sniff) (resume func()) {
+	t.Helper()
+	both := append(children(t, s.cmd.Process.Pid), s.cmd.Process.Pid)
+	tell := func(signal syscall.Signal) {
+		t.Helper()
+		for _, pid := range both {
+			if err := syscall.Kill(pid, signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tell(syscall.SIGSTOP)
+	for _, pid := range both {
+		waitUntil(t, "h2sniff to stop", func() bool { return stopped(t, pid) })
+	}
+	return func() { tell(syscall.SIGCONT) }
 }
