@@ -67,14 +67,17 @@ func endOf(t *store.StreamSummary, until int64) int64 {
 // timeOf is how long a stream took, or has taken until then, in nanoseconds.
 func timeOf(t *store.StreamSummary, until int64) int64 { return max(0, endOf(t, until)-t.First) }
 
+func (m *Model) inSight(p paneID) bool {
+	return m.overlay == nil && slices.ContainsFunc(m.lay.boxes, func(b box) bool { return b.pane == p })
+}
+
 // aged says that ages in sight are out of date.
 func (p *streamPane) aged(m *Model) bool {
 	d := m.at - p.water.until
-	if p.closed || d >= 0 && d < ageInterval || m.overlay != nil {
+	if p.closed || d >= 0 && d < ageInterval || !m.inSight(paneStreams) {
 		return false
 	}
-	return slices.ContainsFunc(m.lay.boxes, func(b box) bool { return b.pane == paneStreams }) &&
-		slices.ContainsFunc(p.streams, func(t store.StreamSummary) bool { return goesOn(&t) })
+	return slices.ContainsFunc(p.streams, func(t store.StreamSummary) bool { return goesOn(&t) })
 }
 
 // aged says that the order may be another by now, since streams go on.

@@ -8,6 +8,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"h2sniff/decode/diagnose"
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // hung is a connection with a request that was answered, and one that is not.
@@ -180,4 +185,68 @@ func TestOpenStreamsSorted(t *testing.T) {
 			t.Errorf("by %s, 5 s later: %v", by, got)
 		}
 	}
+}
+
+// lasts has the tracker of the connection told that time has passed.
+func (k *talk) lasts(d time.Duration) {
+	k.tracker.Now(k.t.now+int64(d), func(d *diagnose.Diagnosis) {
+		k.t.st.Diagnose(d.Seq, store.Finding{
+			Code: d.Code, Severity: d.Severity, Message: d.Text, Stream: d.Stream, Since: d.Since, Till: d.Till, Again: d.Again,
+		})
+	})
+}
+
+// A window that is still used up shows: in the bar, the header, the flow tab, and
+// to e.
+func TestStallThatGoesOn(t *testing.T) {
+	tr, k := hung(t)
+	k.send().headers(3, false, ":status", "200")
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
+	for _, n := range []int{16384, 16384, 16384, 16383} {
+		k.send().data(3, false, strings.Repeat("x", n))
+	}
+	tr.now += int64(200 * time.Millisecond)
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 100) })
+	k.send().data(3, false, strings.Repeat("x", 100))
+	last := tr.st.Snapshot().Rows
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	do(m, atSecond(1))
+	k.lasts(4 * time.Second)
+	for i := range int64(6) {
+		do(m, atSecond(i))
+	}
+	if bar := barOf(m, 3); !strings.HasSuffix(bar, "░░░░░▷") {
+		t.Errorf("5 s in: %q", bar)
+	}
+	if bar := barOf(m, 1); strings.Contains(bar, "░") {
+		t.Errorf("of what had ended before: %q", bar)
+	}
+	press(m, "3 g e e")
+	if got := selectedSeq(t, m); got != last {
+		t.Errorf("e leads to row %d, not %d", got, last)
+	}
+	flow := func(want string) {
+		t.Helper()
+		if v := m.View(); !strings.Contains(v, want) {
+			t.Errorf("no %q on\n%s", want, v)
+		}
+	}
+	flow("stalled, still")
+	flow("and still is")
+	press(m, "] ] ] ]")
+	flow("window of the stream 3 used up by")
+	flow("for 5.0s so far")
+	flow("held up 2 times, 5.2s in all")
+	do(m, atSecond(6), atSecond(7))
+	flow("for 7.0s so far")
+	tr.now += int64(8 * time.Second)
+	k.close()
+	do(m, atSecond(8), atSecond(9))
+	flow("for 8.0s until the connection closed")
+	flow("stalled 8.0s")
+	if bar := barOf(m, 3); !strings.HasSuffix(bar, "░░░░░") {
+		t.Errorf("in the end: %q", bar)
+	}
+	press(m, "[ [ [ [")
+	flow("was used up for 8")
 }

@@ -144,7 +144,7 @@ func BenchmarkFlow(b *testing.B) {
 				if past == nil {
 					past = &flowPast{}
 				}
-				makeFlow(b.Context(), tr.st, m.sty, past, &steps{}, key, e.Direction, e.Time)
+				makeFlow(b.Context(), tr.st, m.sty, past, &steps{}, key, e.Direction, e.Time, flowUntil{})
 			}
 		})
 	}

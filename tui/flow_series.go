@@ -37,7 +37,8 @@ type flowSeries struct {
 // flowStall is a time for which a window was used up.
 type flowStall struct {
 	stream.Stall
-	conn bool
+	conn         bool
+	open, closed bool // until now, until the close
 }
 
 // maxFlowStalls is how many stalls the flow tab lists.
@@ -103,7 +104,7 @@ func (r *flowReading) row(c *stream.Conn, e *store.Entry, ch *stream.Change) {
 		if st.Seq == 0 || i == 0 && (ch.Stream == nil || ch.Stream.ID != r.key.stream) {
 			continue
 		}
-		r.stall(flowStall{st, i == 1})
+		r.stall(flowStall{Stall: st, conn: i == 1})
 	}
 }
 
@@ -125,8 +126,8 @@ func (r *flowReading) stall(st flowStall) {
 	r.stalls = append(r.stalls[:least], r.stalls[least+1:]...)
 }
 
-// took is for how long the window was used up; of one that is not refilled, for
-// ever.
+// took is for how long the window was used up; of one of which that is not known,
+// for ever.
 func (st *flowStall) took() int64 {
 	if st.Till == 0 {
 		return 1 << 40
@@ -134,8 +135,9 @@ func (st *flowStall) took() int64 {
 	return max(st.Till-st.Since, 0)
 }
 
-// end takes windows that are used up where the range ends.
-func (r *flowReading) end(c *stream.Conn) {
+// end takes windows that are used up where the range ends, and reports whether any
+// is until now. What a range does not hold is not known.
+func (r *flowReading) end(c *stream.Conn, until flowUntil) (open bool) {
 	for i := range r.series {
 		s := &r.series[i]
 		w := &c.Half(s.dir).Window
@@ -146,10 +148,18 @@ func (r *flowReading) end(c *stream.Conn) {
 			}
 			w = &rec.Side(s.dir).Window
 		}
-		if w.EmptySeq != 0 {
-			r.stall(flowStall{stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Direction: s.dir}, !s.stream})
+		if w.EmptySeq == 0 {
+			continue
 		}
+		st := flowStall{Stall: stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Direction: s.dir}, conn: !s.stream}
+		if s.stream && r.key.whole || !s.stream && r.key.last {
+			st.Till = max(until.at, st.Since)
+			st.closed, st.open = until.closed, !until.closed
+			open = true
+		}
+		r.stall(st)
 	}
+	return open
 }
 
 func (s *flowSeries) take(col int, left int64, unsure bool) {

@@ -4,6 +4,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 
 	"h2sniff/decode"
 	"h2sniff/decode/store"
@@ -140,9 +141,9 @@ func (p *detailPane) refresh(m *Model) {
 	if e.Kind != decode.RowFrame || p.tab > tabHex {
 		key.generation = m.shown.Generation
 	}
-	known := len(p.entry.Findings)
+	same := slices.Equal(p.entry.Findings, e.Findings)
 	p.entry.Findings = e.Findings
-	if key == p.key && (known == len(e.Findings) || p.tab != tabHeaders) {
+	if key == p.key && (same || p.tab != tabHeaders) {
 		return
 	}
 	other := p.entry.Seq != e.Seq
@@ -212,9 +213,10 @@ func (p *detailPane) build(m *Model) {
 	p.toFound()
 }
 
-// waits tells whether how far the work is may have changed.
+// waits tells whether how far the work is may have changed, or for how long a
+// window has been used up.
 func (p *detailPane) waits(m *Model) bool {
-	return m.works[workDetail].work != nil && p.tab == tabFlow
+	return p.tab == tabFlow && (m.works[workDetail].work != nil || p.flow.key.seq == p.entry.Seq && m.inSight(paneDetail) && p.flow.aged(p.flowUntil(m)))
 }
 
 // want has a tab made, unless that is on its way.

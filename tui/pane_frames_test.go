@@ -155,6 +155,7 @@ func TestFindingLabel(t *testing.T) {
 		{store.Finding{Code: "stream-window-exhausted", Stream: 1}, "stream-window-exhausted"},
 		{store.Finding{Code: "stream-window-exhausted", Stream: 1, Since: 5, Till: 5 + 104_400_000}, "stalled 104ms"},
 		{store.Finding{Code: "connection-window-exhausted", Since: 5, Till: 5 + 1_960_000_000}, "stalled 2.0s (conn)"},
+		{store.Finding{Code: "stream-window-exhausted", Stream: 1, Since: 5}, "stalled, still"},
 	} {
 		if got := label(&c.f); got != c.want {
 			t.Errorf("%+v: %q", c.f, got)

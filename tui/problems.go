@@ -25,13 +25,17 @@ func worst(e *store.Entry) decode.Severity {
 // label names a finding: how long a window was used up tells more than the
 // code, and fits where that does not.
 func label(f *store.Finding) string {
-	switch {
-	case f.Since == 0:
+	if f.Since == 0 {
 		return f.Code
-	case f.Stream == 0:
-		return "stalled " + span(f.Till-f.Since) + " (conn)"
 	}
-	return "stalled " + span(f.Till-f.Since)
+	text := "stalled, still" // for how long grows, the row does not
+	if f.Till != 0 {
+		text = "stalled " + span(f.Till-f.Since)
+	}
+	if f.Stream == 0 {
+		text += " (conn)"
+	}
+	return text
 }
 
 // finding names the worst finding of a row behind its summary. A malformed

@@ -25,12 +25,23 @@ type flowKey struct {
 	columns  int
 	w        int
 	start    int64 // that elapsed times count from
+	// whole says that the range reaches the stream's last frame, last that it
+	// reaches the connection's last row.
+	whole, last bool
 }
 
 // flowResult is what is made of the windows around a frame.
 type flowResult struct {
 	key   flowKey
 	lines []detailLine
+	until flowUntil
+	open  bool // a window is used up until then
+}
+
+// flowUntil is the moment that a window which is used up has been so to.
+type flowUntil struct {
+	at     int64
+	closed bool // the connection was, at that moment
 }
 
 const (
@@ -55,7 +66,8 @@ func (p *detailPane) showFlow(m *Model) {
 		}
 		return
 	}
-	if was == key {
+	until := p.flowUntil(m)
+	if was == key && !p.flow.aged(until) {
 		p.lines = p.flow.lines
 		return
 	}
@@ -64,7 +76,7 @@ func (p *detailPane) showFlow(m *Model) {
 		own = own.Reverse()
 	}
 	st, sty, past, far := m.st, m.sty, &p.past, &p.far
-	p.want(m, key, func(ctx context.Context) any { return makeFlow(ctx, st, sty, past, far, key, own, at) })
+	p.want(m, key, func(ctx context.Context) any { return makeFlow(ctx, st, sty, past, far, key, own, at, until) })
 	if same {
 		p.lines = p.flow.lines // of a little earlier
 		return
@@ -74,6 +86,17 @@ func (p *detailPane) showFlow(m *Model) {
 		text += " " + hundredths(min(1, float64(far.done.Load())/float64(all)))
 	}
 	p.lines = p.note(m, text)
+}
+
+func (p *detailPane) flowUntil(m *Model) flowUntil {
+	c, _ := m.st.Conn(p.entry.Conn)
+	return flowUntil{untilOf(&c, m.at), c.Closed != 0}
+}
+
+// aged says that what is told of windows that are used up is out of date.
+func (r *flowResult) aged(until flowUntil) bool {
+	d := until.at - r.until.at
+	return r.open && (until.closed != r.until.closed || d < 0 || d >= ageInterval)
 }
 
 // flowRange chooses the rows to show: those from the first to the last frame
@@ -101,6 +124,8 @@ func (p *detailPane) flowRange(m *Model) (flowKey, bool) {
 	}
 	key.from = max(first, at-min(at, near))
 	key.to = min(end, at+near)
+	_, last := m.st.Span(whole)
+	key.whole, key.last = key.to == end, key.to == last
 	return key, true
 }
 
@@ -108,7 +133,7 @@ const flowGone = "This row has left the history, and the windows around it with 
 
 // makeFlow follows the connection's windows from its beginning, or from where
 // they are known, to the end of the range.
-func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast, far *steps, key flowKey, own capture.Direction, at int64) flowResult {
+func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast, far *steps, key flowKey, own capture.Direction, at int64, until flowUntil) flowResult {
 	whole := store.View{Conn: key.conn}
 	ends := [2]int64{}
 	for i, at := range [2]uint64{key.from, key.to - 1} {
@@ -139,14 +164,14 @@ func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast,
 		place += n
 		c = stream.NewConn() // what was before is not known
 	})
-	r.end(c)
+	open := r.end(c, until)
 	d := page{sty: sty, w: key.w}
 	if gone(st, key.seq) {
 		d.text(sty.dim, flowGone)
 	} else {
 		r.lay(&d)
 	}
-	return flowResult{key, d.lines}
+	return flowResult{key, d.lines, until, open}
 }
 
 // lay draws the windows.
@@ -291,10 +316,15 @@ func (r *flowReading) list(d *page) {
 		}
 		text := arrow(s, st.Direction).text + " window of the " + what + " used up by #" + commas(st.Seq) + " at " +
 			seconds(st.Since-r.key.start, 6) + " s"
-		if st.Till != 0 {
-			text += ", for " + span(st.Till-st.Since)
-		} else {
-			text += ", and not refilled so far"
+		switch {
+		case st.Till == 0:
+			text += ", and not refilled in the rows shown here"
+		case st.closed:
+			text += ", for " + span(st.took()) + " until the connection closed"
+		case st.open:
+			text += ", for " + span(st.took()) + " so far"
+		default:
+			text += ", for " + span(st.took())
 		}
 		d.seq = st.Seq
 		d.text(s.warn, text)

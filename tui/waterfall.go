@@ -195,13 +195,20 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	w.showWait(out, req, resp)
 	for _, st := range w.stalls {
 		p := &t.Phases[st.Direction&1]
+		last := p.Last
+		if st.Till == 0 { // what has more to send is held up until now
+			st.Till = end
+			if sent := [2]bool{capture.Send: t.EndSend, capture.Recv: t.EndRecv}; !sent[st.Direction&1] {
+				last = end
+			}
+		}
 		switch {
 		case st.Stream == t.ID:
 			fill(st.Since, st.Till, waterBlocked)
 		case st.Stream == 0 && p.Data != 0:
 			// The connection's window holds up all that have data to send:
 			// between the stream's own frames.
-			if from, to := max(st.Since, p.Data), min(st.Till, p.Last); from < to {
+			if from, to := max(st.Since, p.Data), min(st.Till, last); from < to {
 				fill(from, to, waterBlocked)
 			}
 		}

@@ -45,6 +45,10 @@ type Reader struct {
 	dropped   uint64
 	ends      lostEnds
 	ended     bool
+
+	// Idle, where set, is called within Read, from its goroutine, whenever
+	// nothing has come for a few milliseconds. Set it before the first Read.
+	Idle func()
 }
 
 // NewReader reads the ring buffer of queue, which must stay open until Close.
@@ -107,6 +111,9 @@ func (r *Reader) fill() error {
 		r.idle++
 		r.checkDrops()
 		r.ends.look(r.assembler)
+		if r.Idle != nil && r.next == len(r.out) {
+			r.Idle()
+		}
 		return nil
 	case errors.Is(err, bpf.ErrFinished), errors.Is(err, os.ErrClosed):
 		r.ended = true

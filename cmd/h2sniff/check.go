@@ -59,6 +59,7 @@ type checker struct {
 	out      *bufio.Writer
 	start    int64
 	conns    map[capture.ConnID]*checked
+	now      int64  // time of the newest event
 	seq      uint64 // of rows, as everywhere
 	frames   uint64
 	opened   int
@@ -135,6 +136,7 @@ func (c *checker) read(ctx context.Context, src capture.Source) error {
 			}
 			return errors.Join(err, failed)
 		}
+		c.now = max(c.now, ev.Time)
 		if conn = c.conns[ev.Conn]; conn == nil {
 			conn = &checked{decode.NewConn(ev.Conn), diagnose.New(ev.Conn)}
 			c.conns[ev.Conn] = conn
@@ -152,7 +154,7 @@ func (c *checker) read(ctx context.Context, src capture.Source) error {
 
 func (c *checker) finish(id capture.ConnID, emit func(*diagnose.Diagnosis)) {
 	if conn := c.conns[id]; conn != nil {
-		conn.tracker.Finish(emit)
+		conn.tracker.Finish(c.now, emit)
 		c.withheld += conn.tracker.Withheld()
 		delete(c.conns, id)
 	}

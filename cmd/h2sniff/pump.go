@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -37,7 +38,13 @@ type pump struct {
 	// diagnose adds findings to the rows.
 	diagnose bool
 
-	conns map[capture.ConnID]*decoder
+	// live says that the programs run: what lasts is told of before it ends.
+	live bool
+
+	conns     map[capture.ConnID]*decoder
+	latest    int64     // time of the newest event
+	looked    int64     // time at which what lasts was looked for last
+	idleSince time.Time // when idle was called first since the newest event; zero: not yet
 }
 
 // decoder is a connection and what the store was last told of it.
@@ -65,7 +72,7 @@ func (p *pump) run() error {
 			d = p.conns[id]
 			d.End(appendRow)
 			if d.tracker != nil {
-				d.tracker.Finish(p.found)
+				d.tracker.Finish(max(p.latest, p.looked), p.found)
 			}
 		}
 		if p.after != nil {
@@ -82,6 +89,8 @@ func (p *pump) run() error {
 			}
 			return errors.Join(err, finish())
 		}
+		p.latest, p.idleSince = max(p.latest, ev.Time), time.Time{}
+		p.look(p.latest)
 		d = p.conns[ev.Conn]
 		if d == nil {
 			d = &decoder{Conn: decode.NewConn(ev.Conn)}
@@ -115,10 +124,35 @@ func (p *pump) run() error {
 	}
 }
 
+// lookInterval is how often what lasts is looked for.
+const lookInterval = int64(time.Second / 4)
+
+// look has what lasts told of, as of the time now, if it is time to.
+func (p *pump) look(now int64) {
+	if !p.live || !p.diagnose || now-p.looked < lookInterval {
+		return
+	}
+	p.looked = now
+	for _, d := range p.conns {
+		if d.tracker.Waits() {
+			d.tracker.Now(now, p.found)
+		}
+	}
+}
+
+// idle is for a source that has waited for events in vain, within its Read. The
+// time goes on from that of the newest event: the wall clock may have been set.
+func (p *pump) idle() {
+	if p.idleSince.IsZero() {
+		p.idleSince = time.Now()
+	}
+	p.look(p.latest + int64(time.Since(p.idleSince)))
+}
+
 // found puts a diagnosis to its row.
 func (p *pump) found(d *diagnose.Diagnosis) {
 	p.store.Diagnose(d.Seq, store.Finding{
 		Code: d.Code, Severity: d.Severity, Message: d.Text, Section: d.Section, Stream: d.Stream,
-		Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till,
+		Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till, Again: d.Again,
 	})
 }

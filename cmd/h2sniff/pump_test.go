@@ -3,12 +3,18 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // script is a Source of given events.
@@ -55,4 +61,75 @@ func TestPumpDiagnoses(t *testing.T) {
 			t.Errorf("diagnose %v: %+v", on, found)
 		}
 	}
+}
+
+// inVain is a source that has waited in vain before its end.
+type inVain struct {
+	script
+	wait func()
+}
+
+func (w *inVain) Read(ev *capture.Event) error {
+	if len(w.script) == 0 {
+		w.wait()
+	}
+	return w.script.Read(ev)
+}
+
+// TestPumpTellsWhatLasts: a window that is used up is told of while nothing comes,
+// and in the end for how long it was.
+func TestPumpTellsWhatLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent strings.Builder
+		fr := http2.NewFramer(&sent, nil)
+		for _, err := range []error{
+			fr.WriteSettings(), fr.WriteSettingsAck(),
+			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}, EndHeaders: true}),
+			fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16384)),
+			fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16383)),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		request := http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x84\x87"
+		const begin = int64(1e18) // not the wall clock's
+		st := store.New(store.Options{})
+		p := &pump{store: st, diagnose: true, live: true}
+		told := func(want string) {
+			t.Helper()
+			rows := st.Rows(store.View{}, 0, 100)
+			f := rows[len(rows)-1].Findings
+			if text := fmt.Sprint(f); want == "" && len(f) > 0 || !strings.Contains(text, want) {
+				t.Errorf("not %q: %s", want, text)
+			}
+		}
+		p.src = &inVain{script{
+			{Kind: capture.Open, Conn: 1, Time: begin, Info: &capture.ConnInfo{Fresh: true, Role: capture.Server}},
+			{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Recv, Length: uint64(len(request)), Data: []byte(request)},
+			{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Send, Length: uint64(sent.Len()), Data: []byte(sent.String())},
+		}, func() {
+			told("")
+			for range 30 {
+				p.idle()
+				time.Sleep(30 * time.Millisecond)
+			}
+			told("")
+			for range 30 {
+				p.idle()
+				time.Sleep(30 * time.Millisecond)
+			}
+			told("more than 1s, and still is")
+			if got := st.Snapshot().Findings.Warnings; got != 2 {
+				t.Errorf("%d warnings", got)
+			}
+		}}
+		if err := p.run(); err != nil {
+			t.Fatal(err)
+		}
+		told("was used up for 1.")
+		if got := st.Snapshot().Findings.Warnings; got != 2 {
+			t.Errorf("%d warnings in the end", got)
+		}
+	})
 }

@@ -48,7 +48,9 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	}
 	recorder := newRecorder(o.write, src, s.live != nil)
 	p := &pump{src: src, store: st, diagnose: true}
-	if s.live == nil {
+	if s.live != nil {
+		p.live, s.live.reader.Idle = true, p.idle
+	} else {
 		p.after = func() error { st.AwaitSpill(ctx); return nil }
 	}
 	p.assumeHTTP2 = o.assumeH2

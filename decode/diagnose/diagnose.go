@@ -31,6 +31,10 @@
 // at most, and says so. A diagnosis is hence handed out in the order of
 // its evidence, not of its Seq.
 //
+// A window that is used up for long is told of while it still is, where
+// [Tracker.Now] is called; how long it was takes the place of that. Without such
+// calls, as for a file, only the latter is told.
+//
 // A Tracker is used by one goroutine at a time. Its memory is bounded whatever
 // the rows hold, and it neither fails nor panics.
 package diagnose
@@ -52,8 +56,12 @@ type Diagnosis struct {
 	Text      string            // one sentence, harmless on a terminal
 	Section   string            // as "RFC 9113, section 5.1"
 	// Since and Till are set for a window that was used up: when that was and
-	// when it had octets again, Unix nanoseconds.
+	// when it had octets again, Unix nanoseconds. Where only Since is set it has
+	// none so far.
 	Since, Till int64
+	// Again says that this takes the place of the diagnosis of the same code,
+	// row and stream that was handed out while the window had none.
+	Again bool
 }
 
 // Rule describes a code.

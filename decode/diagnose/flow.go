@@ -60,19 +60,24 @@ func (t *Tracker) windowUpdate(d capture.Direction, s *stream.Stream) {
 // stalled reports that a window was empty.
 func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until string) {
 	took := st.Till - st.Since
-	if took < windowNote {
+	key := toldKey{id, st.Seq}
+	again := t.told[key]
+	delete(t.told, key)
+	if took < windowNote && !again {
 		return
 	}
 	sev := decode.Note
-	if took >= windowWarning {
+	if took >= windowWarning || again {
 		sev = decode.Warning
 	}
-	what := "connection"
-	if id == streamWindowExhausted {
-		what = "stream"
+	if !again && t.full(id) {
+		return
 	}
-	t.lasting(id, sev, st, streamID, "The %s's window of the %s was used up for %s%s.",
-		t.sender(st.Direction), what, duration(took), until)
+	t.emit(&Diagnosis{
+		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: st.Direction, Stream: streamID,
+		Seq: st.Seq, Time: st.Since, Section: rules[id].Section, Since: st.Since, Till: st.Till, Again: again,
+		Text: t.exhausted(id, st.Direction) + " was used up for " + duration(took) + until + ".",
+	})
 }
 
 // length compares content-length with the DATA of a message that has just

@@ -15,7 +15,8 @@ const (
 	goAwayPatience    = int64(time.Second)      // GOAWAY to the last new stream
 	windowNote        = int64(10 * time.Millisecond)
 	windowWarning     = int64(100 * time.Millisecond)
-	minResetsInSpan   = 100 // streams reset by their client, and a part of those begun:
+	windowOpen        = int64(time.Second) // until one that is still used up is told of
+	minResetsInSpan   = 100                // streams reset by their client, and a part of those begun:
 	resetsPerHeaders  = 2
 	minPingsInSpan    = 100 // and more than frames of messages
 	minSettingsInSpan = 30
@@ -26,8 +27,9 @@ const (
 	bombRatio         = 32       // times the octets of the field block
 
 	// Bounds on what is kept and reported, each for one connection.
-	maxReports  = 50 // of one code; the rest is counted
-	maxPings    = 64 // waiting for their acknowledgement, each direction
-	maxHeld     = 32 // waiting for the other direction's next frame, each direction
-	maxNameText = 64 // octets of a peer's string in a sentence
+	maxReports  = 50  // of one code; the rest is counted
+	maxPings    = 64  // waiting for their acknowledgement, each direction
+	maxEmpty    = 128 // windows that are used up and not told of
+	maxHeld     = 32  // waiting for the other direction's next frame, each direction
+	maxNameText = 64  // octets of a peer's string in a sentence
 )

@@ -24,6 +24,8 @@ type Tracker struct {
 	reports  [numRules]uint64
 	withheld uint64
 	lastTime int64
+	empty    []emptied // not told of, oldest first
+	told     map[toldKey]bool
 	ended    bool
 	fresh    bool // the connection was seen from its start
 	preface  bool // the client's was seen
@@ -90,7 +92,7 @@ func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 		t.gap()
 		t.conn.Apply(seq, row)
 	case decode.RowClose:
-		t.finish(row.Time)
+		t.finish(row.Time, row.Time, " until the connection ended")
 		t.conn.Apply(seq, row)
 	default:
 		switch row.Kind {
@@ -130,15 +132,18 @@ func (t *Tracker) anew() {
 		lastTime: t.lastTime, fresh: t.fresh, withheld: t.withheld}
 }
 
-// Finish says that there will be no more rows: what still waits is diagnosed.
-// It does nothing after the connection's RowClose.
-func (t *Tracker) Finish(emit func(*Diagnosis)) {
+// Finish says that there will be no more rows, of any connection, after the time
+// now: what still waits is diagnosed. It does nothing after the connection's
+// RowClose.
+func (t *Tracker) Finish(now int64, emit func(*Diagnosis)) {
 	t.emit = emit
-	t.finish(t.lastTime)
+	t.finish(t.lastTime, max(t.lastTime, now), " until the end of what was captured")
 	t.emit = nil
 }
 
-func (t *Tracker) finish(now int64) {
+// finish judges what is overdue at the end of the connection, and windows that
+// are used up until the time till.
+func (t *Tracker) finish(now, till int64, until string) {
 	if t.ended {
 		return
 	}
@@ -148,11 +153,11 @@ func (t *Tracker) finish(now int64) {
 	for d := range t.sides {
 		dir := capture.Direction(d)
 		if w := t.conn.Half(dir).Window; w.EmptySeq != 0 {
-			t.stalled(connectionWindowExhausted, 0, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: now, Direction: dir}, " until the connection ended")
+			t.stalled(connectionWindowExhausted, 0, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: dir}, until)
 		}
 		t.conn.Each(func(s *stream.Stream) bool {
 			if w := s.Side(dir).Window; w.EmptySeq != 0 {
-				t.stalled(streamWindowExhausted, s.ID, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: now, Direction: dir}, " until the connection ended")
+				t.stalled(streamWindowExhausted, s.ID, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: dir}, until)
 			}
 			return true
 		})
@@ -177,22 +182,13 @@ func (t *Tracker) reportAs(id ruleID, sev decode.Severity, section string, strea
 
 // earlier hands out a diagnosis that hangs on a row before the present one.
 func (t *Tracker) earlier(id ruleID, sev decode.Severity, seq uint64, at int64, d capture.Direction, streamID uint32, format string, args ...any) {
-	t.lasting(id, sev, stream.Stall{Seq: seq, Since: at, Direction: d}, streamID, format, args...)
-}
-
-// lasting is earlier for what lasted; where st.Till is 0, for what did not.
-func (t *Tracker) lasting(id ruleID, sev decode.Severity, st stream.Stall, streamID uint32, format string, args ...any) {
 	if t.full(id) {
 		return
 	}
-	d := Diagnosis{
-		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: st.Direction, Stream: streamID,
-		Seq: st.Seq, Time: st.Since, Text: fmt.Sprintf(format, args...), Section: rules[id].Section,
-	}
-	if st.Till != 0 {
-		d.Since, d.Till = st.Since, st.Till
-	}
-	t.emit(&d)
+	t.emit(&Diagnosis{
+		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: d, Stream: streamID,
+		Seq: seq, Time: at, Text: fmt.Sprintf(format, args...), Section: rules[id].Section,
+	})
 }
 
 // full counts a diagnosis and tells whether there were too many of its code.
@@ -296,6 +292,7 @@ func (t *Tracker) frame() {
 	switch hd.Type {
 	case http2.FrameData:
 		t.data(d, &ch)
+		t.emptied(d, ch.Stream)
 	case http2.FrameWindowUpdate:
 		t.windowUpdate(d, ch.Stream)
 	case http2.FrameSettings:

@@ -23,8 +23,12 @@ type Finding struct {
 	Conn      capture.ConnID
 	Direction capture.Direction
 	// Since and Till say for how long a window was used up, Unix nanoseconds;
-	// 0 where the finding is of nothing that lasts.
+	// 0 where the finding is of nothing that lasts. Where only Till is 0 the window
+	// is still used up.
 	Since, Till int64
+	// Again says that this takes the place of the finding of that window which
+	// had no Till.
+	Again bool
 }
 
 // FindingCounts counts findings by severity.
@@ -72,7 +76,9 @@ func (s *Store) Diagnose(seq uint64, f Finding) {
 
 func (s *Store) diagnose(seq uint64, f Finding) {
 	s.generation++
-	s.findings.add(f.Severity)
+	if !f.Again {
+		s.findings.add(f.Severity)
+	}
 	if seq < s.segs[0].first || seq > s.last {
 		return
 	}
@@ -83,12 +89,17 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 		getRecord(record(g.block, int(local)), &e)
 	}
 	if c := s.conns[e.Conn]; c != nil {
-		c.Findings.add(f.Severity)
+		if !f.Again {
+			c.Findings.add(f.Severity)
+		}
 		s.addStall(c, &e, &f)
 	}
 	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
 		r := s.slab.at(uint32(n))
 		r.worst = max(r.worst, f.Severity)
+	}
+	if f.Again && s.replace(g, local, &f) {
+		return
 	}
 	cost := findingCost + rounded(len(f.Message))
 	latest := g.findings[max(0, len(g.findings)-4*maxRowFindings):]
@@ -101,6 +112,24 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 	g.findBytes += cost
 	s.findBytes += cost
 	s.findNum++
+}
+
+// replace puts f in the place of the finding that it tells the end of, if that was
+// kept.
+func (s *Store) replace(g *segment, local uint16, f *Finding) bool {
+	i := slices.IndexFunc(g.findings, func(o finding) bool {
+		return o.local == local && o.Code == f.Code && o.Stream == f.Stream && o.Since != 0 && o.Till == 0
+	})
+	if i < 0 {
+		return false
+	}
+	more := rounded(len(f.Message)) - rounded(len(g.findings[i].Message))
+	before := cap(g.findings)
+	g.findings = append(make([]finding, 0, before), g.findings...) // readers hold it as it was
+	g.findings[i].Finding = *f
+	g.findBytes += more
+	s.findBytes += more
+	return true
 }
 
 // findingsOf copies those of a row, in the order in which they came.

@@ -3,6 +3,8 @@
 package store
 
 import (
+	"slices"
+
 	"golang.org/x/net/http2"
 
 	"h2sniff/capture"
@@ -58,7 +60,7 @@ func (p *phaseRec) phase(first int64) (out Phase) {
 type Stall struct {
 	Stream      uint32 // 0: the window of the connection
 	Direction   capture.Direction
-	Since, Till int64 // Unix nanoseconds
+	Since, Till int64 // Unix nanoseconds; Till is 0 where it goes on
 }
 
 // maxStalls is how many stalls of a connection are kept, the newest.
@@ -66,10 +68,16 @@ const maxStalls = 512
 
 const stallCost = 24
 
-// addStall keeps a stall that a finding of the DATA frame e tells of.
+// addStall keeps a stall that a finding of the DATA frame e tells of. What is told
+// of its end takes the place of what was before.
 func (s *Store) addStall(c *connState, e *Entry, f *Finding) {
-	if f.Till == 0 {
+	if f.Since == 0 {
 		return
+	}
+	if f.Again {
+		c.stalls = slices.DeleteFunc(c.stalls, func(st Stall) bool {
+			return st.Stream == f.Stream && st.Direction == e.Direction && st.Since == f.Since && st.Till == 0
+		})
 	}
 	st := Stall{Stream: f.Stream, Direction: e.Direction, Since: f.Since, Till: f.Till}
 	if len(c.stalls) == maxStalls {
@@ -81,7 +89,7 @@ func (s *Store) addStall(c *connState, e *Entry, f *Finding) {
 }
 
 // Stalls returns the newest stalls of a connection and of its streams, in the
-// order in which they ended, and whether there may have been older ones.
+// order in which they ended or, those that go on, were told of, and whether there may have been older ones.
 func (s *Store) Stalls(id capture.ConnID) (stalls []Stall, more bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

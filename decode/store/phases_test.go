@@ -66,3 +66,31 @@ func TestStalls(t *testing.T) {
 		t.Error("a connection that is not there has some")
 	}
 }
+
+// TestStallThatGoesOn: what is told of its end takes the place of what was told
+// before, and is counted once.
+func TestStallThatGoesOn(t *testing.T) {
+	s := New(Options{})
+	seq := s.Append(recv(frame(1, 5, http2.FrameData, 0, "x")))
+	s.Diagnose(seq, Finding{Code: "other", Severity: decode.Note, Stream: 5})
+	s.Diagnose(seq, Finding{Code: "a", Severity: decode.Warning, Message: "so far", Stream: 5, Since: 10})
+	before := s.Rows(View{}, 0, 1)[0].Findings
+	if list, _ := s.Stalls(1); len(list) != 1 || list[0] != (Stall{Stream: 5, Direction: capture.Recv, Since: 10}) {
+		t.Errorf("%+v so far", list)
+	}
+	end := Finding{Code: "a", Severity: decode.Warning, Message: "in the end", Stream: 5, Since: 10, Till: 30, Again: true}
+	s.Diagnose(seq, end)
+	if got := s.Rows(View{}, 0, 1)[0].Findings; len(got) != 2 || got[1] != end {
+		t.Errorf("%+v", got)
+	}
+	if before[1].Message != "so far" {
+		t.Error("what was read before has changed")
+	}
+	if list, _ := s.Stalls(1); len(list) != 1 || list[0].Till != 30 {
+		t.Errorf("%+v in the end", list)
+	}
+	want := FindingCounts{Notes: 1, Warnings: 1}
+	if c, _ := s.Conn(1); c.Findings != want || s.Snapshot().Findings != want {
+		t.Errorf("%+v, %+v", c.Findings, s.Snapshot().Findings)
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnose
+
+import (
+	"slices"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+	"h2sniff/decode/stream"
+)
+
+// emptied is a window that a DATA frame used up.
+type emptied struct {
+	stream    uint32 // 0: of the connection
+	direction capture.Direction
+	seq       uint64 // of the frame
+}
+
+// toldKey is a diagnosis of a window that was told of while it was used up. One
+// frame can use up its stream's and its connection's.
+type toldKey struct {
+	id  ruleID
+	seq uint64
+}
+
+// emptied notes the windows that the present DATA frame of a stream has used up.
+func (t *Tracker) emptied(d capture.Direction, s *stream.Stream) {
+	if t.conn.Half(d).Window.EmptySeq == t.seq {
+		t.note(emptied{0, d, t.seq})
+	}
+	if s != nil && s.Side(d).Window.EmptySeq == t.seq {
+		t.note(emptied{s.ID, d, t.seq})
+	}
+}
+
+func (t *Tracker) note(e emptied) {
+	if len(t.empty) == maxEmpty {
+		t.empty = slices.DeleteFunc(t.empty, func(e emptied) bool { return t.window(e) == nil })
+	}
+	if len(t.empty) < maxEmpty {
+		t.empty = append(t.empty, e)
+	}
+}
+
+// window is the window of e; nil where it has octets again, or none are waited
+// for.
+func (t *Tracker) window(e emptied) *stream.Window {
+	w, initial := &t.conn.Half(e.direction).Window, uint32(connectionWindow)
+	if e.stream != 0 {
+		s := t.conn.Stream(e.stream)
+		if s == nil || s.State() == stream.Closed || s.Side(e.direction).EndStream {
+			return nil
+		}
+		w, initial = &s.Side(e.direction).Window, t.conn.Half(e.direction.Reverse()).Acked.InitialWindowSize
+	}
+	if w.EmptySeq != e.seq || w.Left(initial) > 0 {
+		return nil
+	}
+	return w
+}
+
+// Waits says that Now may have something to tell.
+func (t *Tracker) Waits() bool { return len(t.empty) > 0 }
+
+// Now says that it is now, Unix nanoseconds, for what lasts: windows that have
+// been used up for long are told of before it is known for how long. What is told
+// when the window has octets again, or at the end, takes its place.
+func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
+	if t.ended {
+		return
+	}
+	for len(t.empty) > 0 {
+		e := t.empty[0]
+		w := t.window(e)
+		if w != nil && now-w.EmptySince < windowOpen {
+			return
+		}
+		t.empty = t.empty[1:]
+		if w == nil || !t.conn.WindowSure(e.direction) {
+			continue
+		}
+		id := connectionWindowExhausted
+		if e.stream != 0 {
+			id = streamWindowExhausted
+		}
+		if t.full(id) {
+			continue
+		}
+		if t.told == nil {
+			t.told = make(map[toldKey]bool)
+		}
+		t.told[toldKey{id, e.seq}] = true
+		emit(&Diagnosis{
+			Code: rules[id].Code, Severity: decode.Warning, Conn: t.id, Direction: e.direction, Stream: e.stream,
+			Seq: e.seq, Time: w.EmptySince, Section: rules[id].Section, Since: w.EmptySince,
+			Text: t.exhausted(id, e.direction) + " has been used up for more than " + duration(windowOpen) + ", and still is.",
+		})
+	}
+}
+
+// exhausted begins a sentence about a window that d uses.
+func (t *Tracker) exhausted(id ruleID, d capture.Direction) string {
+	what := "connection"
+	if id == streamWindowExhausted {
+		what = "stream"
+	}
+	return "The " + t.sender(d) + "'s window of the " + what
+}

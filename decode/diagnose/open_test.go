@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnose
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"h2sniff/capture"
+	"h2sniff/decode"
+)
+
+// lasting is what is told a while after the last row.
+func (s *script) lasting(after time.Duration) (got []Diagnosis) {
+	s.track.Now(int64(time.Hour+s.now+after), func(d *Diagnosis) { got = append(got, *d) })
+	return got
+}
+
+// A window that is still used up is told of after a second, once, and again when
+// it is known for how long.
+func TestStillUsedUp(t *testing.T) {
+	for _, role := range []capture.Role{capture.Client, capture.Server} {
+		for streamID, code := range []string{"connection-window-exhausted", "stream-window-exhausted"} {
+			for _, end := range []string{"refilled", "closed", "captured"} {
+				s := newScript(t, role, nil, nil)
+				s.client(s.get(1) + update(uint32(1-streamID), 1<<20))
+				s.server(s.ok(1) + data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16383))
+				seq := s.seq
+				if got := s.lasting(900 * time.Millisecond); len(got) > 0 {
+					t.Errorf("too early: %+v", got)
+				}
+				got := s.lasting(5 * time.Second)
+				if len(got) != 1 {
+					t.Fatalf("%s: %+v", code, got)
+				}
+				d := got[0]
+				if d.Code != code || d.Seq != seq || d.Stream != uint32(streamID) || d.Severity != decode.Warning ||
+					d.Since == 0 || d.Till != 0 || d.Again || !strings.Contains(d.Text, "more than 1s, and still is") {
+					t.Errorf("%s: %+v", code, d)
+				}
+				if got := s.lasting(6 * time.Second); len(got) > 0 || s.track.Waits() {
+					t.Errorf("%s: told twice: %+v", code, got)
+				}
+				s.got = nil
+				s.wait(7 * time.Second)
+				until := ""
+				switch end {
+				case "refilled":
+					s.client(update(uint32(streamID), 1<<20))
+				case "closed":
+					s.close()
+					until = " until the connection ended"
+				case "captured":
+					s.track.Finish(int64(time.Hour+s.now), func(d *Diagnosis) { s.got = append(s.got, *d) })
+					until = " until the end of what was captured"
+				}
+				last := s.has(code)
+				if last == nil || !last.Again || last.Seq != seq || last.Since != d.Since || last.Till-last.Since < int64(7*time.Second) ||
+					!strings.Contains(last.Text, "was used up for 7") || !strings.HasSuffix(last.Text, until+".") {
+					t.Errorf("%s, %s: %+v", code, end, s.got)
+				}
+			}
+		}
+	}
+}
+
+// What has octets again, or is over, is not told of.
+func TestNotUsedUpAnyMore(t *testing.T) {
+	for name, end := range map[string]func(s *script){
+		"refilled":     func(s *script) { s.client(update(1, 1)) },
+		"reset":        func(s *script) { s.client(rst(1, 8)) },
+		"ended":        func(s *script) { s.server(data(1, endStream, 0)) },
+		"closed":       func(s *script) { s.close() },
+		"octets lost":  func(s *script) { s.lose(true, 100) },
+		"never so far": func(s *script) { s.server(data(3, endStream, 1)) },
+	} {
+		s := newScript(t, capture.Server, nil, nil)
+		s.client(s.get(1) + s.get(3) + update(0, 1<<20))
+		s.server(s.ok(1) + s.ok(3))
+		if name != "never so far" {
+			s.server(data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16383))
+		}
+		end(s)
+		if got := s.lasting(time.Minute); len(got) > 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Windows that are used up and refilled leave nothing behind, and of very many
+// that are not some are told of.
+func TestManyWindowsUsedUp(t *testing.T) {
+	s := newScript(t, capture.Server, nil, nil)
+	s.client(update(0, 1<<30))
+	for i := range uint32(10 * maxEmpty) {
+		id := 2*i + 1
+		s.client(s.get(id))
+		s.server(s.ok(id) + data(id, 0, 16384) + data(id, 0, 16384) + data(id, 0, 16384) + data(id, 0, 16383))
+		if i < 8*maxEmpty {
+			s.client(update(id, 100))
+			s.server(data(id, endStream, 1))
+		}
+		if n := len(s.track.empty); n > maxEmpty {
+			t.Fatalf("%d windows are remembered", n)
+		}
+	}
+	if got := s.lasting(time.Minute); len(got) != maxReports || len(s.track.told) != maxReports {
+		t.Errorf("%d are told of, %d remembered", len(got), len(s.track.told))
+	}
+}
