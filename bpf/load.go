@@ -37,7 +37,7 @@ var (
 )
 
 // privileges is what helps against ErrPermission.
-const privileges = "run as root, or with CAP_BPF and CAP_PERFMON"
+const privileges = "run as root, or with the capabilities that h2sniff doctor lists"
 
 // Options for Load.
 type Options struct {
@@ -102,7 +102,10 @@ func (o *Objects) Close() error {
 // Load loads the programs with the best features that the running kernel has:
 // sleepable programs and uprobe.multi links where they load, else plain ones.
 func Load(o Options) (*Objects, error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
+	switch err := rlimit.RemoveMemlock(); {
+	case errors.Is(err, syscall.EPERM):
+		return nil, fmt.Errorf("%w: %s", ErrPermission, privileges)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %s: raising RLIMIT_MEMLOCK: %w", ErrPermission, privileges, err)
 	}
 	if _, err := btf.LoadKernelSpec(); err != nil {

@@ -20,9 +20,9 @@ var (
 	// ErrNewer: a recording in a form that this program does not know.
 	ErrNewer = errors.New("the recording was written by a newer h2sniff: update h2sniff to read it")
 	// ErrTruncated: all whole events have been returned, but the recording
-	// has no end: its writer was killed, is still writing, the copy is not
+	// has no end: its writer was killed, is still writing, had no room, the copy is not
 	// complete, or a program such as editcap left the end mark out.
-	ErrTruncated = errors.New("the recording is cut off: h2sniff was killed while it wrote, is still writing, the copy is not complete, or another program edited it; everything before the cut was read")
+	ErrTruncated = errors.New("the recording is cut off: h2sniff was killed while it wrote, is still writing, had no room left on the disk, the copy is not complete, or another program edited it; everything before the cut was read")
 	// ErrDamaged: the octets are not what h2sniff writes. The wrapping error
 	// names the place.
 	ErrDamaged = errors.New("the recording is damaged")

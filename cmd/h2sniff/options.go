@@ -322,10 +322,10 @@ func (v *sizeFlag) Set(s string) error {
 	return nil
 }
 
-var errSize = errors.New("a size is a number with KiB, MiB, GiB or TiB behind it, as in 512MiB")
+var errSize = errors.New("a size is a number with K, M, G or T behind it (powers of 1024), as in 512MiB")
 
 func parseSize(s string) (int64, error) {
-	number, unit := strings.TrimSuffix(strings.TrimSuffix(s, "B"), "i"), 1.0
+	number, unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I"), 1.0
 	for i, suffix := range []string{"K", "M", "G", "T"} {
 		if rest, ok := strings.CutSuffix(number, suffix); ok {
 			number, unit = rest, float64(int64(1)<<(10*(i+1)))
