@@ -75,6 +75,9 @@ func curlCommand(x *content.Exchange, masks func(*decode.Field) bool) (command s
 		before = "printf '" + octal(string(body)) + "' | "
 		args = append(args, "--data-binary @-")
 	}
+	if why != "" { // whoever gets the command sees no notes
+		before = "# " + visible.String(why) + "\n" + before
+	}
 	return before + "curl " + strings.Join(args, " \\\n  "), notes, nil
 }
 

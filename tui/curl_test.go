@@ -57,6 +57,11 @@ func TestCurlCommand(t *testing.T) {
 	if !strings.Contains(got, `-H 'cookie: a=1; b=2'`) || !strings.Contains(got, `'authorization: Bearer s'`) || len(notes) > 0 {
 		t.Errorf("%q\n%s", notes, got)
 	}
+	x = askedFor(strings.Repeat("x", maxCurlBody+1), ":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/")
+	got, notes, _ = curlCommand(x, nothingMasked)
+	if first, rest, _ := strings.Cut(got, "\n"); first != "# body of 64K left out: w writes it" || !strings.HasPrefix(rest, "curl ") || len(notes) != 1 {
+		t.Errorf("a large body: %q\n%s", notes, got)
+	}
 	x = askedFor("", ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
 	if got, _, _ = curlCommand(x, nothingMasked); !strings.HasSuffix(got, "-H 'user-agent:' \\\n  -H 'accept:'") {
 		t.Errorf("without a body:\n%s", got)

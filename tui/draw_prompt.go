@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -57,6 +58,8 @@ func (m *Model) promptResult() (string, sgr) {
 	s, p := m.sty, m.typing
 	empty := strings.TrimSpace(p.input.Value()) == ""
 	switch {
+	case errors.Is(p.err, errNoSaved) && !p.refused && m.savedFrom() != "":
+		return m.savedFrom(), s.dim
 	case p.err != nil && !p.refused && p.errAt >= len(strings.TrimRight(p.input.Value(), " ")):
 		// What is not finished is not wrong yet.
 		return ellipsis + " " + peer(p.err.Error(), 100), s.dim

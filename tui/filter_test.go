@@ -326,3 +326,32 @@ func TestFilterWhilePaused(t *testing.T) {
 		t.Errorf("paused again:\n%s", line)
 	}
 }
+
+// Before the name of a saved filter is typed to its end it is offered.
+func TestPromptOffersSavedFilters(t *testing.T) {
+	m := newScreen(sample(t).st, 160, 36, Options{})
+	for _, c := range []struct{ typed, want string }{
+		{"@", "no filter is saved yet: :save NAME"}, {"@x", "✗ no saved filter"},
+	} {
+		press(m, "/")
+		if typeText(m, c.typed); !strings.Contains(lastLine(m), c.want) {
+			t.Errorf("%q: %q", c.typed, lastLine(m))
+		}
+		press(m, "esc")
+	}
+	m.saved["slow"], m.saved["slower"], m.saved["errors"] = "type==DATA", "type==DATA", "type==DATA"
+	for _, c := range []struct{ typed, want string }{
+		{"@", "tab completes: @errors @slow @slower"}, {"@sl", "tab completes: @slow @slower"}, {"@x", "✗ no saved filter"}, {"@slow", "✓"},
+	} {
+		press(m, "/")
+		if typeText(m, c.typed); !strings.Contains(lastLine(m), c.want) || c.want[0] == 't' && strings.Contains(lastLine(m), "✗") {
+			t.Errorf("%q: %q", c.typed, lastLine(m))
+		}
+		press(m, "esc esc")
+	}
+	press(m, "/")
+	typeText(m, "@sl")
+	if press(m, "enter"); !strings.Contains(lastLine(m), "✗ no saved filter") {
+		t.Errorf("handed in: %q", lastLine(m))
+	}
+}

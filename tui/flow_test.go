@@ -53,7 +53,7 @@ func TestFlowFilter(t *testing.T) {
 	f.press("enter")
 	f.await("9 rows of 60", "/ type==DATA")
 	f.press("j s")
-	f.await("1 rows of 60", "› s3")
+	f.await("1 row of 60", "› s3")
 	f.press("esc esc")
 	f.await("60 rows")
 	f.press("q")

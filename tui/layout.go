@@ -79,6 +79,11 @@ type wanted struct {
 	filter      bool // there is a filter to be shown
 }
 
+// same says that two boxes are one and the same to look at.
+func (b box) same(o box) bool {
+	return b.x == o.x && b.y == o.y && b.w == o.w && b.h == o.h && b.pane == o.pane
+}
+
 // newLayout shares out a screen of w by h cells.
 func newLayout(w, h int, want wanted) layout {
 	l := layout{w: max(w, 0), h: max(h, 0)}

@@ -16,6 +16,7 @@ package tui
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -272,6 +273,25 @@ func (m *Model) arrange() {
 		}
 	}
 	m.refresh()
+}
+
+// nextArrangement turns to the next arrangement that differs on this screen from
+// the one in sight.
+func (m *Model) nextArrangement() {
+	want := wanted{m.listed, m.focus, m.arrangement, false, m.filter != nil}
+	before := newLayout(m.width, m.height, want)
+	m.zoomed = false
+	for range numArrangements - 1 {
+		want.arrangement = (want.arrangement + 1) % numArrangements
+		if now := newLayout(m.width, m.height, want); !slices.EqualFunc(now.boxes, before.boxes, box.same) {
+			m.arrangement = want.arrangement
+			m.arrange()
+			m.say("layout: "+m.arrangement.String(), false)
+			return
+		}
+	}
+	m.arrange()
+	m.say("this screen has room for one layout only", false)
 }
 
 // focusOn brings a pane into sight and gives it the keys.

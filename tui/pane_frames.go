@@ -91,7 +91,7 @@ func (p *framePane) resize(w, h int) {
 func (p *framePane) name() string { return "Frames" }
 
 func (p *framePane) info(m *Model) string {
-	n := commas(p.end-p.first) + " rows"
+	n := plural(int(p.end-p.first), "row")
 	if p.alone {
 		return n + " kept, others evicted"
 	}

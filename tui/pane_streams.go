@@ -320,7 +320,14 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 func (p *streamPane) open(m *Model) {
 	if t := p.selected(); t != nil {
 		p.follow = false
-		m.narrow(store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, paneFrames)
+		v, first := store.View{Conn: t.Conn, Stream: t.ID, HasStream: true}, t.FirstSeq
+		other := v != m.view
+		follows := m.frames.follow
+		m.narrow(v, paneFrames)
+		if other && follows { // the request, not what came last
+			m.frames.goTo(m, m.frameView(), first, false)
+			m.refresh()
+		}
 	} else if p.nowhere {
 		m.say("the stream has left this list; its frames, as far as they are kept, stand in the frames", false)
 	}

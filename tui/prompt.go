@@ -166,12 +166,14 @@ func (m *Model) promptChanged() {
 	}
 }
 
+var errNoSaved = errors.New("no saved filter of that name")
+
 // parseFilter reads an expression, or the name of a saved one after an @.
 func (m *Model) parseFilter(text string) (*filter.Expr, error) {
 	if name, ok := strings.CutPrefix(strings.TrimSpace(text), "@"); ok {
 		saved, ok := m.saved[name]
 		if !ok {
-			return nil, errors.New("no saved filter of that name")
+			return nil, errNoSaved
 		}
 		text = saved
 	}

@@ -22,6 +22,23 @@ func (m *Model) savedFilters() (items []filter.Item) {
 	return items
 }
 
+// savedFrom offers the saved filters whose names begin with what is typed of one;
+// empty where there are none, and something is typed.
+func (m *Model) savedFrom() string {
+	begin := strings.TrimPrefix(strings.TrimSpace(m.typing.input.Value()), "@")
+	text := ""
+	for _, i := range matching(m.savedFilters(), begin) {
+		text += " @" + i.Text
+	}
+	switch {
+	case text != "":
+		return "tab completes:" + text
+	case begin == "":
+		return "no filter is saved yet: :save NAME"
+	}
+	return ""
+}
+
 func savedNames(m *Model, _ string) []filter.Item { return m.savedFilters() }
 
 // savedFile is the file of the filters that were saved here, written as the

@@ -65,6 +65,9 @@ func (l *list) columnNamed(name string) (by int, err error) {
 // columnAfter is the next column in sight to sort by; unsorted after the last.
 func (l *list) columnAfter(by int) int {
 	for by++; by < len(l.cols); by++ {
+		if by == connID || by == streamID {
+			continue // as a rule the order in which they were seen
+		}
 		if l.cols[by].width > 0 && !l.cols[by].fixed {
 			return by
 		}

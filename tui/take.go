@@ -114,6 +114,6 @@ func (r *written) show(m *Model) {
 	case r.err != nil:
 		m.say("not written: "+peer(r.err.Error(), 200), true)
 	default:
-		m.say(peer(r.text, 200), false)
+		m.say(peer(r.text, 400), false)
 	}
 }

@@ -176,9 +176,7 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 		m.zoomed = !m.zoomed
 		m.arrange()
 	case key.Matches(msg, k.Layout):
-		m.arrangement, m.zoomed = (m.arrangement+1)%numArrangements, false
-		m.arrange()
-		m.say("layout: "+m.arrangement.String(), false)
+		m.nextArrangement()
 	case key.Matches(msg, k.Columns):
 		m.chooseColumns()
 	case key.Matches(msg, k.Sort):

@@ -335,3 +335,43 @@ func TestZoomAndLayouts(t *testing.T) {
 		}
 	}
 }
+
+// No step through the layouts, or through the orders of a list, leaves the screen
+// as it is.
+func TestStepsThatShow(t *testing.T) {
+	m := newScreen(sample(t).st, 80, 24, Options{})
+	for i := range 5 {
+		before := strings.Join(strings.Split(m.View(), "\n")[:23], "\n")
+		press(m, "|")
+		if after := strings.Join(strings.Split(m.View(), "\n")[:23], "\n"); after == before {
+			t.Errorf("step %d to %v changes nothing", i, m.arrangement)
+		}
+	}
+	if press(newScreen(sample(t).st, 10, 3, Options{}), "|").arrangement != arrangeAll {
+		t.Error("a layout without room was chosen")
+	}
+	press(m, "1 S")
+	if m.conns.by == connID {
+		t.Error("S sorts connections by what they are in the order of")
+	}
+	press(m, "2 S")
+	if m.strms.by == streamID {
+		t.Error("S sorts streams by what they are in the order of")
+	}
+}
+
+// Enter on a stream leads to its request, also while the newest row is followed.
+func TestEnterOnAStreamWhileFollowing(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(20)
+	m := newScreen(tr.st, 120, 36, Options{Live: true})
+	press(m, "2 g j enter")
+	first := tr.st.Rows(m.view, 0, 1)[0].Seq
+	if got := selectedSeq(t, m); got != first || m.frames.follow {
+		t.Errorf("row %d, the request is row %d; follows: %v", got, first, m.frames.follow)
+	}
+	press(m, "esc")
+	if !m.frames.follow {
+		t.Error("esc does not lead back to following")
+	}
+}

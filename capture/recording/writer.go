@@ -128,6 +128,10 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 // It is empty before the first connection has packets.
 func (w *Writer) DecodeAs() string { return w.addresses.decodeAs() }
 
+// MadeUp gives how many connections bear made-up addresses in what was written so
+// far. They read back with their own, as far as those are known.
+func (w *Writer) MadeUp() int { return int(w.addresses.madeUp) }
+
 // SetStats gives the source's counters, which the next Flush and Close record.
 // Without it they record what the events themselves tell.
 func (w *Writer) SetStats(s capture.Stats) { w.stats = &s }

@@ -188,5 +188,9 @@ func (t *takeaway) recording(out io.Writer, w *tui.Take) (said, decodeAs string,
 	if r.left > 0 {
 		said += fmt.Sprintf(", but without the payload of %s with octets missing,", plural(r.left, "frame"))
 	}
-	return said, rw.DecodeAs(), errors.Join(err, rw.Close())
+	decodeAs = rw.DecodeAs()
+	if n := rw.MadeUp(); n > 0 {
+		decodeAs += "  # addresses and ports of " + plural(n, "connection") + " are made up there"
+	}
+	return said, decodeAs, errors.Join(err, rw.Close())
 }

@@ -222,3 +222,30 @@ func TestTakeRefuses(t *testing.T) {
 		t.Errorf("%v", files)
 	}
 }
+
+// TestTakeMadeUp: where packets bear addresses that the connection does not have,
+// it is said beside the command that names their port.
+func TestTakeMadeUp(t *testing.T) {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	bind := capture.Event{Kind: capture.Bind, Conn: 1, Time: 3, Binding: &capture.Binding{
+		Local: netip.MustParseAddrPort("127.0.0.1:28544"), Remote: netip.MustParseAddrPort("127.0.0.1:40000"), Evidence: capture.Inferred}}
+	open := capture.Event{Kind: capture.Open, Conn: 1, Time: 1, Info: &capture.ConnInfo{PID: 1, Comm: "node", Role: capture.Server, Fresh: true}}
+	data := capture.Event{Kind: capture.Data, Conn: 1, Direction: capture.Recv, Time: 2, Length: uint64(len(preface)), Data: []byte(preface)}
+	const note = "  # addresses and ports of 1 connection are made up there"
+	for _, c := range []struct {
+		events script
+		end    string
+	}{
+		{script{open, data, bind}, "-d tcp.port==443,http2" + note},
+		{script{open, bind, data}, "-d tcp.port==28544,http2"},
+	} {
+		st := storeFrom(t, &c.events, 0)
+		path := filepath.Join(t.TempDir(), "x.pcapng")
+		if said := take(t, st, store.View{}, path); !strings.HasSuffix(said, c.end) {
+			t.Errorf("%q does not end in %q", said, c.end)
+		}
+		if conn, _ := storeOf(t, path, 0).Conn(1); conn.Local.Port() != 28544 {
+			t.Errorf("read back as %v", conn.Local)
+		}
+	}
+}

@@ -77,13 +77,13 @@ func TestPersonsSession(t *testing.T) {
 			s.typed("4")
 			s.waitFor("✓ 1 match")
 			s.keys("Enter")
-			s.waitFor("/ status==404", "1 rows of", ":status 404")
+			s.waitFor("/ status==404", "1 row of", ":status 404")
 			s.wantFits()
 
 			s.keys("r") // its request, which the filter does not let pass
 			s.waitFor("GET /missing", "was not among those shown")
 			s.keys("Escape")
-			s.waitFor("1 rows of")
+			s.waitFor("1 row of")
 			s.keys("Escape")
 			s.wait("no filter", func(content string) bool { return !strings.Contains(content, "/ status==404") })
 
@@ -164,7 +164,7 @@ func TestConfiguration(t *testing.T) {
 	s.keys("/")
 	s.typed("@lost")
 	s.keys("Enter")
-	s.waitFor("1 rows of")
+	s.waitFor("1 row of")
 	s.keys("q", "Q")
 	s.back()
 	write("[keys]\nquit = \"Q\"\nquti = \"q\"\n")
