@@ -250,3 +250,38 @@ func TestStallThatGoesOn(t *testing.T) {
 	press(m, "[ [ [ [")
 	flow("was used up for 8")
 }
+
+// When the window of a connection was refilled is told also where no frame of the
+// stream came after that.
+func TestStallThatOthersEnd(t *testing.T) {
+	tr, k := hung(t)
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 1<<20) })
+	k.send().headers(3, false, ":status", "200")
+	for _, n := range []int{16384, 16384, 16384, 16379} { // and 4 of stream 1
+		k.send().data(3, false, strings.Repeat("x", n))
+	}
+	last := tr.st.Snapshot().Rows
+	k.recv().headers(5, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/later")
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	m.jump(last)
+	do(m, atSecond(1))
+	press(m, "4 ] ] ] ]")
+	shows := func(want string) {
+		t.Helper()
+		if v := m.View(); !strings.Contains(v, want) {
+			t.Errorf("no %q on\n%s", want, v)
+		}
+	}
+	shows("and not refilled in the rows shown here")
+	k.lasts(2 * time.Second)
+	do(m, atSecond(2), atSecond(3))
+	shows("for 3.0s so far")
+	tr.now += int64(4 * time.Second)
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
+	do(m, atSecond(4), atSecond(5))
+	shows("window of the connection used up by #14")
+	shows("for 4.0s")
+	if v := m.View(); strings.Contains(v, "so far") {
+		t.Errorf("still:\n%s", v)
+	}
+}

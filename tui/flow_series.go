@@ -136,8 +136,9 @@ func (st *flowStall) took() int64 {
 }
 
 // end takes windows that are used up where the range ends, and reports whether any
-// is until now. What a range does not hold is not known.
-func (r *flowReading) end(c *stream.Conn, until flowUntil) (open bool) {
+// is until now, or may be. What ended a stall of the connection behind the range is
+// known from known, if it lasted.
+func (r *flowReading) end(c *stream.Conn, until flowUntil, known []store.Stall) (open bool) {
 	for i := range r.series {
 		s := &r.series[i]
 		w := &c.Half(s.dir).Window
@@ -152,11 +153,17 @@ func (r *flowReading) end(c *stream.Conn, until flowUntil) (open bool) {
 			continue
 		}
 		st := flowStall{Stall: stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Direction: s.dir}, conn: !s.stream}
-		if s.stream && r.key.whole || !s.stream && r.key.last {
+		goesOn := s.stream && r.key.whole || !s.stream && r.key.last
+		for _, k := range known {
+			if !s.stream && k.Stream == 0 && k.Direction == s.dir && k.Since == st.Since {
+				st.Till, goesOn = k.Till, k.Till == 0
+			}
+		}
+		if goesOn {
 			st.Till = max(until.at, st.Since)
 			st.closed, st.open = until.closed, !until.closed
-			open = true
 		}
+		open = open || goesOn || st.Till == 0
 		r.stall(st)
 	}
 	return open

@@ -35,7 +35,7 @@ type flowResult struct {
 	key   flowKey
 	lines []detailLine
 	until flowUntil
-	open  bool // a window is used up until then
+	open  bool // a window is used up until then, or may be
 }
 
 // flowUntil is the moment that a window which is used up has been so to.
@@ -164,7 +164,8 @@ func makeFlow(ctx context.Context, st *store.Store, sty *styles, past *flowPast,
 		place += n
 		c = stream.NewConn() // what was before is not known
 	})
-	open := r.end(c, until)
+	stalls, _ := st.Stalls(key.conn)
+	open := r.end(c, until, stalls)
 	d := page{sty: sty, w: key.w}
 	if gone(st, key.seq) {
 		d.text(sty.dim, flowGone)
