@@ -230,6 +230,9 @@ func (p *streamPane) settleAt(m *Model, n int, placeOf func(id uint32, first uin
 			p.arrived = false
 		}
 	}
+	if m.view != p.view && !m.view.HasStream {
+		p.nowhere = false
+	}
 	p.view, p.keptBefore = m.view, p.kept.alone
 	p.bounds(0, uint64(n))
 }

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +139,53 @@ func TestStreamsThatHaveLeft(t *testing.T) {
 		if press(m, keys); !strings.Contains(m.View(), title) {
 			t.Errorf("paused, after %s: no %q on\n%s", keys, title, m.View())
 		}
+	}
+}
+
+// The streams of frames that are in a spill file leave the list first: it is
+// said, and a row of such a stream points at none.
+func TestStreamsOfASpillFile(t *testing.T) {
+	tr := newTraffic(store.MinHistory)
+	spill, err := store.OpenSpill(t.TempDir(), 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spill.Close()
+	tr.st = store.New(store.Options{History: store.MinHistory, Spill: spill})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); tr.st.RunSpill(ctx) }()
+	defer func() { cancel(); <-done }()
+	k := tr.requests(100)
+	for stream := uint32(1001); ; stream += 200 {
+		k.more(stream, 100)
+		tr.st.AwaitSpill(ctx)
+		c, _ := tr.st.Conn(k.id)
+		if _, held := tr.st.Stream(k.id, 1); !held && tr.st.NumStreams(k.id) < c.Streams {
+			break
+		}
+	}
+	if evicted := tr.st.Snapshot().Evicted; evicted > 0 {
+		t.Fatalf("%d rows were evicted", evicted)
+	}
+	m := newScreen(tr.st, 160, 36, Options{})
+	press(m, "2 j g")
+	if got := lastLine(m); !strings.Contains(got, " older streams: only their frames are kept") {
+		t.Errorf("at the top: %q", got)
+	}
+	press(m, "3 g j j j j j")
+	if e := m.frames.selected(); !hasStream(e) || e.Header.StreamID != 1 {
+		t.Fatalf("under the cursor is %+v", e)
+	}
+	if got := m.strms.selected(); got != nil {
+		t.Errorf("stream %d stands for stream 1", got.ID)
+	}
+	press(m, "s")
+	if m.view.Stream != 1 || len(m.frames.entries) != 3 || m.strms.selected() != nil {
+		t.Errorf("view %+v, %d rows", m.view, len(m.frames.entries))
+	}
+	press(m, "1 enter")
+	if m.view.HasStream || m.strms.selected() == nil {
+		t.Errorf("of the whole connection, view %+v: no stream under the cursor", m.view)
 	}
 }
