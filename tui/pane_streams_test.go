@@ -140,6 +140,19 @@ func TestStreamsThatHaveLeft(t *testing.T) {
 			t.Errorf("paused, after %s: no %q on\n%s", keys, title, m.View())
 		}
 	}
+	// Also where the streams that leave are not those in sight.
+	press(m, "space")
+	do(m, later(20))
+	press(m, "G k space")
+	info, ended := m.strms.info(m), tr.st.NumStreams(k.id)
+	first := tr.st.Streams(k.id, 0, 1)[0].ID
+	for id := uint32(500_001); tr.st.Streams(k.id, 0, 1)[0].ID == first; id += 20 {
+		k.more(id, 10)
+	}
+	press(m, "k k k")
+	if got := m.strms.info(m); got != info || m.strms.kept.alone {
+		t.Errorf("paused on %q, and after %d streams became %d on %q", info, ended, tr.st.NumStreams(k.id), got)
+	}
 }
 
 // The streams of frames that are in a spill file leave the list first: it is
