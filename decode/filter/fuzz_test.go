@@ -46,7 +46,7 @@ func someRows() (*store.Store, naive) {
 // plain look at every row does.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"13", "stream==13 && type!=PING", `header["a\"b"] matches "x|y" || !(status in (500..599, 1))`,
-		"time > 1.5 and not diag >= warning", "flag==0x3", "((1)", `path == "`, "a..b", "\xff==1", "conn==c1",
+		"time > 1.5 and not diag >= warning", "flag==0x3", "((1)", `path == "`, "a..b", "\xff==1", "conn==c1", "diag contains O",
 		strings.Repeat("!", 64) + "0", strings.Repeat("!", MaxText-1) + "0", strings.Repeat("(", MaxText/2-1) + "0" + strings.Repeat(")", MaxText/2), strings.Repeat("(", MaxText)} {
 		f.Add(seed, len(seed)/2)
 	}

@@ -139,7 +139,7 @@ func (x *naive) accepts(t *test, v string) bool {
 	if t.field.Name == "diag" {
 		code, severity, _ := strings.Cut(v, " ")
 		if t.op == opContains {
-			return strings.Contains(code, t.values[0].text)
+			return strings.Contains(code, strings.ToLower(t.values[0].text))
 		}
 		if v = severity; slices.ContainsFunc(t.values, func(w value) bool { return w.text != "" && w.text == code }) {
 			return true

@@ -280,7 +280,7 @@ func TestAttachAtBlock100(t *testing.T) {
 // TestEachEventLost: of real connections, each event is taken away in turn,
 // once as a hole between positions and once told as lost. No value that is
 // said to be exact differs from the truth, and every frame outside the damage
-// is found.
+// is found, but for few of DATA.
 func TestEachEventLost(t *testing.T) {
 	needPrograms(t, "curl", "h2load", "node")
 	t.Parallel()
@@ -288,7 +288,7 @@ func TestEachEventLost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			events := recordRequests(t, c, 40)
 			whole := decodeEvents(events, true, [2]uint64{}, nil)
-			compared := 0
+			compared, missed, wanted := 0, 0, 0
 			for i, lost := range events {
 				for _, told := range []bool{false, true} {
 					rest := slices.Clone(events)
@@ -306,10 +306,14 @@ func TestEachEventLost(t *testing.T) {
 						}
 						compared += wantTrue(t, where, r, truth)
 					}
-					wantFound(t, where, whole, got, lost)
+					missed += wantFound(t, where, whole, got, lost)
+					wanted += len(whole.order)
 				}
 			}
-			t.Logf("%d events, %d frames, %d exact fields compared", len(events), len(whole.order), compared)
+			t.Logf("%d events, %d frames, %d exact fields compared, %d of %d frames missed", len(events), len(whole.order), compared, missed, wanted)
+			if missed > wanted/1000 {
+				t.Errorf("%d frames of DATA missed of %d", missed, wanted)
+			}
 			if len(events) < 20 || compared < 10_000 {
 				t.Errorf("only %d events, %d fields", len(events), compared)
 			}
@@ -318,8 +322,9 @@ func TestEachEventLost(t *testing.T) {
 }
 
 // wantFound wants every frame that lost did not touch. A frame of unknown type
-// or without payload says too little to begin with, right behind the damage.
-func wantFound(t testing.TB, where string, whole, got *decoded, lost capture.Event) {
+// or without payload says too little to begin with, right behind the damage, and
+// so can one of DATA, of which those that are missed are counted.
+func wantFound(t testing.TB, where string, whole, got *decoded, lost capture.Event) (missed int) {
 	t.Helper()
 	skipping := false
 	for _, p := range whole.order {
@@ -337,6 +342,11 @@ func wantFound(t testing.TB, where string, whole, got *decoded, lost capture.Eve
 		if cut || inDir && skipping && (h.Length == 0 || h.Type > 0x10) {
 			continue
 		}
+		if inDir && skipping && h.Type == http2.FrameData {
+			missed++
+			continue
+		}
 		t.Fatalf("%s: the frame %+v at %v %d is missed", where, h, p.dir, p.pos)
 	}
+	return missed
 }
