@@ -27,15 +27,7 @@ func TestLostEnds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f, other := startFlooded(t), startPeer(t, peerProgram(t, opensslPeer))
-			s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
-			f.begin(t)
-			s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
-			resume := stopBoth(t, s)
-			f.flood()
-			for range 500 { // more than there can be room for
-				f.ping()
-			}
+			f, s, resume := floodStopped(t)
 			test.end(f)
 			resume()
 			s.waitFor("the end", func(rows []row) bool { return countKind(rows, "c1", "close") == 1 })
@@ -88,15 +80,7 @@ func TestConnectionsMissed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f, other := startFlooded(t), startPeer(t, peerProgram(t, opensslPeer))
-			s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
-			f.begin(t)
-			s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
-			resume := stopBoth(t, s)
-			f.flood()
-			for range 500 { // more than there can be room for
-				f.ping()
-			}
+			f, s, resume := floodStopped(t)
 			missed := 0
 			for range 3 {
 				f.p.do("close")
@@ -128,6 +112,22 @@ func TestConnectionsMissed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// floodStopped stops h2sniff and floods it, so that its ring buffer has no room.
+func floodStopped(t *testing.T) (f *flooded, s *sniff, resume func()) {
+	t.Helper()
+	f = startFlooded(t)
+	other := startPeer(t, peerProgram(t, opensslPeer))
+	s = startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
+	f.begin(t)
+	s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
+	resume = stopBoth(t, s)
+	f.flood()
+	for range 500 { // more than there can be room for
+		f.ping()
+	}
+	return f, s, resume
 }
 
 // stopBoth stops h2sniff's processes, and gives what lets them go on.
