@@ -2,11 +2,7 @@
 
 package tui
 
-import (
-	"slices"
-
-	"h2sniff/decode/store"
-)
+import "h2sniff/decode/store"
 
 // count takes how many streams are listed, and how many the connection has had.
 // A pause keeps the figures of its beginning.
@@ -39,7 +35,7 @@ func (p *streamPane) sayGone(m *Model) {
 // listedStream is a stream that is in the list.
 func (p *streamPane) listedStream(m *Model, id uint32) (store.StreamSummary, bool) {
 	if p.kept.alone {
-		i := slices.IndexFunc(p.kept.list, func(t store.StreamSummary) bool { return t.ID == id })
+		i := p.kept.index(id)
 		if i < 0 {
 			return store.StreamSummary{}, false
 		}

@@ -239,7 +239,7 @@ func TestContainsFold(t *testing.T) {
 		{"", "a", false}, {"a", "a", true}, {"A", "a", true}, {"xxAbxx", "ab", true}, {"aaB", "ab", true}, {"aaaa", "ab", false},
 		{"ab", "abc", false}, {"1-2", "-2", true}, {"AaAaB", "aab", true}, {"\xc3\xa4", "\xc3\xa4", true}, {"[", "{", false}, {"@", "`", false},
 	} {
-		if got := containsFold([]byte(c.text), []byte(c.needle)); got != c.want {
+		if got := textNeedle(c.needle).in([]byte(c.text)); got != c.want {
 			t.Errorf("%q in %q: %v", c.needle, c.text, got)
 		}
 	}

@@ -18,6 +18,11 @@ type keptStreams struct {
 	more  bool // there were others in the list
 }
 
+// index is the place of a stream in the list; -1 where it is not in it.
+func (k *keptStreams) index(id uint32) int {
+	return slices.IndexFunc(k.list, func(t store.StreamSummary) bool { return t.ID == id })
+}
+
 // keep keeps the streams of the window and some around them.
 func (p *streamPane) keep(m *Model, from, n int) {
 	first := max(0, from-keptMargin)
@@ -49,11 +54,10 @@ func (p *streamPane) keptAlone(m *Model) bool {
 // keptPlace is the place of a stream among those that are kept, or of the first
 // that began later.
 func (p *streamPane) keptPlace(id uint32, first uint64) int {
-	list := p.kept.list
-	if i := slices.IndexFunc(list, func(t store.StreamSummary) bool { return t.ID == id }); i >= 0 {
+	if i := p.kept.index(id); i >= 0 {
 		return i
 	}
-	return max(0, slices.IndexFunc(list, func(t store.StreamSummary) bool { return t.FirstSeq >= first }))
+	return max(0, slices.IndexFunc(p.kept.list, func(t store.StreamSummary) bool { return t.FirstSeq >= first }))
 }
 
 // sayEdge says that there were more streams than are kept where the cursor is

@@ -27,9 +27,6 @@ func (n needle) index(b []byte) int {
 	return indexFold(b, n.b)
 }
 
-// containsFold says whether needle, in lower case, is in b.
-func containsFold(b, needle []byte) bool { return indexFold(b, needle) >= 0 }
-
 // indexFold is where needle, in lower case, is in b first; -1 where it is not.
 func indexFold(b, needle []byte) int {
 	first := needle[0]

@@ -49,8 +49,7 @@ func waitText(t *store.StreamSummary, role capture.Role, until int64) string {
 
 // request is the method and path of a stream, as far as they are known.
 func request(t *store.StreamSummary, w int) string {
-	switch {
-	case t.Method == "" && t.Path == "" && t.RequestTrust == decode.TrustExact:
+	if t.Method == "" && t.Path == "" && t.RequestTrust == decode.TrustExact {
 		return "–"
 	}
 	method := known(t.Method, w)

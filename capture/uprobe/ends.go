@@ -59,7 +59,7 @@ func (e *lostEnds) lookAtEnd(a *assembler, dropped bool) {
 	}
 	for _, key := range e.unknown(a, func(bpf.LostKey) bool { return true }) {
 		if state, ok := a.positions(key.ConnKey, false); ok && state.Gen == key.Gen {
-			r := missed(key, uint64(time.Now().UnixNano()-a.epoch))
+			r := absent(key, uint64(time.Now().UnixNano()-a.epoch))
 			a.lostTail(a.begin(r, &capture.ConnInfo{}), state.Pos, r)
 		}
 	}
@@ -67,9 +67,6 @@ func (e *lostEnds) lookAtEnd(a *assembler, dropped bool) {
 
 // processEnded notes what a record has told.
 func (e *lostEnds) processEnded(tgid, at uint64) {
-	if e.told == nil {
-		e.told = make(map[uint64]uint64)
-	}
 	e.told[tgid] = at
 	e.due = true
 }
@@ -138,7 +135,7 @@ func (e *lostEnds) end(a *assembler) {
 		if !ok {
 			continue // its handle is in use again, or its process has ended: it was told
 		}
-		r := missed(key, lost.Time)
+		r := absent(key, lost.Time)
 		r.PID, r.TID = lost.PID, lost.TID
 		if c := a.conns[key.ConnKey]; c != nil && c.gen == key.Gen {
 			a.close(c, lost.Pos, r)
@@ -165,7 +162,7 @@ func (e *lostEnds) end(a *assembler) {
 		if state, ok := a.positions(key.ConnKey, false); ok && state.Gen == key.Gen {
 			_ = e.queue.Conns.Delete(key.ConnKey)
 			// The process is gone: there is nobody to ask who it was.
-			a.missed(missed(key, uint64(time.Now().UnixNano()-a.epoch)), state.Pos, &capture.ConnInfo{})
+			a.missed(absent(key, uint64(time.Now().UnixNano()-a.epoch)), state.Pos, &capture.ConnInfo{})
 		}
 	}
 	for tgid := range e.processes {
@@ -174,8 +171,8 @@ func (e *lostEnds) end(a *assembler) {
 	}
 }
 
-// missed stands for the records of a connection that are missing.
-func missed(key bpf.LostKey, at uint64) *bpf.Record {
+// absent stands for the records of a connection that are missing.
+func absent(key bpf.LostKey, at uint64) *bpf.Record {
 	return &bpf.Record{Thread: key.TGID << 32, Handle: key.Handle, Gen: key.Gen, Time: at}
 }
 

@@ -65,7 +65,7 @@ func NewReader(queue *bpf.Queue, library, container func(uint32) string) (*Reade
 		ring.Close()
 		return nil, err
 	}
-	r := &Reader{queue: queue, ring: ring, ends: lostEnds{queue: queue, ring: ring}}
+	r := &Reader{queue: queue, ring: ring, ends: lostEnds{queue: queue, ring: ring, told: make(map[uint64]uint64)}}
 	r.assembler = &assembler{
 		conns:     make(map[bpf.ConnKey]*conn),
 		byID:      make(map[capture.ConnID]*conn),

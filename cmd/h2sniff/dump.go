@@ -67,7 +67,8 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 		p.after, consume = printer.print, nil
 	}
 	err = errors.Join(runSession(ctx, s, p, consume), printer.flushContent())
-	if covers := s.live.coverage(); err == nil && covers != (coverage{}) {
+	covers := s.live.coverage()
+	if err == nil && covers != (coverage{}) {
 		err = printer.unfollowed(covers)
 	}
 	err = flushed(err, out)
@@ -75,7 +76,7 @@ func runDump(ctx context.Context, o *options, std stdio) error {
 	if printer.enough() {
 		snap.Frames = printer.seen // more may have come meanwhile
 	}
-	summarise(std.stderr, snap, s.Stats(), s.live.coverage())
+	summarise(std.stderr, snap, s.Stats(), covers)
 	if printer.missed > 0 && err == nil {
 		err = &missedError{printer.missed}
 	}

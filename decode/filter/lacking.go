@@ -2,6 +2,8 @@
 
 package filter
 
+import "slices"
+
 // Lacking names a field that rows match without having it, because of a !=: most
 // rows have none of a header field. "" where there is none, or where the
 // expression asks for the field beside it, as `status && status != 200` does.
@@ -19,13 +21,8 @@ func (t *test) key() fieldKey { return fieldKey{t.field.id, t.header} }
 func lacking(n node, asked []fieldKey) string {
 	switch n := n.(type) {
 	case *test:
-		if n.op != opNotEqual || !n.field.sparse() {
+		if n.op != opNotEqual || !n.field.sparse() || slices.Contains(asked, n.key()) {
 			return ""
-		}
-		for _, k := range asked {
-			if k == n.key() {
-				return ""
-			}
 		}
 		if n.field.id == fieldHeader {
 			return `header["` + n.header + `"]`
