@@ -8,7 +8,6 @@ import "strings"
 
 // wantDoctor checks what h2sniff doctor says under the kernel of a suite.
 func (m *machine) wantDoctor(suite string) {
-	m.t.Helper()
 	line, status := "  ok      uprobe.multi links: ", "0"
 	switch suite {
 	case "bullseye":
@@ -17,6 +16,6 @@ func (m *machine) wantDoctor(suite string) {
 		line = "  missing uprobe.multi links: "
 	}
 	if said := m.section("doctor"); !strings.Contains(said, line) || m.section("unwell") != status {
-		m.t.Errorf("h2sniff doctor ends with status %s, want %s, and says, without %q:\n%s", m.section("unwell"), status, line, said)
+		m.errorf("h2sniff doctor ends with status %s, want %s, and says, without %q:\n%s", m.section("unwell"), status, line, said)
 	}
 }

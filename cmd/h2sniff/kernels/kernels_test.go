@@ -72,30 +72,30 @@ func TestKernels(t *testing.T) {
 			m.wantDoctor(s.name)
 			t.Logf("Linux %s", m.section("kernel"))
 			if !strings.HasPrefix(m.section("kernel"), s.kernel) {
-				t.Errorf("the kernel is %s, want %s", m.section("kernel"), s.kernel)
+				m.errorf("the kernel is %s, want %s", m.section("kernel"), s.kernel)
 			}
 			if m.section("after") != "70000" {
-				t.Error("the server does not answer after h2sniff has ended")
+				m.errorf("the server does not answer after h2sniff has ended")
 			}
 			for _, mode := range []string{"full", "headers"} {
 				said := m.section(mode + "-errors")
 				if !strings.Contains(said, s.wanted) {
-					t.Errorf("%s: h2sniff does not say %q", mode, s.wanted)
+					m.errorf("%s: h2sniff does not say %q", mode, s.wanted)
 				}
 				if s.kernel == "5.10." {
 					if m.section(mode+"-status") != "1" {
-						t.Errorf("exit status %s, want 1", m.section(mode+"-status"))
+						m.errorf("exit status %s, want 1", m.section(mode+"-status"))
 					}
 					continue
 				}
 				if m.section(mode+"-status") != "0" || !strings.Contains(said, " 0 bytes lost") {
-					t.Errorf("%s: exit status %s", mode, m.section(mode+"-status"))
+					m.errorf("%s: exit status %s", mode, m.section(mode+"-status"))
 				}
 				if strings.Contains(said, "loading BPF programs") {
-					t.Errorf("%s: programs did not load", mode)
+					m.errorf("%s: programs did not load", mode)
 				}
 				if left := strings.Contains(said, "not copied"); left != (mode == "headers") {
-					t.Errorf("%s: octets were left out: %v", mode, left)
+					m.errorf("%s: octets were left out: %v", mode, left)
 				}
 				for _, line := range verification.FindAllString(said, -1) {
 					t.Logf("%s: %s", mode, strings.ReplaceAll(line, "\n", " "))
@@ -113,8 +113,14 @@ func TestKernels(t *testing.T) {
 
 // machine is what a virtual machine has printed.
 type machine struct {
-	t   *testing.T
-	out string
+	t        *testing.T
+	out      string
+	failures []string // told behind out, which is long
+}
+
+func (m *machine) errorf(format string, args ...any) {
+	m.t.Fail()
+	m.failures = append(m.failures, fmt.Sprintf(format, args...))
 }
 
 // run boots a machine and waits until it has switched itself off.
@@ -130,10 +136,10 @@ func run(t *testing.T, p *processor, image, ramdisk string) *machine {
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", qemu, errors.Join(err, ctx.Err()), out)
 	}
-	m := &machine{t, strings.ReplaceAll(string(out), "\r", "")}
+	m := &machine{t: t, out: strings.ReplaceAll(string(out), "\r", "")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("console:\n%s", m.out)
+			t.Logf("console:\n%s\n%s", m.out, strings.Join(m.failures, "\n"))
 		}
 	})
 	return m
@@ -169,7 +175,6 @@ func frames(log, direction string) []string {
 // wantFrames compares what the clients say of their two connections with what
 // h2sniff saw of the server, which had them one after the other.
 func (m *machine) wantFrames(mode, server string) {
-	m.t.Helper()
 	seen := m.section(mode + "-" + server + "-lines")
 	for _, direction := range []struct{ server, client string }{{"recv", "send"}, {"send", "recv"}} {
 		var want []string
@@ -183,7 +188,7 @@ func (m *machine) wantFrames(mode, server string) {
 			got, want = slices.DeleteFunc(got, last), slices.DeleteFunc(want, last)
 		}
 		if !slices.Equal(got, want) || len(want) < 12 {
-			m.t.Errorf("%s, %s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, direction.server, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			m.errorf("%s, %s: the server's %s:\n%s\nwant, by the client:\n%s", mode, server, direction.server, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }
@@ -191,18 +196,17 @@ func (m *machine) wantFrames(mode, server string) {
 // wantNSS compares what h2sniff saw of both ends of a connection. The client,
 // which uses NSS, does not read the end of what the server sends.
 func (m *machine) wantNSS() {
-	m.t.Helper()
 	client, server, said := m.section("nss-client"), m.section("nss-server"), m.section("nss-errors")
 	if m.section("nss-status") != "0" || !strings.Contains(said, " 0 bytes lost") || !strings.Contains(said, "NSS: enabled") {
-		m.t.Errorf("NSS: exit status %s", m.section("nss-status"))
+		m.errorf("NSS: exit status %s", m.section("nss-status"))
 	}
 	sent, got := frames(client, "send"), frames(server, "recv")
 	if !slices.Equal(sent, got) || len(sent) != 3 {
-		m.t.Errorf("NSS has sent:\n%s\nthe server received:\n%s", strings.Join(sent, "\n"), strings.Join(got, "\n"))
+		m.errorf("NSS has sent:\n%s\nthe server received:\n%s", strings.Join(sent, "\n"), strings.Join(got, "\n"))
 	}
 	received, all := frames(client, "recv"), frames(server, "send")
 	if len(received) < 6 || len(received) > len(all) || !slices.Equal(received, all[:len(received)]) {
-		m.t.Errorf("NSS has received:\n%s\nthe server sent:\n%s", strings.Join(received, "\n"), strings.Join(all, "\n"))
+		m.errorf("NSS has received:\n%s\nthe server sent:\n%s", strings.Join(received, "\n"), strings.Join(all, "\n"))
 	}
 }
 
