@@ -165,6 +165,7 @@ func (p *streamPane) refresh(m *Model) {
 				n++ // for the !
 			}
 			p.whole(streamID, n)
+			p.content(streamStatus, width(statusText(t, maxStatus)))
 			p.whole(streamWait, width(waitText(t, p.water.role, p.water.until)))
 			p.whole(streamTime, width(span(timeOf(t, p.water.until))))
 		}
@@ -280,13 +281,9 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	case p.closed:
 		state, style = "unfinished", s.warn
 	}
-	status, statusLook := peer(t.Status, 4), statusStyle(s, t.Status)
-	// The HTTP status of a call that failed is 200 as that of any other.
-	if g := p.water.marks[markKey{t.Conn, t.ID}].status; g != "" && t.Status == "200" {
-		status, statusLook = "g"+peer(g, 4), grpcStyle(s, g)
-		if name := grpcName(g); g != "0" && name != "" && !t.Reset {
-			state, style = name, s.warn
-		}
+	status := statusText(t, p.columnWidth(streamStatus))
+	if name := statusText(t, maxStatus); name != status && !t.Reset && hasGRPC(t) {
+		state, style = name, s.warn // as long as there is no room for it in its own column
 	}
 	if name := decode.ErrorName(t.ResetCode); t.Reset && width(state) > p.columnWidth(streamState) && width(name) < width(state) {
 		state = name
@@ -294,7 +291,7 @@ func (p *streamPane) row(m *Model, t *store.StreamSummary) row {
 	r := row{mark: m.view.HasStream && t.ID == m.view.Stream && t.Conn == m.view.Conn, cells: []cell{
 		streamID:      {text: strconv.FormatUint(uint64(t.ID), 10)},
 		streamRequest: {text: request(t, p.columnWidth(streamRequest))},
-		streamStatus:  {text: status, style: statusLook},
+		streamStatus:  {text: status, style: statusLook(s, t)},
 		streamState:   {text: state, style: style},
 		streamFrames:  {text: compact(t.Frames)},
 		streamSent:    {text: octets(t.SentB)},

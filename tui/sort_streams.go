@@ -88,9 +88,7 @@ func keyOf(by int, t *store.StreamSummary, until int64) streamKey {
 			k.text = "\xff" // what is not known comes last
 		}
 	case streamStatus:
-		for _, c := range []byte(t.Status[:min(len(t.Status), 3)]) { // errors first
-			k.n = k.n<<8 | uint64(c)
-		}
+		k.n = statusRank(t)
 	case streamState:
 		k.n = stateRank(t)
 	case streamFrames:

@@ -141,16 +141,3 @@ func isIdle(st *store.Store, t *store.StreamSummary) bool {
 	}
 	return frames > 0 && frames == t.Frames
 }
-
-func statusStyle(s *styles, status string) sgr {
-	if status == "" {
-		return s.plain
-	}
-	switch status[0] {
-	case '2':
-		return s.good
-	case '4', '5':
-		return s.warn
-	}
-	return s.plain
-}

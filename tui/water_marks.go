@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,10 @@ type markKey struct {
 	stream uint32
 }
 
-// streamMarks are the gRPC messages of a stream, and its status.
+// streamMarks are the gRPC messages of a stream.
 type streamMarks struct {
 	frames uint64  // of the stream when they were looked for
 	times  []int64 // at which the messages begin
-	status string  // grpc-status; empty: not known, or none
 }
 
 const (
@@ -35,8 +35,9 @@ const (
 	// maxMarks how many messages of it are marked.
 	maxMarkRows = 1024
 	maxMarks    = 512
-	// lastRows is how many of the last rows of a stream are read for its status.
-	lastRows = 8
+	// openingRows is in how many of the first rows of a stream it is looked up whether
+	// it carries gRPC.
+	openingRows = 5
 	// maxMarked is for how many streams messages are remembered.
 	maxMarked = 4096
 )
@@ -74,9 +75,9 @@ func (p *streamPane) findMarks(m *Model) {
 			if ctx.Err() != nil {
 				break
 			}
-			marks := grpcMarks(st, k)
-			marks.frames = frames
-			found[k] = marks
+			v := store.View{Conn: k.conn, Stream: k.stream, HasStream: true}
+			first, _ := st.Span(v)
+			found[k] = streamMarks{frames, messageTimes(st.Rows(v, first, maxMarkRows))}
 		}
 		return found
 	}, func(m *Model, found map[markKey]streamMarks) {
@@ -91,37 +92,21 @@ func (p *streamPane) findMarks(m *Model) {
 	})
 }
 
-// grpcMarks gives the times at which gRPC messages of a stream begin, and its
-// status; none if it carries no gRPC.
-func grpcMarks(st *store.Store, k markKey) (marks streamMarks) {
-	v := store.View{Conn: k.conn, Stream: k.stream, HasStream: true}
-	first, end := st.Span(v)
-	rows := st.Rows(v, first, maxMarkRows)
-	times, grpc := messageTimes(rows)
-	if !grpc {
-		return streamMarks{}
-	}
-	last := rows[max(0, len(rows)-lastRows):]
-	if read := first + uint64(len(rows)); read < end {
-		last = st.Rows(v, max(read, end-min(end, lastRows)), lastRows)
-	}
-	return streamMarks{times: times, status: grpcStatusOf(last)}
+func saysGRPC(e store.Entry) bool {
+	media, _ := content.Lookup(e.Fields, "content-type")
+	return strings.HasPrefix(media, "application/grpc")
 }
 
 // messageTimes gives the times at which gRPC messages begin in the first rows of
-// a stream, and whether that carries gRPC.
-func messageTimes(rows []store.Entry) (times []int64, grpc bool) {
+// a stream; none if it carries no gRPC.
+func messageTimes(rows []store.Entry) (times []int64) {
+	if !slices.ContainsFunc(rows[:min(len(rows), openingRows)], saysGRPC) {
+		return nil
+	}
 	var left [2]uint64 // octets of the message in progress, by direction
 	var prefix [2][]byte
 	for i := range rows {
 		e := &rows[i]
-		if e.HasFields && !grpc {
-			media, _ := content.Lookup(e.Fields, "content-type")
-			grpc = strings.HasPrefix(media, "application/grpc")
-		}
-		if !grpc && i >= 4 {
-			return nil, false
-		}
 		if e.Header.Type != http2.FrameData || e.Kind != decode.RowFrame {
 			continue
 		}
@@ -129,7 +114,7 @@ func messageTimes(rows []store.Entry) (times []int64, grpc bool) {
 		p, _ := decode.ParsePayload(e.Header, e.Payload)
 		data := p.Data
 		if e.Missing > 0 || uint32(len(e.Payload)) < e.Header.Length {
-			return times, grpc // where the next one begins is not known
+			return times // where the next one begins is not known
 		}
 		for len(data) > 0 && len(times) < maxMarks {
 			if left[d] > 0 {
@@ -150,18 +135,5 @@ func messageTimes(rows []store.Entry) (times []int64, grpc bool) {
 			}
 		}
 	}
-	return times, grpc
-}
-
-// grpcStatusOf is the status of a call that the last rows of its stream have;
-// empty where they have none that is known.
-func grpcStatusOf(rows []store.Entry) string {
-	for i := len(rows) - 1; i >= 0; i-- {
-		if e := &rows[i]; e.HasFields {
-			if status, presence := content.Lookup(e.Fields, "grpc-status"); presence == content.Present {
-				return status
-			}
-		}
-	}
-	return ""
+	return times
 }

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,10 +117,13 @@ func TestWaterfallAxis(t *testing.T) {
 // Two messages in each direction, one of them across frames.
 func TestGRPCMarks(t *testing.T) {
 	tr := talkative(t)
-	if n := len(grpcMarks(tr.st, markKey{1, 3}).times); n != 3 {
+	marks := func(stream uint32) []int64 {
+		return messageTimes(tr.st.Rows(store.View{Conn: 1, Stream: stream, HasStream: true}, 0, maxMarkRows))
+	}
+	if n := len(marks(3)); n != 3 {
 		t.Errorf("%d messages are marked", n)
 	}
-	if n := len(grpcMarks(tr.st, markKey{1, 1}).times); n != 0 {
+	if n := len(marks(1)); n != 0 {
 		t.Errorf("%d messages of what is no gRPC", n)
 	}
 }
@@ -132,11 +136,9 @@ func TestGRPCStatus(t *testing.T) {
 	call := func(id uint32) {
 		k.recv().headers(id, true, ":method", "POST", ":scheme", "https", ":authority", "a", ":path", "/shop.v1.Orders/Get", "content-type", "application/grpc")
 	}
-	call(1) // succeeds, with more messages than are read
+	call(1) // succeeds
 	k.send().headers(1, false, ":status", "200", "content-type", "application/grpc")
-	for range maxMarkRows {
-		k.send().data(1, false, "\x00\x00\x00\x00\x01x")
-	}
+	k.send().data(1, false, "\x00\x00\x00\x00\x01x")
 	k.send().headers(1, true, "grpc-status", "0")
 	call(3) // fails at once
 	k.send().headers(3, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "12", "grpc-message", "nope")
@@ -147,21 +149,43 @@ func TestGRPCStatus(t *testing.T) {
 	k.recv().headers(9, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "grpc-status", "5")
 	k.send().headers(9, true, ":status", "200")
 
-	m := newScreen(tr.st, 200, 40, Options{})
-	for _, want := range []struct{ sid, status, state string }{
-		{"1", "g0", "closed"}, {"3", "g12", "UNIMPLEMENTED"}, {"5", "503", "closed"}, {"7", "200", "hc-remote"}, {"9", "200", "closed"},
-	} {
-		found := false
-		for _, r := range m.strms.rows {
-			if r.cells[streamID].text == want.sid {
-				found = r.cells[streamStatus].text == want.status && r.cells[streamState].text == want.state
+	call(11)
+	k.send().headers(11, true, ":status", "200", "grpc-status", "99") // no code that has a name
+	call(13)
+	k.send().headers(13, true, ":status", "200", "grpc-status", "none")
+
+	m := newScreen(tr.st, 200, 60, Options{})
+	type want struct{ sid, status, state string }
+	check := func(all []want) {
+		t.Helper()
+		for _, want := range all {
+			found := false
+			for _, r := range m.strms.rows {
+				if r.cells[streamID].text == want.sid {
+					found = r.cells[streamStatus].text == want.status && r.cells[streamState].text == want.state
+				}
+			}
+			if !found {
+				t.Errorf("stream %s has no status %s, %s:\n%s", want.sid, want.status, want.state, m.View())
 			}
 		}
-		if !found {
-			t.Errorf("stream %s has no status %s, %s:\n%s", want.sid, want.status, want.state, m.View())
-		}
 	}
-	press(m, "G k k k k k k k")
+	check([]want{{"1", "OK", "closed"}, {"3", "g12", "UNIMPLEMENTED"}, {"5", "503", "closed"}, {"7", "200", "hc-remote"},
+		{"9", "200", "closed"}, {"11", "g99", "closed"}, {"13", "g?", "closed"}})
+	press(m, "2 z")
+	check([]want{{"1", "OK", "closed"}, {"3", "UNIMPLEMENTED", "closed"}})
+	press(m, "z")
+	enter(m, "sort st")
+	var order []uint32
+	for i := range m.strms.streams {
+		order = append(order, m.strms.streams[i].ID)
+	}
+	if want := []uint32{5, 11, 3, 13, 1, 7, 9}; !slices.Equal(order, want) {
+		t.Errorf("sorted by status: %v, want %v", order, want)
+	}
+	enter(m, "sort")
+	press(m, "3")
+	press(m, "G k k k k k k k k k k k")
 	if v := m.View(); !strings.Contains(v, "grpc-status 12 UNIMPLEMENTED, :status: 200") {
 		t.Errorf("the frame does not tell its status:\n%s", v)
 	}

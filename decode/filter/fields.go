@@ -44,6 +44,7 @@ const (
 	size                      // the same, also as 16KiB
 	duration                  // the same, in seconds or as 18ms
 	name                      // one of a list, or its number
+	level                     // the same, with < and ranges
 	text                      // with contains and matches
 	code                      // of a diagnosis, or a severity
 )
@@ -96,7 +97,7 @@ var fields = []Field{
 	{Name: "path", About: "of a request", id: fieldPath, kind: text},
 	{Name: "authority", About: "of a request, or its host", id: fieldAuthority, kind: text},
 	{Name: "header", About: `a header field by its name, as header["user-agent"]`, id: fieldHeader, kind: text},
-	{Name: "grpc.status", About: "by name or number", id: fieldGRPCStatus, kind: name, max: 1<<32 - 1, names: grpcNames()},
+	{Name: "grpc.status", About: "by name or number", id: fieldGRPCStatus, kind: level, max: 1<<32 - 1, names: grpcNames()},
 	{Name: "trust", About: "how far the fields are known: exact, attach, gap", id: fieldTrust, kind: name, max: 2,
 		names: []named{{"exact", uint64(decode.TrustExact)}, {"attach", uint64(decode.UnknownSinceAttach)}, {"gap", uint64(decode.UnknownSinceGap)}}},
 	{Name: "diag", About: "a diagnosis by code or severity: note, warning, error", id: fieldDiag, kind: code, max: 3,

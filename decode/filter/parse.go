@@ -337,7 +337,7 @@ func (p *parser) list(out *test) error {
 // upTo reads the second half of a range.
 func (p *parser) upTo(out *test, dots token) error {
 	switch out.field.kind {
-	case number, size, duration:
+	case number, size, duration, level:
 	default:
 		return fail(dots.at, "%s has no order: list the values one by one", out.field.Name)
 	}

@@ -23,7 +23,7 @@ var tests = []string{
 	"time > 5ns", "time <= 20ns", "time == 0", "error", "error == CANCEL", "error != NO_ERROR", "error in (1, 2, CANCEL)", "status == 200",
 	"status in (500..599)", "status < 300", "status", "method == GET", "method != GET", "path contains /a", `path matches "^/a+$"`, "path",
 	"authority == example.org", "authority", `header["x"] == y`, `header["x"]`, `header["x"] != y`, `header["x"] in (y, z)`,
-	"grpc.status == OK", "grpc.status != 0", "grpc.status", "trust == exact", "trust == attach", "trust in (attach, gap)", "trust",
+	"grpc.status == OK", "grpc.status != 0", "grpc.status", "grpc.status > OK", "grpc.status >= 13", "grpc.status < INTERNAL", "grpc.status <= 0", "grpc.status in (CANCELLED..UNAUTHENTICATED)", "trust == exact", "trust == attach", "trust in (attach, gap)", "trust",
 	"diag", "diag == slow", "diag >= warning", "diag contains lo", "diag == error", "diag in (slow, odd)", "kind == gap", "kind in (open, close)", "kind != frame",
 }
 

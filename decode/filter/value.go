@@ -29,7 +29,7 @@ func (f *Field) value(t token) (value, error) {
 	switch f.kind {
 	case text:
 		return value{text: t.text}, nil
-	case code, name:
+	case code, name, level:
 		for _, n := range f.names {
 			if strings.EqualFold(n.name, t.text) {
 				return value{lo: n.n, hi: n.n}, nil
@@ -60,7 +60,7 @@ func (f *Field) number(s string) (n uint64, err error) {
 		n, err = parseSize(s)
 	case duration:
 		n, err = parseTime(s)
-	case name:
+	case name, level:
 		if f.id == fieldDir || f.id == fieldRole || f.id == fieldTrust || f.id == fieldKind {
 			return 0, strconv.ErrSyntax
 		}

@@ -281,6 +281,22 @@ func TestSpillKeepsRowsRatherThanSummaries(t *testing.T) {
 	}
 }
 
+// What a stream was about stays in its summary while its rows are in the file.
+func TestSpillKeepsWhatStreamsWereAbout(t *testing.T) {
+	s := small(2000, 10)
+	spilling(s, 1<<20)
+	s.Append(frame(1, 1, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":method", "POST", ":path", "/a"))
+	s.Append(recv(frame(1, 1, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":status", "200", "grpc-status", "5")))
+	for s.inFile == 0 {
+		s.Append(frame(1, 3, http2.FrameData, 0, "x"))
+		drain(s)
+	}
+	got, ok := s.Stream(1, 1)
+	if code, known := got.GRPCStatus.Code(); !ok || got.Path != "/a" || got.Status != "200" || code != 5 || !known {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What cannot be read back is told in its place: octets that changed, and an
 // error of the disk.
 func TestSpillFailsToRead(t *testing.T) {

@@ -27,6 +27,7 @@ type streamRec struct {
 	reset, resetKnown  bool
 	dead               bool // no rows left; waits to leave its connection's list
 	requestTrust       uint8
+	grpc               GRPCStatus
 	worst              decode.Severity // of the findings about it
 	phases             [2]phaseRec
 }
@@ -160,20 +161,22 @@ func (r *streamRec) addFrame(row *decode.Row) {
 	}
 }
 
-// addFields takes a field section into the summary: the first request and the
-// last status that is not informational. Trailers have no pseudo-fields.
+// addFields takes a field section into the summary: the first request, the last
+// status that is not informational, and the last grpc-status. Trailers have no
+// pseudo-fields.
 func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
 	trust := decode.TrustExact
 	worse := func(t decode.Trust) { trust = max(trust, t) }
 	var method, path, authority, host, status string
 	unnamed, request := decode.TrustExact, false
+	var grpc *decode.Field
 	for i := range fields {
 		f := &fields[i]
 		if !f.NameKnown {
 			unnamed = max(unnamed, f.Trust)
 			continue
 		}
-		if len(f.Name) == 0 || f.Name[0] != ':' && f.Name[0] != 'h' {
+		if len(f.Name) == 0 || f.Name[0] != ':' && f.Name[0] != 'h' && f.Name[0] != 'g' {
 			continue
 		}
 		switch f.Name {
@@ -189,7 +192,12 @@ func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
 			host = f.Value
 		case ":status":
 			status = f.Value
+		case "grpc-status":
+			grpc = f
 		}
+	}
+	if grpc != nil && !request {
+		r.grpc = grpcStatus(grpc)
 	}
 	if status != "" {
 		informational := len(status) == 3 && status[0] == '1'
@@ -231,6 +239,7 @@ func (r *streamRec) summary(p *stringPool) StreamSummary {
 		Path:           p.get(r.path),
 		Authority:      p.get(r.authority),
 		Status:         p.get(r.status),
+		GRPCStatus:     r.grpc,
 		First:          r.first,
 		Last:           r.last,
 		Frames:         r.frames,

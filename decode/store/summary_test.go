@@ -91,7 +91,29 @@ func TestStreamSummary(t *testing.T) {
 			frame(1, 5, http2.FrameData, 0, "answer"),
 			frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", "grpc-status", "0"),
 		}, StreamSummary{Method: "POST", Path: "/a", Authority: "h", Status: "200", Frames: 6,
-			RecvB: 4, SentB: 6, EndRecv: true, EndSend: true}},
+			RecvB: 4, SentB: 6, EndRecv: true, EndSend: true, GRPCStatus: 1}},
+		{"nothing but trailers", []*decode.Row{
+			recv(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":status", "200", "grpc-status", "5")),
+		}, StreamSummary{Status: "200", Frames: 1, EndRecv: true, GRPCStatus: 6}},
+		{"trailers after other fields", []*decode.Row{
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", ":status", "200", "grpc-status", "5"),
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "14"),
+		}, StreamSummary{Status: "200", Frames: 2, GRPCStatus: 15}},
+		{"a grpc-status that is not known", []*decode.Row{
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders, ""), "grpc-status", decode.UnknownSinceAttach),
+		}, StreamSummary{Frames: 1, GRPCStatus: GRPCUnknown}},
+		{"a grpc-status that is none", []*decode.Row{
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "fine"),
+		}, StreamSummary{Frames: 1, GRPCStatus: GRPCUnknown}},
+		{"a grpc-status beyond all codes", []*decode.Row{
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "254"),
+		}, StreamSummary{Frames: 1, GRPCStatus: GRPCUnknown}},
+		{"the highest grpc-status", []*decode.Row{
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "253"),
+		}, StreamSummary{Frames: 1, GRPCStatus: 254}},
+		{"no request has a grpc-status", []*decode.Row{
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", ":method", "POST", ":path", "/", "grpc-status", "0"),
+		}, StreamSummary{Method: "POST", Path: "/", Frames: 1}},
 		{"host in place of authority", []*decode.Row{
 			frame(1, 5, http2.FrameHeaders, endHeaders, "", ":method", "GET", ":path", "/", "host", "h"),
 		}, StreamSummary{Method: "GET", Path: "/", Authority: "h", Frames: 1}},
@@ -115,7 +137,7 @@ func TestStreamSummary(t *testing.T) {
 		{"all unknown, then exact trailers", []*decode.Row{
 			unknown(frame(1, 5, http2.FrameHeaders, endHeaders, ""), "", decode.UnknownSinceAttach),
 			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "0"),
-		}, StreamSummary{Frames: 2, RequestTrust: decode.UnknownSinceAttach}},
+		}, StreamSummary{Frames: 2, RequestTrust: decode.UnknownSinceAttach, GRPCStatus: 1}},
 		{"reset", []*decode.Row{
 			frame(1, 5, http2.FrameRSTStream, 0, "\x00\x00\x00\x08"),
 		}, StreamSummary{Frames: 1, Reset: true, ResetCode: 8, ResetCodeKnown: true}},

@@ -65,6 +65,7 @@ type StreamSummary struct {
 	Method, Path string // unsanitised; empty while unknown
 	Authority    string
 	Status       string
+	GRPCStatus   GRPCStatus
 	First, Last  int64 // Unix nanoseconds
 	Frames       uint64
 	SentB, RecvB uint64 // octets of DATA payload

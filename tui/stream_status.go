@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tui
+
+import (
+	"strconv"
+
+	"h2sniff/decode/store"
+)
+
+// maxStatus is more cells than any status takes.
+const maxStatus = 64
+
+// hasGRPC says that the grpc-status of a stream tells more than its HTTP status,
+// which is 200 whether a call fails or not. A call of gRPC is a POST.
+func hasGRPC(t *store.StreamSummary) bool {
+	return t.GRPCStatus != 0 && (t.Status == "200" || t.Status == "") && (t.Method == "POST" || t.Method == "")
+}
+
+// statusText is the status of a stream in w cells: that of HTTP, or the name of
+// that of gRPC, which is g and the code where the name does not fit.
+func statusText(t *store.StreamSummary, w int) string {
+	if !hasGRPC(t) {
+		return peer(t.Status, 4)
+	}
+	code, known := t.GRPCStatus.Code()
+	if !known {
+		return "g?"
+	}
+	number := strconv.FormatUint(uint64(code), 10)
+	if name := grpcName(number); name != "" && width(name) <= w {
+		return name
+	}
+	return "g" + number
+}
+
+func statusLook(s *styles, t *store.StreamSummary) sgr {
+	if !hasGRPC(t) {
+		return statusStyle(s, t.Status)
+	}
+	if code, known := t.GRPCStatus.Code(); known && code == 0 {
+		return s.good
+	}
+	return s.warn
+}
+
+// statusRank puts what failed first: by its HTTP status, then by that of gRPC, in
+// each the highest first. What went well follows, and what has no status yet.
+func statusRank(t *store.StreamSummary) uint64 {
+	const (
+		failed     = 1 << 32
+		failedHTTP = 2 << 32
+	)
+	http := func(status string) (n uint64) {
+		for _, c := range []byte(status[:min(len(status), 3)]) {
+			n = n<<8 | uint64(c)
+		}
+		return n << 1
+	}
+	code, known := t.GRPCStatus.Code()
+	switch {
+	case !hasGRPC(t) && t.Status >= "4":
+		return failedHTTP | http(t.Status)
+	case !hasGRPC(t):
+		return http(t.Status)
+	case known && code == 0:
+		return http("200") | 1
+	}
+	return failed | uint64(code)
+}
+
+func statusStyle(s *styles, status string) sgr {
+	if status == "" {
+		return s.plain
+	}
+	switch status[0] {
+	case '2':
+		return s.good
+	case '4', '5':
+		return s.warn
+	}
+	return s.plain
+}
