@@ -234,7 +234,7 @@ func TestStallThatGoesOn(t *testing.T) {
 	flow("stalled, still")
 	flow("and still is")
 	press(m, "] ] ] ]")
-	flow("window of the stream 3 used up by")
+	flow("window of stream 3 used up by")
 	flow("for 5.0s so far")
 	flow("held up 2 times, 5.2s in all")
 	do(m, atSecond(6), atSecond(7))

@@ -126,7 +126,7 @@ func (m *Model) answer(f *finder) bool {
 	f.waits = false
 	switch {
 	case !ok:
-		m.say("no "+f.name+" among the rows shown", false)
+		m.say("no "+f.name+m.amongRows(), false)
 		return true
 	case seq == f.from:
 		m.detail.lightMatch(m, f)
@@ -152,6 +152,14 @@ func (m *Model) answer(f *finder) bool {
 	}
 	m.say(text, false)
 	return true
+}
+
+// amongRows says where nothing was found.
+func (m *Model) amongRows() string {
+	if m.filter == nil && m.view == (store.View{}) {
+		return " in any row"
+	}
+	return " among the rows shown; esc shows more"
 }
 
 // placeOf is which of the matches a row is.
@@ -189,8 +197,8 @@ func newProblems() *finder {
 // errNoHex is the answer to what is no hex.
 var errNoHex = errors.New("hex: digits in pairs are needed, as in 0x00ff1a")
 
-// newSearch finds text in names and values of header fields and in what frames
-// carry, without regard to the case of ASCII letters, or, after 0x, octets in
+// newSearch finds text in names and values of header fields, or from one to the
+// other as in "name: value", and in what frames carry, without regard to the case of ASCII letters, or, after 0x, octets in
 // payloads. Bodies are searched as they are on the wire, also across their
 // frames; those with content codings also with these undone, as a whole.
 func newSearch(text string) (*finder, error) {
@@ -208,7 +216,7 @@ func newSearch(text string) (*finder, error) {
 	f := &finder{kind: workSearch, name: "match of " + peer(text, 30), needle: n}
 	if !n.octets {
 		f.field = func(f *decode.Field) bool {
-			return f.NameKnown && n.in([]byte(f.Name)) || f.ValueKnown && n.in([]byte(f.Value))
+			return n.inField(knownOctets([]byte(f.Name), f.NameKnown), knownOctets([]byte(f.Value), f.ValueKnown))
 		}
 	}
 	f.match = func(m *Model) store.Predicate {
@@ -224,6 +232,17 @@ func newSearch(text string) (*finder, error) {
 	return f, nil
 }
 
+// knownOctets is b, which is not nil, or nil where it is not known.
+func knownOctets(b []byte, known bool) []byte {
+	switch {
+	case !known:
+		return nil
+	case b == nil:
+		return []byte{}
+	}
+	return b
+}
+
 // onWire says whether a row has the needle in its fields or, as it is, in what
 // it carries. The memo 0 is for the needle.
 func onWire(r *store.Record, n needle) bool {
@@ -231,7 +250,7 @@ func onWire(r *store.Record, n needle) bool {
 		return n.in(r.Payload())
 	}
 	if r.HasFields() && r.AnyField(0, func(f *store.RawField) bool {
-		return f.NameKnown && n.in(f.Name) || f.ValueKnown && n.in(f.Value)
+		return n.inField(knownOctets(f.Name, f.NameKnown), knownOctets(f.Value, f.ValueKnown))
 	}) {
 		return true
 	}

@@ -212,7 +212,7 @@ func TestSearch(t *testing.T) {
 	}
 	press(m, "ctrl+f")
 	typeText(m, "nowhere")
-	if press(m, "enter"); !strings.Contains(lastLine(m), "no match of nowhere among the rows shown") {
+	if press(m, "enter"); !strings.Contains(lastLine(m), "no match of nowhere in any row") {
 		t.Errorf("%q", lastLine(m))
 	}
 	press(m, "ctrl+f")
@@ -301,7 +301,7 @@ func TestSearchEndsUnderTraffic(t *testing.T) {
 				s.run()
 			}
 		}
-		if s.m.notice != "no match among the rows shown" || len(s.cmds) > 0 {
+		if s.m.notice != "no match in any row" || len(s.cmds) > 0 {
 			t.Errorf("paused %v: %q, %d slices under way, %s", paused, s.m.notice, len(s.cmds), s.m.progress())
 		}
 	}

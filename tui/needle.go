@@ -27,6 +27,30 @@ func (n needle) index(b []byte) int {
 	return indexFold(b, n.b)
 }
 
+// inField says whether the needle is in the name or the value of a header field,
+// as far as these are known (else nil), or goes from one to the other, as in
+// "name: value".
+func (n needle) inField(name, value []byte) bool {
+	if name != nil && n.in(name) || value != nil && n.in(value) {
+		return true
+	}
+	if n.octets || name == nil || value == nil {
+		return false
+	}
+	// The name of a pseudo-header field begins with a colon.
+	for at := 1; at < len(n.b); at++ {
+		if n.b[at] != ':' {
+			continue
+		}
+		before, after := n.b[:at], bytes.TrimLeft(n.b[at+1:], " ")
+		if len(name) >= at && equalFold(name[len(name)-at:], before) &&
+			len(value) >= len(after) && equalFold(value[:len(after)], after) {
+			return true
+		}
+	}
+	return false
+}
+
 // indexFold is where needle, in lower case, is in b first; -1 where it is not.
 func indexFold(b, needle []byte) int {
 	first := needle[0]

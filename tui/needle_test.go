@@ -7,6 +7,41 @@ import (
 	"testing"
 )
 
+// A field is found by its name, by its value, and as it is written elsewhere.
+func TestSearchFields(t *testing.T) {
+	for _, c := range []struct {
+		text, name, value string
+		want              bool
+	}{
+		{"x-req", "x-request-id", "abc", true},
+		{"BC", "x-request-id", "abc", true},
+		{"x-request-id: abc", "x-request-id", "abc", true},
+		{"X-Request-Id: AB", "x-request-id", "abc", true},
+		{"id:abc", "x-request-id", "abc", true},
+		{"x-request-id:  abc", "x-request-id", "abc", true},
+		{"x-request-id:", "x-request-id", "abc", true},
+		{":path: /a", ":path", "/a", true},
+		{"x: a: b", "x", "a: b", true},
+		{"host: 127.0.0.1:80", "host", "127.0.0.1:8080", true},
+		{"x-request-id: bc", "x-request-id", "abc", false},
+		{"y-request-id: abc", "x-request-id", "abc", false},
+		{"request: abc", "x-request-id", "abc", false},
+		{"x-request-id: abcd", "x-request-id", "abc", false},
+		{":", "x", "y", false}, // what is typed next makes it one
+	} {
+		if got := textNeedle(c.text).inField([]byte(c.name), []byte(c.value)); got != c.want {
+			t.Errorf("%q in %s: %s is %v", c.text, c.name, c.value, got)
+		}
+	}
+	// What is not known has nothing in it.
+	for _, text := range []string{":", "x: ", "abc"} {
+		n := textNeedle(text)
+		if n.inField([]byte("x"), nil) || n.inField(nil, []byte("y")) || n.inField(nil, nil) {
+			t.Errorf("%q is found in what is not known", text)
+		}
+	}
+}
+
 // Octets are found where text is: in a frame, across the frames of a body, and
 // in a body whose content coding is undone. Their case counts.
 func TestSearchOctets(t *testing.T) {

@@ -37,7 +37,10 @@ func (m *Model) whyNoFrames() []string {
 	if m.status.Text != "" {
 		lines = append(lines, peer(m.status.Text, 200))
 	}
-	return lines
+	return append(lines, "",
+		"What is open already shows with its next octets.",
+		"If nothing comes: h2sniff targets lists what can be",
+		"captured, h2sniff doctor tries whether capture works here.")
 }
 
 // pausedOnGone says whether rows of the view that were there at the moment of

@@ -108,6 +108,8 @@ func streamStateOf(s *styles, t *store.StreamSummary) (string, sgr) {
 		return "RST " + decode.ErrorName(t.ResetCode), s.warn
 	case t.EndSend && t.EndRecv:
 		return "closed", s.dim
+	case pushed(t) && !begun(t):
+		return "reserved", s.dim
 	case t.EndSend:
 		return "hc-local", s.plain
 	case t.EndRecv:

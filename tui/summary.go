@@ -127,14 +127,18 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 		return text + ":status " + v, statusStyle(s, v)
 	}
 	b, style := []byte(text), s.plain
+	short := false
 	if grpc != nil { // what trailers are about
 		v := fieldValue(grpc, w)
 		style = grpcStyle(s, v)
-		status, name := grpcStatus(v), "grpc-status "
-		if len(b)+len(name)+width(status) > w {
-			name = "grpc " // the name of the status tells more
+		status := "grpc-status " + grpcStatus(v)
+		if name := grpcName(v); name != "" && len(b)+width(status) > w { // the name tells more
+			short = true
+			if status = "grpc " + grpcStatus(v); len(b)+len(status) > w {
+				status = name
+			}
 		}
-		b = append(b, name+status...)
+		b = append(b, status...)
 	}
 	for i := range e.Fields {
 		f := &e.Fields[i]
@@ -143,6 +147,11 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 		}
 		if len(b) > maxCluster*w {
 			break
+		}
+		if short && f.NameKnown && f.Name == "grpc-message" {
+			b = append(b, ": "...)
+			b = append(b, m.shownValue(f, w)...)
+			continue
 		}
 		if len(b) > len(text) {
 			b = append(b, ", "...)

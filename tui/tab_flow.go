@@ -313,9 +313,9 @@ func (r *flowReading) list(d *page) {
 	for _, st := range r.stalls {
 		what := "stream " + itoa(r.key.stream)
 		if st.conn {
-			what = "connection"
+			what = "the connection"
 		}
-		text := arrow(s, st.Direction).text + " window of the " + what + " used up by #" + commas(st.Seq) + " at " +
+		text := arrow(s, st.Direction).text + " window of " + what + " used up by #" + commas(st.Seq) + " at " +
 			seconds(st.Since-r.key.start, 6) + " s"
 		switch {
 		case st.Till == 0:

@@ -285,6 +285,26 @@ func (d *details) fields() {
 		d.wrapped([]cell{{fieldName(f, nw), s.headers}}, []int{nw}, value, style, after)
 	}
 	d.part, d.field = 0, 0
+	d.unknown()
+}
+
+// unknown says why fields are not known, and when such ones are again.
+func (d *details) unknown() {
+	worst := decode.TrustExact
+	for i := range d.e.Fields {
+		worst = max(worst, d.e.Fields[i].Trust)
+	}
+	since := ""
+	switch worst {
+	case decode.UnknownSinceAttach:
+		since = "before the attach"
+	case decode.UnknownSinceGap:
+		since = "before or in a gap"
+	default:
+		return
+	}
+	d.sentence("unknown", "in an HPACK table entry made "+since+", and not seen; what is sent anew is known. "+
+		keyName(d.m.keys.Tables.Keys()[0])+" shows the table.", d.m.sty.warn)
 }
 
 // fieldValue is a field's value, or the entry that it stands in.

@@ -126,22 +126,29 @@ func (w *waterfall) pan(by int) {
 	w.axis, w.manual = timeRange{w.axis.from + d, w.axis.to + d}, true
 }
 
-// requestDirection is that of a stream's request: by the part of the process,
-// else by what came first.
+// requestDirection is that of a stream's request, from client to server: by the
+// part of the process, else by what came first. The request of a pushed stream came
+// in the PUSH_PROMISE: all that it carries is the response.
 func requestDirection(t *store.StreamSummary, role capture.Role) capture.Direction {
-	pushed := t.ID != 0 && t.ID&1 == 0
-	switch {
-	case role == capture.Client && !pushed, role == capture.Server && pushed:
+	switch role {
+	case capture.Client:
 		return capture.Send
-	case role == capture.Server, role == capture.Client:
+	case capture.Server:
 		return capture.Recv
 	}
 	a, b := t.Phases[capture.Send].Begin, t.Phases[capture.Recv].Begin
+	first := capture.Recv
 	if a != 0 && (b == 0 || a <= b) {
-		return capture.Send
+		first = capture.Send
 	}
-	return capture.Recv
+	if pushed(t) {
+		return first.Reverse()
+	}
+	return first
 }
+
+// pushed says that a stream is a server's: RFC 9113, section 5.1.1.
+func pushed(t *store.StreamSummary) bool { return t.ID != 0 && t.ID&1 == 0 }
 
 // bar draws a stream in n columns.
 func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []waterState {

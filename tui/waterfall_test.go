@@ -52,6 +52,8 @@ func TestWaterfallBars(t *testing.T) {
 	swift.Phases = [2]store.Phase{phase(38, 0, 38), phase(41, 41, 55)}
 	reset := whole
 	reset.Reset = true
+	pushed := store.StreamSummary{ID: 2, Frames: 2, First: t0 + 20, Last: t0 + 40, EndSend: true, EndRecv: true,
+		Phases: [2]store.Phase{capture.Recv: phase(20, 30, 40)}}
 	for _, c := range []struct {
 		name string
 		w    *waterfall
@@ -69,6 +71,8 @@ func TestWaterfallBars(t *testing.T) {
 		{"a wait of one column", w, short, capture.Client, "   ·█     "},
 		{"a short wait", w, swift, capture.Client, "   ▒██    "},
 		{"reset", w, reset, capture.Client, "▒▒▒··████✗"},
+		{"pushed", w, pushed, capture.Client, "  ███     "},
+		{"pushed, as it is without a role", w, pushed, capture.RoleUnknown, "  ███     "},
 		{"nothing", w, store.StreamSummary{ID: 1}, capture.Client, "          "},
 	} {
 		if got := barText(c.w, &c.t, c.role, 10); got != c.want {

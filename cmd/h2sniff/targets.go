@@ -540,9 +540,9 @@ func (t *targets) status() string {
 	case t.cleartext:
 		names = []string{uprobe.Cleartext}
 	default:
-		names = []string{"no TLS library yet"}
+		names = []string{"no TLS library so far"}
 	}
-	text := fmt.Sprintf("%s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))
+	text := fmt.Sprintf("attached: %s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))
 	if n := len(t.failures); n > 0 {
 		text += ", " + plural(n, "problem")
 	}

@@ -76,7 +76,7 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 	t.emit(&Diagnosis{
 		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: st.Direction, Stream: streamID,
 		Seq: st.Seq, Time: st.Since, Section: rules[id].Section, Since: st.Since, Till: st.Till, Again: again,
-		Text: t.exhausted(id, st.Direction) + " was used up for " + duration(took) + until + ".",
+		Text: t.exhausted(id, st.Direction, "could") + " was used up for " + duration(took) + until + ".",
 	})
 }
 

@@ -94,16 +94,17 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 		emit(&Diagnosis{
 			Code: rules[id].Code, Severity: decode.Warning, Conn: t.id, Direction: e.direction, Stream: e.stream,
 			Seq: e.seq, Time: w.EmptySince, Section: rules[id].Section, Since: w.EmptySince,
-			Text: t.exhausted(id, e.direction) + " has been used up for more than " + duration(windowOpen) + ", and still is.",
+			Text: t.exhausted(id, e.direction, "can") + " has been used up for more than " + duration(windowOpen) + ", and still is.",
 		})
 	}
 }
 
-// exhausted begins a sentence about a window that d uses.
-func (t *Tracker) exhausted(id ruleID, d capture.Direction) string {
+// exhausted begins a sentence about a window that d uses: whom it holds up, and
+// who gives it.
+func (t *Tracker) exhausted(id ruleID, d capture.Direction, can string) string {
 	what := "connection"
 	if id == streamWindowExhausted {
 		what = "stream"
 	}
-	return "The " + t.sender(d) + "'s window of the " + what
+	return "The " + t.sender(d) + " " + can + " send no DATA: the window that the " + t.sender(d.Reverse()) + " gives the " + what
 }

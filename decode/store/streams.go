@@ -135,6 +135,9 @@ func (r *streamRec) addFrame(row *decode.Row) {
 	}
 	r.phases[row.Direction&1].add(r.first, row)
 	h := &row.Header
+	if h.Type == http2.FrameHeaders && pushedStream(r.id) {
+		r.end(row.Direction.Reverse()) // RFC 9113, section 8.4.2
+	}
 	switch h.Type {
 	case http2.FrameData:
 		if row.Direction == capture.Send {
@@ -145,11 +148,7 @@ func (r *streamRec) addFrame(row *decode.Row) {
 		fallthrough
 	case http2.FrameHeaders:
 		if h.Flags.Has(http2.FlagDataEndStream) { // the same bit in both types
-			if row.Direction == capture.Send {
-				r.endSend = true
-			} else {
-				r.endRecv = true
-			}
+			r.end(row.Direction)
 		}
 	case http2.FrameRSTStream:
 		r.reset = true
@@ -158,6 +157,19 @@ func (r *streamRec) addFrame(row *decode.Row) {
 		if r.resetKnown {
 			r.resetCode = binary.BigEndian.Uint32(row.Payload)
 		}
+	}
+}
+
+// pushedStream says that a stream is a server's: RFC 9113, section 5.1.1. Its
+// client sends nothing on it but frames about it.
+func pushedStream(id uint32) bool { return id != 0 && id&1 == 0 }
+
+// end notes that nothing more is to come in a direction.
+func (r *streamRec) end(d capture.Direction) {
+	if d == capture.Send {
+		r.endSend = true
+	} else {
+		r.endRecv = true
 	}
 }
 

@@ -83,6 +83,17 @@ func TestStreamSummary(t *testing.T) {
 		rows []*decode.Row
 		want StreamSummary
 	}{
+		{"pushed", []*decode.Row{
+			recv(frame(1, 4, http2.FrameWindowUpdate, 0, "\x00\x00\x00\x08")),
+			frame(1, 4, http2.FrameHeaders, endHeaders, "", ":status", "200"),
+		}, StreamSummary{ID: 4, Status: "200", Frames: 2, EndRecv: true}},
+		{"pushed, whole, as the client sees it", []*decode.Row{
+			recv(frame(1, 4, http2.FrameHeaders, endHeaders, "", ":status", "200")),
+			recv(frame(1, 4, http2.FrameData, endStream, "body")),
+		}, StreamSummary{ID: 4, Status: "200", Frames: 2, RecvB: 4, EndRecv: true, EndSend: true}},
+		{"promised and reset before its HEADERS", []*decode.Row{
+			recv(frame(1, 4, http2.FrameRSTStream, 0, "\x00\x00\x00\x08")),
+		}, StreamSummary{ID: 4, Frames: 1, Reset: true, ResetCode: 8, ResetCodeKnown: true}},
 		{"request and response", []*decode.Row{
 			recv(frame(1, 5, http2.FrameHeaders, endHeaders, "", ":method", "POST", ":path", "/a", ":authority", "h")),
 			recv(frame(1, 5, http2.FrameData, endStream, "body")),
@@ -153,9 +164,12 @@ func TestStreamSummary(t *testing.T) {
 				s.Append(row)
 			}
 			want := tt.want
-			want.Conn, want.ID, want.FirstSeq = 1, 5, 1
+			if want.ID == 0 {
+				want.ID = 5
+			}
+			want.Conn, want.FirstSeq = 1, 1
 			want.First, want.Last = 100, int64(100+len(tt.rows))
-			got, ok := s.Stream(1, 5)
+			got, ok := s.Stream(1, want.ID)
 			if !ok {
 				t.Fatal("no summary")
 			}

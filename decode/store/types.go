@@ -69,10 +69,11 @@ type StreamSummary struct {
 	First, Last  int64 // Unix nanoseconds
 	Frames       uint64
 	SentB, RecvB uint64 // octets of DATA payload
-	EndSend      bool   // END_STREAM was sent
-	EndRecv      bool   // END_STREAM was received
-	Reset        bool   // an RST_STREAM went either way
-	ResetCode    uint32
+	// EndSend and EndRecv say that END_STREAM was sent and received, or that
+	// nothing is due that way, as of a pushed stream with HEADERS from its client.
+	EndSend, EndRecv bool
+	Reset            bool // an RST_STREAM went either way
+	ResetCode        uint32
 	// ResetCodeKnown is false where the octets of the code were not captured.
 	ResetCodeKnown bool
 	Errors         uint64
