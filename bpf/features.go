@@ -94,11 +94,20 @@ func tiny(spec ebpf.ProgramSpec) (*ebpf.Program, error) {
 	return ebpf.NewProgramWithOptions(&spec, ebpf.ProgramOptions{LogDisabled: true})
 }
 
-// probeUprobe places a probe in this process, where it began: no thread comes
-// there again.
-func probeUprobe() error {
+// OwnEntry gives a place for a probe in this process that is never hit: where it
+// began.
+func OwnEntry() (*link.Executable, uint64, error) {
 	const own = "/proc/self/exe"
 	offset, err := entryOffset(own)
+	if err != nil {
+		return nil, 0, err
+	}
+	ex, err := link.OpenExecutable(own)
+	return ex, offset, err
+}
+
+func probeUprobe() error {
+	ex, offset, err := OwnEntry()
 	if err != nil {
 		return err
 	}
@@ -107,10 +116,6 @@ func probeUprobe() error {
 		return err
 	}
 	defer p.Close()
-	ex, err := link.OpenExecutable(own)
-	if err != nil {
-		return err
-	}
 	l, err := ex.Uprobe("", p, &link.UprobeOptions{Address: offset, Cookie: 1, PID: os.Getpid()})
 	if err != nil {
 		return err

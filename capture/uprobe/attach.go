@@ -31,6 +31,8 @@ type Attacher struct {
 	following  bool // system calls
 	goReceives bool // what serves all Go programs is attached
 
+	expect expectation
+
 	removals sync.WaitGroup
 	room     chan struct{} // a place in it for each removal at one time
 	errMu    sync.Mutex
@@ -53,7 +55,7 @@ type probeKey struct {
 func NewAttacher(objs *bpf.Objects, named func(number uint32, name string)) (*Attacher, error) {
 	a := &Attacher{
 		objs: objs, named: named, probes: make(map[probeKey][]link.Link), number: make(map[target.Key]uint32),
-		room: make(chan struct{}, maxRemovals),
+		room: make(chan struct{}, maxRemovals), expect: expectation{closed: make(chan struct{})},
 	}
 	receive, err := link.AttachTracing(link.TracingOptions{Program: objs.Receive})
 	if err != nil {
@@ -120,17 +122,13 @@ func (a *Attacher) Attach(lib *target.Library, pid int) error {
 		number = a.numberOf(lib.Path)
 		a.number[lib.Key()] = number
 	}
-	attach := attachEach
-	if a.objs.Multi {
-		attach = attachMulti
-	}
 	plan, err := a.planOf(lib.Family)
 	if err != nil {
 		return err
 	}
 	var links []link.Link
 	for _, p := range plan(lib, number) {
-		made, err := attach(ex, &p, pid)
+		made, err := a.place(ex, &p, pid)
 		links = append(links, made...)
 		if err != nil {
 			return errors.Join(fmt.Errorf("attaching to %s: %w", lib.Path, err), closeLinks(links))
@@ -200,6 +198,14 @@ func plan(lib *target.Library, number uint32, entry, ret *ebpf.Program) []placem
 		}
 	}
 	return []placement{returns, entries}
+}
+
+// place places what a placement says in one process, or with pid 0 in all.
+func (a *Attacher) place(ex *link.Executable, p *placement, pid int) ([]link.Link, error) {
+	if a.objs.Multi {
+		return attachMulti(ex, p, pid)
+	}
+	return attachEach(ex, p, pid)
 }
 
 func attachMulti(ex *link.Executable, p *placement, pid int) ([]link.Link, error) {
@@ -308,6 +314,7 @@ func (a *Attacher) remove(links []link.Link) {
 // Close removes all probes and waits until they are gone. Traced programs go on
 // running.
 func (a *Attacher) Close() error {
+	a.expect.close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, links := range a.probes {

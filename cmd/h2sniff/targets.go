@@ -135,11 +135,16 @@ func (t *targets) handle(ev target.Event) {
 		t.mu.Unlock()
 		t.tellContainer(&ev.Process)
 		since := ev.Time
+		if ev.Time != 0 && !t.selection.Machine() {
+			t.attacher.Expect()
+		}
 		if ev.Forked {
 			since = 0 // the kernel follows it from its fork on
 		}
 		t.follow(p, ev.Process.PID, since)
-		if !ev.SharesMemory { // else its parent's probes serve, until it executes
+		// Where it runs in its parent's memory the probes there serve until it
+		// executes, but where there are none they can be in place by then.
+		if !ev.SharesMemory || len(ev.Process.Libraries) == 0 {
 			t.attachProcess(p, &ev.Process, ev.Time)
 		}
 	case target.Executed:

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestShortLived: of many processes that live some ms each, one after the other,
+// most are captured from their first octet on, and each that is not is told of.
+func TestShortLived(t *testing.T) {
+	t.Parallel()
+	needPrograms(t, "curl", "nghttpd")
+	const runs = 40
+	path, err := exec.LookPath("curl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "h2s_short"
+	curl := copyFile(t, filepath.Join(t.TempDir(), name), path)
+	server := startNghttpd(t, 1)
+	server.file(t, "small", 100)
+	s := startSniff(t, "--h2c=false", "-c", name)
+	for range runs {
+		if out, err := exec.Command(curl, "-sSk", "-o", "/dev/null", server.url("/small")).CombinedOutput(); err != nil {
+			t.Fatalf("curl: %v\n%s", err, out)
+		}
+	}
+	rows := s.stop()
+	whole := 0
+	for _, r := range rows {
+		if r.Kind == "open" && r.Fresh != nil && *r.Fresh && len(frames(rows, r.Conn, "send")) > 0 {
+			whole++
+		}
+	}
+	told := 0
+	for _, r := range s.unfollowed {
+		told = r.Processes + r.Late
+	}
+	t.Logf("%d of %d whole, %d told", whole, runs, told)
+	if whole < runs/2 {
+		t.Errorf("%d of %d processes were captured whole", whole, runs)
+	}
+	if lost := strings.Contains(s.errors(), "notices of new processes were lost"); whole+told < runs && !lost {
+		t.Errorf("%d of %d processes were captured whole, and only %d are told of", whole, runs, told)
+	}
+}
