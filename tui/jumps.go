@@ -50,8 +50,24 @@ func (m *Model) chordKey(msg tea.KeyMsg) {
 			m.say("no mark "+string(r), false)
 			return
 		}
-		m.jump(seq)
+		from := m.frames.selected()
+		if m.notice = ""; m.jump(seq) && m.notice == "" && from != nil {
+			m.say(m.between(from, seq), false)
+		}
 	}
+}
+
+// between says how far a row is from another in time.
+func (m *Model) between(from *store.Entry, seq uint64) string {
+	e, err := m.st.Frame(seq)
+	if err != nil || seq == from.Seq {
+		return "row " + commas(seq)
+	}
+	d, side := e.Time-from.Time, "after"
+	if d < 0 {
+		d, side = -d, "before"
+	}
+	return "row " + commas(seq) + ", " + span(d) + " " + side + " row " + commas(from.Seq)
 }
 
 // markOf is the mark of a row; empty where it has none.

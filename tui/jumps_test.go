@@ -4,6 +4,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,6 +28,11 @@ func TestMarks(t *testing.T) {
 	press(m, "' a")
 	if got := selectedSeq(t, m); got != at {
 		t.Errorf("row %d, marked was %d", got, at)
+	}
+	rows := tr.st.Rows(store.View{}, 0, int(end))
+	apart := span(rows[end-1].Time - rows[at-1].Time)
+	if want := fmt.Sprintf("row %d, %s before row %d", at, apart, end); !strings.Contains(lastLine(m), want) {
+		t.Errorf("%q, want %q", lastLine(m), want)
 	}
 	press(m, "' '")
 	if got := selectedSeq(t, m); got != end {

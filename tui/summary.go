@@ -121,7 +121,11 @@ func (m *Model) fieldsText(e *store.Entry, w int) (string, sgr) {
 	}
 	switch {
 	case method != nil || target != nil:
-		return text + fieldValue(method, w) + " " + fieldValue(target, w), s.plain
+		text += fieldValue(method, w) + " "
+		if target != nil && target.ValueKnown && target.Name == ":path" {
+			return text + knownPath(target.Value, w-width(text)), s.plain
+		}
+		return text + fieldValue(target, w), s.plain
 	case status != nil && grpc == nil:
 		v := fieldValue(status, w)
 		return text + ":status " + v, statusStyle(s, v)

@@ -92,9 +92,14 @@ func gapText(r decode.GapReason) string {
 func (d *details) times() {
 	e, s := d.e, d.m.sty
 	t := time.Unix(0, e.Time).UTC().Format("2006-01-02 15:04:05.000000000") + " UTC"
-	d.property("time", seconds(e.Time-d.m.start, 6)+" s   "+t, s.plain)
+	text := seconds(e.Time-d.m.start, 6) + " s   " + t
+	if d.nameWidth()+1+width(text) <= d.w {
+		d.property("time", text, s.plain)
+	} else {
+		d.sentence("time", text, s.plain)
+	}
 	if e.TimeEnd > e.Time {
-		d.property("took", span(e.TimeEnd-e.Time)+" from the first to the last octet", s.plain)
+		d.sentence("took", span(e.TimeEnd-e.Time)+" from the first to the last octet", s.plain)
 	}
 }
 
@@ -108,7 +113,7 @@ func (d *details) connection() {
 			d.property("container", d.value(i.Container), s.plain)
 		}
 		if !i.Fresh {
-			d.property("attached", "in mid-connection: what came before is unknown", s.warn)
+			d.sentence("attached", "in mid-connection: what came before is unknown", s.warn)
 		}
 	}
 	c, ok := d.m.st.Conn(d.e.Conn)
