@@ -191,7 +191,8 @@ func TestOpenStreamsSorted(t *testing.T) {
 func (k *talk) lasts(d time.Duration) {
 	k.tracker.Now(k.t.now+int64(d), func(d *diagnose.Diagnosis) {
 		k.t.st.Diagnose(d.Seq, store.Finding{
-			Code: d.Code, Severity: d.Severity, Message: d.Text, Stream: d.Stream, Since: d.Since, Till: d.Till, Again: d.Again,
+			Code: d.Code, Severity: d.Severity, Message: d.Text, Stream: d.Stream,
+			Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till, Again: d.Again,
 		})
 	})
 }
@@ -283,5 +284,60 @@ func TestStallThatOthersEnd(t *testing.T) {
 	shows("for 4.0s")
 	if v := m.View(); strings.Contains(v, "so far") {
 		t.Errorf("still:\n%s", v)
+	}
+}
+
+// A connection without window says so in its row. A stream that has begun a message
+// and sent none of its DATA may wait for it or not; one whose message has ended, or
+// has not begun, does not.
+func TestStallOfStreamsWithoutData(t *testing.T) {
+	tr, k := hung(t)
+	for _, id := range []uint32{5, 7, 9} {
+		k.recv().headers(id, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/later")
+	}
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 1<<20) })
+	k.send().headers(3, false, ":status", "200")
+	for _, n := range []int{16384, 16384, 16384, 16379} { // and 4 of stream 1
+		k.send().data(3, false, strings.Repeat("x", n))
+	}
+	tr.now += int64(time.Second)
+	k.send().headers(5, false, ":status", "200")
+	k.send().headers(7, true, ":status", "204")
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter")
+	row := func() string { return m.conns.rows[0].cells[connMarks].text }
+	if got := row(); strings.Contains(got, "░") {
+		t.Errorf("before it is told of: %q", got)
+	}
+	k.lasts(2 * time.Second)
+	for i := range int64(6) {
+		do(m, atSecond(i))
+	}
+	if got := row(); got != "░ !1" {
+		t.Errorf("the connection's row has %q", got)
+	}
+	for id, want := range map[uint32]string{3: "░░░░░▷", 5: "?????▷", 9: "·····▷"} {
+		if bar := barOf(m, id); !strings.HasSuffix(bar, want) || id == 5 && strings.Contains(bar, "░") {
+			t.Errorf("stream %d: %q", id, bar)
+		}
+	}
+	if bar := barOf(m, 7); strings.ContainsAny(bar, "?░") {
+		t.Errorf("stream 7, which has ended: %q", bar)
+	}
+	last := tr.st.Snapshot().Rows
+	m.jump(last - 1) // of stream 5
+	press(m, "4 ] ] ] ]")
+	if v := m.View(); !strings.Contains(v, "whether stream 5, without DATA so far, wait") {
+		t.Errorf("the flow tab does not tell:\n%s", v)
+	}
+	tr.now += int64(4 * time.Second)
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<20) })
+	k.send().data(5, true, "x")
+	do(m, atSecond(6))
+	if got := row(); strings.Contains(got, "░") {
+		t.Errorf("with the window back the connection's row has %q", got)
+	}
+	if bar := barOf(m, 5); !strings.Contains(bar, "???") || strings.Contains(bar, "░") {
+		t.Errorf("with its DATA: %q", bar)
 	}
 }

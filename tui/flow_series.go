@@ -39,6 +39,9 @@ type flowStall struct {
 	stream.Stall
 	conn         bool
 	open, closed bool // until now, until the close
+	// silent says that the stream has begun a message and sent no DATA: frames do
+	// not tell whether it waits for the connection's window.
+	silent bool
 }
 
 // maxFlowStalls is how many stalls the flow tab lists.
@@ -162,6 +165,10 @@ func (r *flowReading) end(c *stream.Conn, until flowUntil, known []store.Stall) 
 		if goesOn {
 			st.Till = max(until.at, st.Since)
 			st.closed, st.open = until.closed, !until.closed
+		}
+		if rec := c.Stream(r.key.stream); rec != nil && !s.stream {
+			sd := rec.Side(s.dir)
+			st.silent = rec.State() != stream.Closed && sd.Headers && !sd.EndStream && sd.Window.Consumed == 0
 		}
 		open = open || goesOn || st.Till == 0
 		r.stall(st)

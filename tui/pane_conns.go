@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -312,18 +313,18 @@ func keepEnd(s string, w int) string {
 	return ellipsis + s[len(s)-w+1:]
 }
 
-// marks are the troubles of a connection: what is wrong in it, and gaps in
-// what was seen.
+// marks are the troubles of a connection: that its window is used up, what is wrong
+// in it, and gaps in what was seen.
 func marks(c *store.ConnSummary) string {
-	s := ""
+	var all []string
+	if c.NoWindow != [2]int64{} {
+		all = append(all, waterSigns[waterBlocked])
+	}
 	if n := problems(c.Errors, c.Findings); n > 0 {
-		s = "!" + compact(n)
+		all = append(all, "!"+compact(n))
 	}
 	if c.Gaps > 0 {
-		if s != "" {
-			s += " "
-		}
-		s += "⋯" + compact(c.Gaps)
+		all = append(all, "⋯"+compact(c.Gaps))
 	}
-	return s
+	return strings.Join(all, " ")
 }

@@ -327,6 +327,9 @@ func (r *flowReading) list(d *page) {
 		default:
 			text += ", for " + span(st.took())
 		}
+		if st.silent {
+			text += "; whether stream " + itoa(r.key.stream) + ", without DATA so far, waits for it is not seen"
+		}
 		d.seq = st.Seq
 		d.text(s.warn, text)
 		d.seq = 0

@@ -82,7 +82,8 @@ func (k *talk) feed(ev *capture.Event) {
 	k.conn.Feed(ev, func(row *decode.Row) {
 		k.tracker.Row(k.t.st.Append(row), row, func(d *diagnose.Diagnosis) {
 			k.t.st.Diagnose(d.Seq, store.Finding{
-				Code: d.Code, Severity: d.Severity, Message: d.Text, Section: d.Section, Stream: d.Stream, Since: d.Since, Till: d.Till, Again: d.Again,
+				Code: d.Code, Severity: d.Severity, Message: d.Text, Section: d.Section, Stream: d.Stream,
+				Conn: d.Conn, Direction: d.Direction, Since: d.Since, Till: d.Till, Again: d.Again,
 			})
 		})
 	})

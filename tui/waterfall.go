@@ -34,6 +34,7 @@ const (
 	waterRequest            // the request goes out
 	waterData               // the response comes in
 	waterBoth               // both
+	waterMaybe              // no window, and it is not known whether there is anything to send
 	waterBlocked            // a window is used up
 	waterMessage            // a gRPC message begins
 	waterOpen               // goes on beyond the last frame
@@ -41,7 +42,7 @@ const (
 	numWater
 )
 
-var waterSigns = [numWater]string{" ", "┈", "·", "▒", "█", "▓", "░", "◆", "▷", "✗"}
+var waterSigns = [numWater]string{" ", "┈", "·", "▒", "█", "▓", "?", "░", "◆", "▷", "✗"}
 
 func (m *Model) waterStyle(w waterState) sgr {
 	s := m.sty
@@ -52,7 +53,7 @@ func (m *Model) waterStyle(w waterState) sgr {
 		return s.recv
 	case waterBoth:
 		return s.headers
-	case waterBlocked:
+	case waterMaybe, waterBlocked:
 		return s.warn
 	case waterMessage:
 		return s.control
@@ -201,24 +202,7 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 	}
 	w.showWait(out, req, resp)
 	for _, st := range w.stalls {
-		p := &t.Phases[st.Direction&1]
-		last := p.Last
-		if st.Till == 0 { // what has more to send is held up until now
-			st.Till = end
-			if sent := [2]bool{capture.Send: t.EndSend, capture.Recv: t.EndRecv}; !sent[st.Direction&1] {
-				last = end
-			}
-		}
-		switch {
-		case st.Stream == t.ID:
-			fill(st.Since, st.Till, waterBlocked)
-		case st.Stream == 0 && p.Data != 0:
-			// The connection's window holds up all that have data to send:
-			// between the stream's own frames.
-			if from, to := max(st.Since, p.Data), min(st.Till, last); from < to {
-				fill(from, to, waterBlocked)
-			}
-		}
+		w.showStall(t, st, end, fill)
 	}
 	for _, at := range w.marks[markKey{t.Conn, t.ID}].times {
 		fill(at, at, waterMessage)
@@ -235,6 +219,41 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 		at(min(end, w.axis.to), waterOpen)
 	}
 	return out
+}
+
+// showStall marks the time for which a window was used up, of a stream that lasts
+// until end. The connection's window holds up all that have more DATA to send. What
+// has begun a message and sent none of its DATA yet may have some or not: frames do
+// not tell.
+func (w *waterfall) showStall(t *store.StreamSummary, st store.Stall, end int64, fill func(from, to int64, s waterState)) {
+	if st.Till == 0 { // until now
+		st.Till = end
+	}
+	if st.Stream == t.ID {
+		fill(st.Since, st.Till, waterBlocked)
+		return
+	}
+	p := &t.Phases[st.Direction&1]
+	if st.Stream != 0 || p.Begin == 0 {
+		return
+	}
+	last := end
+	if sent := [2]bool{capture.Send: t.EndSend, capture.Recv: t.EndRecv}; sent[st.Direction&1] {
+		last = p.Last
+		if p.Data == 0 {
+			return
+		}
+	}
+	data := last
+	if p.Data != 0 {
+		data = p.Data
+	}
+	if from, to := max(st.Since, p.Begin), min(st.Till, data); from < to {
+		fill(from, to, waterMaybe)
+	}
+	if from, to := max(st.Since, data), min(st.Till, last); from < to {
+		fill(from, to, waterBlocked)
+	}
 }
 
 // showWait gives the column in which a request ends to the wait for the

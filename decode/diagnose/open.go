@@ -99,6 +99,35 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 	}
 }
 
+// endStalls tells of all windows that d uses which are used up, and takes them for
+// refilled.
+func (t *Tracker) endStalls(d capture.Direction, till int64, until string) {
+	end := func(id ruleID, streamID uint32, w *stream.Window) {
+		if w.EmptySeq == 0 {
+			return
+		}
+		st := stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: d}
+		w.EmptySeq, w.EmptySince = 0, 0
+		t.stalled(id, streamID, st, until)
+	}
+	end(connectionWindowExhausted, 0, &t.conn.Half(d).Window)
+	t.conn.Each(func(s *stream.Stream) bool {
+		end(streamWindowExhausted, s.ID, &s.Side(d).Window)
+		return true
+	})
+}
+
+// loseWindows ends what is told of windows that d uses where a WINDOW_UPDATE may
+// have been missed before the present frame: whether they are still used up is not
+// known any more.
+func (t *Tracker) loseWindows(d capture.Direction) {
+	sd, sure := &t.sides[d], t.conn.WindowSure(d)
+	if sd.windowSure && !sure {
+		t.endStalls(d, t.row.Time, " until octets were lost, which may have refilled it")
+	}
+	sd.windowSure = sure
+}
+
 // exhausted begins a sentence about a window that d uses: whom it holds up, and
 // who gives it.
 func (t *Tracker) exhausted(id ruleID, d capture.Direction, can string) string {

@@ -9,6 +9,8 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode"
+
+	"golang.org/x/net/http2"
 )
 
 // lasting is what is told a while after the last row.
@@ -61,6 +63,40 @@ func TestStillUsedUp(t *testing.T) {
 					t.Errorf("%s, %s: %+v", code, end, s.got)
 				}
 			}
+		}
+	}
+}
+
+// What is not known any more, since octets were lost, is not said to go on.
+func TestUsedUpUntilALoss(t *testing.T) {
+	for _, then := range []string{"a frame", "the end", "anew"} {
+		s := newScript(t, capture.Server, nil, nil)
+		s.client(s.get(1) + s.get(3) + update(1, 1<<20))
+		s.server(s.ok(1) + data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16384) + data(1, 0, 16383))
+		if got := s.lasting(2 * time.Second); len(got) != 1 {
+			t.Fatalf("%+v", got)
+		}
+		s.got = nil
+		s.wait(3 * time.Second)
+		want := "until octets were lost, which may have refilled it."
+		switch then {
+		case "a frame":
+			s.lose(true, 100)
+			s.client(pingFrame)
+		case "the end":
+			s.lose(true, 100)
+			s.close()
+			want = "until the connection ended, unless octets that were lost refilled it."
+		case "anew":
+			s.client(http2.ClientPreface)
+			want = "until the client began anew."
+		}
+		got := s.has("connection-window-exhausted")
+		if got == nil || !got.Again || got.Till-got.Since < int64(3*time.Second) || !strings.HasSuffix(got.Text, want) {
+			t.Errorf("%s: %+v", then, s.got)
+		}
+		if got := s.lasting(time.Minute); len(got) > 0 {
+			t.Errorf("%s: %+v", then, got)
 		}
 	}
 }

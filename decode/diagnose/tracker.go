@@ -50,6 +50,8 @@ type side struct {
 
 	gap  uint64 // octets missing since the last frame
 	held []held // waits for this direction's next frame
+
+	windowSure bool // what is left of the windows that this direction uses was known
 }
 
 type ping struct {
@@ -128,6 +130,9 @@ func (t *Tracker) other() {
 // anew forgets what was before: a client whose early data was rejected begins
 // again, and what it had sent never reached the server.
 func (t *Tracker) anew() {
+	for d := range t.sides {
+		t.endStalls(capture.Direction(d), t.row.Time, " until the client began anew")
+	}
 	*t = Tracker{id: t.id, conn: stream.NewConn(), seq: t.seq, row: t.row, emit: t.emit,
 		lastTime: t.lastTime, fresh: t.fresh, withheld: t.withheld}
 }
@@ -151,16 +156,11 @@ func (t *Tracker) finish(now, till int64, until string) {
 	t.releaseLast()
 	t.overdue(now)
 	for d := range t.sides {
-		dir := capture.Direction(d)
-		if w := t.conn.Half(dir).Window; w.EmptySeq != 0 {
-			t.stalled(connectionWindowExhausted, 0, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: dir}, until)
+		doubt := ""
+		if d := capture.Direction(d); !t.conn.WindowSure(d) {
+			doubt = ", unless octets that were lost refilled it"
 		}
-		t.conn.Each(func(s *stream.Stream) bool {
-			if w := s.Side(dir).Window; w.EmptySeq != 0 {
-				t.stalled(streamWindowExhausted, s.ID, stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: dir}, until)
-			}
-			return true
-		})
+		t.endStalls(capture.Direction(d), till, until+doubt)
 	}
 }
 
@@ -286,6 +286,7 @@ func (t *Tracker) frame() {
 		t.count(d)
 	}
 	ch := t.conn.Apply(t.seq, row)
+	t.loseWindows(d.Reverse())
 	if doubted {
 		return
 	}

@@ -19,7 +19,7 @@ type Finding struct {
 	Section  string // of the rule, as "RFC 9113, section 5.1"; may be empty
 	Stream   uint32 // that it is about; 0: the connection
 	// Conn and Direction are those of the row. They are needed only where it is
-	// in a spill file.
+	// not in memory.
 	Conn      capture.ConnID
 	Direction capture.Direction
 	// Since and Till say for how long a window was used up, Unix nanoseconds;
@@ -80,6 +80,10 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 		s.findings.add(f.Severity)
 	}
 	if seq < s.segs[0].first || seq > s.last {
+		// How long a window was used up matters to what is still there.
+		if c := s.conns[f.Conn]; c != nil {
+			s.addStall(c, f.Direction, &f)
+		}
 		return
 	}
 	g := s.segs[s.segmentOf(seq)]
@@ -92,7 +96,7 @@ func (s *Store) diagnose(seq uint64, f Finding) {
 		if !f.Again {
 			c.Findings.add(f.Severity)
 		}
-		s.addStall(c, &e, &f)
+		s.addStall(c, e.Direction, &f)
 	}
 	if n, ok := s.streams.get(streamKey(e.Conn, f.Stream)); ok {
 		r := s.slab.at(uint32(n))

@@ -68,18 +68,24 @@ const maxStalls = 512
 
 const stallCost = 24
 
-// addStall keeps a stall that a finding of the DATA frame e tells of. What is told
-// of its end takes the place of what was before.
-func (s *Store) addStall(c *connState, e *Entry, f *Finding) {
+// addStall keeps a stall that a finding of a DATA frame of direction d tells of. What
+// is told of its end takes the place of what was before.
+func (s *Store) addStall(c *connState, d capture.Direction, f *Finding) {
 	if f.Since == 0 {
 		return
 	}
 	if f.Again {
 		c.stalls = slices.DeleteFunc(c.stalls, func(st Stall) bool {
-			return st.Stream == f.Stream && st.Direction == e.Direction && st.Since == f.Since && st.Till == 0
+			return st.Stream == f.Stream && st.Direction == d && st.Since == f.Since && st.Till == 0
 		})
 	}
-	st := Stall{Stream: f.Stream, Direction: e.Direction, Since: f.Since, Till: f.Till}
+	if f.Stream == 0 {
+		c.NoWindow[d&1] = 0
+		if f.Till == 0 {
+			c.NoWindow[d&1] = f.Since
+		}
+	}
+	st := Stall{Stream: f.Stream, Direction: d, Since: f.Since, Till: f.Till}
 	if len(c.stalls) == maxStalls {
 		c.stalls = append(c.stalls[:0], c.stalls[1:]...)
 	}

@@ -94,3 +94,29 @@ func TestStallThatGoesOn(t *testing.T) {
 		t.Errorf("%+v, %+v", c.Findings, s.Snapshot().Findings)
 	}
 }
+
+// TestConnectionWithoutWindow: a connection's summary says that its window is used
+// up, until its end is told, also where the row has been evicted meanwhile.
+func TestConnectionWithoutWindow(t *testing.T) {
+	for _, evict := range []bool{false, true} {
+		s := small(2000, 4)
+		seq := s.Append(recv(frame(1, 5, http2.FrameData, 0, "x")))
+		f := Finding{Code: "a", Severity: decode.Warning, Conn: 1, Direction: capture.Recv, Since: 10}
+		s.Diagnose(seq, f)
+		s.Diagnose(seq, Finding{Code: "a", Severity: decode.Warning, Conn: 1, Direction: capture.Recv, Stream: 5, Since: 12})
+		if c, _ := s.Conn(1); c.NoWindow != [2]int64{capture.Recv: 10} {
+			t.Errorf("%v", c.NoWindow)
+		}
+		for evict && s.Snapshot().Evicted < seq {
+			s.Append(frame(1, 7, http2.FrameData, 0, "x"))
+		}
+		f.Till, f.Again = 30, true
+		s.Diagnose(seq, f)
+		if c, _ := s.Conn(1); c.NoWindow != [2]int64{} {
+			t.Errorf("evicted %v: %v in the end", evict, c.NoWindow)
+		}
+		if list, _ := s.Stalls(1); len(list) != 2 || list[1] != (Stall{Direction: capture.Recv, Since: 10, Till: 30}) {
+			t.Errorf("evicted %v: %+v", evict, list)
+		}
+	}
+}

@@ -56,6 +56,10 @@ type ConnSummary struct {
 	Streams                 int              // seen, stream 0 left out
 	Errors, Gaps, LostBytes uint64
 	Findings                FindingCounts
+	// NoWindow is since when the window of the connection is used up that limits
+	// what a direction carries, by capture.Direction, in Unix nanoseconds; 0
+	// where it is not, or where no finding has told of it yet.
+	NoWindow [2]int64
 }
 
 // StreamSummary is what the stream list shows. It is a copy.
