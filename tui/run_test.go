@@ -92,7 +92,7 @@ func (p *terminal) text() string {
 // await waits until the terminal was sent s.
 func (p *terminal) await(t testing.TB, s string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.text(), s); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.text(), s); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in %q", s, p.text())
 		}
@@ -164,7 +164,7 @@ func TestRunRestoresTheTerminal(t *testing.T) {
 			var err error
 			select {
 			case err = <-done:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("Run does not return")
 			}
 			p.checkRestored(t)

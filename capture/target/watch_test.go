@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const patience = 10 * time.Second
+// patience is for a machine that has much else to do.
+const patience = time.Minute
 
 // watch is a running Watcher and what it has said since the last look.
 type watch struct {
@@ -135,17 +136,21 @@ func TestWatchForkAndExec(t *testing.T) {
 	s := start(t)
 	s.load(ssl)
 	x := begin(t, Selection{PIDs: []int{s.pid}})
-	pid := atoi(t, s.do(`pid = os.fork() or (sys.stdin.close(), time.sleep(0.3), os.execv(%q, ["h2s-other", "-c", 'import ctypes, time; ctypes.CDLL(%q); time.sleep(60)'])); print(pid)`, python(t), ssl))
+	// It executes, and then loads, when it is told to: what it has by then is seen.
+	s.do(`r, w = os.pipe(); os.dup2(r, 77)`)
+	pid := atoi(t, s.do(`pid = os.fork() or (sys.stdin.close(), os.read(77, 1), os.execv(%q, ["h2s-other", "-c", 'import ctypes, os, time; os.read(77, 1); ctypes.CDLL(%q); time.sleep(60)'])); print(pid)`, python(t), ssl))
 	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
 	forked := next[Chosen](x)
 	if p := forked.Process; !forked.Forked || forked.SharesMemory || p.PID != pid || p.PPID != s.pid || p.StartTime == 0 {
 		t.Errorf("forked %+v", forked)
 	}
 	wantLibrary(t, forked.Process.Libraries, ssl, OpenSSL)
+	s.do(`os.write(w, b".")`)
 	executed := next[Executed](x)
 	if p := executed.Process; p.PID != pid || len(p.Libraries) != 0 || p.Exe == "" {
 		t.Errorf("executed %+v", executed)
 	}
+	s.do(`os.write(w, b".")`)
 	m := next[Mapped](x)
 	if m.PID != pid {
 		t.Errorf("mapped %+v", m)
@@ -258,9 +263,16 @@ func TestWatchLeaderEnds(t *testing.T) {
 	needRoot(t)
 	s := start(t)
 	x := begin(t, Selection{PIDs: []int{s.pid}})
-	s.do(`import threading; threading.Thread(target=lambda: (time.sleep(0.5), os._exit(0))).start()`)
+	last := filepath.Join(t.TempDir(), "last")
+	if err := unix.Mkfifo(last, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.do(`import threading; threading.Thread(target=lambda: (open(%q).read(), os._exit(0))).start()`, last)
 	fmt.Fprintln(s.in, `ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)`)
 	x.quiet(300 * time.Millisecond)
+	if err := os.WriteFile(last, nil, 0); err != nil { // waits for who reads
+		t.Fatal(err)
+	}
 	if e := next[Exited](x); e.PID != s.pid {
 		t.Errorf("exited %+v", e)
 	}

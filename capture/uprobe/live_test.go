@@ -3,17 +3,16 @@
 package uprobe
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"h2sniff/bpf"
 	"h2sniff/capture"
@@ -49,8 +48,11 @@ func TestEveryModeCaptures(t *testing.T) {
 	}
 	for _, mode := range []bpf.Mode{{Multi: true, Sleepable: true}, {Multi: true}, {Sleepable: true}, {}} {
 		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) {
-			pid, addr := startEcho(t, cert, key)
-			events := captureWhile(t, mode, libraries(t, pid), func() { sayHello(t, addr) })
+			pid, addr, answered := startEcho(t, cert, key)
+			events := captureWhile(t, mode, libraries(t, pid), func() {
+				sayHello(t, addr)
+				answered() // what the server sends is told when the call returns
+			})
 			var got []string
 			for _, ev := range events {
 				if ev.Kind == capture.Data {
@@ -64,33 +66,33 @@ func TestEveryModeCaptures(t *testing.T) {
 	}
 }
 
-// echo is a TLS server that answers a line with its reverse.
+// echo is a TLS server that answers a line with its reverse. It prints its port, and
+// a line when it has answered.
 const echo = `
 import socket, ssl, sys
-host, port = sys.argv[1].rsplit(":", 1)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[2], sys.argv[3])
-listener = socket.create_server((host, int(port)))
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
 while True:
     connection, _ = listener.accept()
     try:
         with context.wrap_socket(connection, server_side=True) as tls:
             line = tls.recv(100)
             tls.sendall(line[:-1][::-1] + b"\n")
+            print("answered", flush=True)
             tls.recv(100)
     except OSError:
         pass
 `
 
-func startEcho(t *testing.T, cert, key string) (pid int, addr string) {
+func startEcho(t *testing.T, cert, key string) (pid int, addr string, answered func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	cmd := exec.Command("python3", "-c", echo, cert, key)
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr = l.Addr().String()
-	l.Close()
-	cmd := exec.Command("python3", "-c", echo, addr, cert, key)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,16 +100,16 @@ func startEcho(t *testing.T, cert, key string) (pid int, addr string) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	for range 500 {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-			return cmd.Process.Pid, addr
-		}
-		time.Sleep(10 * time.Millisecond)
+	lines := bufio.NewReader(out)
+	port, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server says %q, %v", port, err)
 	}
-	t.Fatalf("nobody listens on %s", addr)
-	return 0, ""
+	return cmd.Process.Pid, "127.0.0.1:" + strings.TrimSpace(port), func() {
+		if line, err := lines.ReadString('\n'); err != nil || line != "answered\n" {
+			t.Errorf("the server says %q, %v", line, err)
+		}
+	}
 }
 
 func sayHello(t *testing.T, addr string) {

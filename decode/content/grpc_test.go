@@ -126,7 +126,7 @@ func TestGRPC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	titles := []string{"small", strings.Repeat("large ", 20_000), "last"}
 	for _, options := range [][]grpc.CallOption{nil, {grpc.UseCompressor("gzip")}} {

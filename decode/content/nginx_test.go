@@ -5,6 +5,7 @@ package content
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -36,12 +37,13 @@ func startNginx(t *testing.T) (addr, root string) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for free := false; !free; { // a port that the kernel gives to nobody by itself
+		addr = fmt.Sprintf("127.0.0.1:%d", 2000+rand.IntN(7000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			free = true
+		}
 	}
-	addr = l.Addr().String()
-	l.Close()
 	conf := filepath.Join(dir, "nginx.conf")
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
 events {}
@@ -66,7 +68,7 @@ http {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 200 {
+	for range 3000 { // a minute
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
 			return addr, dir

@@ -116,7 +116,7 @@ func goTraffic(t *testing.T) (client, server []capture.Event) {
 	var wg sync.WaitGroup
 	for i := range 30 {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			switch i % 6 {
 			case 0:

@@ -117,7 +117,7 @@ func stayWithin(t *testing.T, s *Store, limit int64, times float64, add func(i i
 	base := heap()
 	grown := func() int64 {
 		least := heap() - base
-		for range 5 {
+		for range 500 {
 			if s.spill == nil || least <= limit*6/5 {
 				break
 			}

@@ -363,7 +363,7 @@ func TestSpillTooSlow(t *testing.T) {
 	for s.Snapshot().SpillUsed == 0 { // three writes a segment
 		f.slow <- struct{}{}
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for s.Snapshot().NotKept == 0 && time.Now().Before(deadline) {
 		add(50)
 		select {

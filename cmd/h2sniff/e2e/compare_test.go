@@ -99,7 +99,7 @@ func wantExact(t testing.TB, rows []row) {
 // direction of a connection, and elapsed times that agree with them.
 func wantTimes(t testing.TB, rows []row, from, to time.Time) {
 	t.Helper()
-	const slack = 200 * time.Millisecond // between reading two clocks
+	const slack = time.Second // between reading two clocks
 	from, to = from.Add(-slack), to.Add(slack)
 	type direction struct{ conn, dir string }
 	last := make(map[direction]row)

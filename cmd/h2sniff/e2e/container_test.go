@@ -153,24 +153,27 @@ func TestContainer(t *testing.T) {
 				}
 				c = serve()
 			}
-			seen := 0
 			waitUntil(t, "the server's frames", func() bool {
 				c.do("nghttp -n https://127.0.0.1:8443/ >/dev/null 2>&1")
-				seen = len(conns(s.snapshot(), "nghttpd"))
-				return seen > 0
+				return len(conns(s.snapshot(), "nghttpd")) > 0
 			})
 			log := parseNghttp(t, c.do("nghttp -nv https://127.0.0.1:8443/ https://127.0.0.1:8443/missing"))
+			// The server's connection that was asked for it, of some.
+			asked := ""
 			s.waitFor("the server's last connection to close", func(rows []row) bool {
-				list := conns(rows, "nghttpd")
-				return len(list) > seen && countKind(rows, list[len(list)-1], "close") > 0
+				for _, r := range rows {
+					if r.Comm == "nghttpd" && slices.ContainsFunc(r.Headers, func(h header) bool { return h.Value == "/missing" }) {
+						asked = r.Conn
+					}
+				}
+				return countKind(rows, asked, "close") > 0 && asked != ""
 			})
 			c.do("kill $server")
 			rows := s.stop()
 			wantClean(t, rows)
 			// The clients are gone in milliseconds; some may end before they are
 			// attached to.
-			list := conns(rows, "nghttpd")
-			last := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.Conn != list[len(list)-1] })
+			last := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.Conn != asked })
 			wantAccount(t, log, last, false)
 			for _, r := range rows {
 				if r.Container != id || r.Kind == "bind" && r.Local != "127.0.0.1:8443" && r.Remote != "127.0.0.1:8443" {

@@ -175,8 +175,7 @@ func earlyData(t *testing.T, client, server string) {
 		session := filepath.Join(dir, "session")
 		args := []string{"openssl", "s_client", "-connect", at, "-alpn", "h2", "-tls1_3", "-nocommands"}
 		first := startConsole(t, exec.Command(args[0], append(args[1:], "-sess_out", session)...))
-		waitUntil(t, "a session", func() bool { _, err := os.Stat(session); return err == nil })
-		first.stdin.Close()
+		first.saves(t, session)
 		c, stdin = sniffConsole(t, append(args, "-sess_in", session, "-early_data", early)...)
 		waitUntil(t, "the early data to be accepted", func() bool { return strings.Contains(c.errors(), "Early data was accepted") })
 	} else {
@@ -239,8 +238,7 @@ func TestEarlyDataRejected(t *testing.T) {
 			args := []string{"openssl", "s_client", "-connect", at, "-alpn", "h2", "-tls1_3", "-nocommands"}
 			server := serve()
 			first := startConsole(t, exec.Command(args[0], append(args[1:], "-sess_out", session)...))
-			waitUntil(t, "a session", func() bool { _, err := os.Stat(session); return err == nil })
-			first.stdin.Close()
+			first.saves(t, session)
 			server.end(t)
 			server = serve() // which does not know the session
 			c, stdin := sniffConsole(t, append(args, "-sess_in", session, "-early_data", early)...)
@@ -268,6 +266,18 @@ func TestEarlyDataRejected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// saves waits until s_client has written a session, and ends it: it writes each
+// ticket that it gets, of which there are two, over the one before.
+func (c *console) saves(t testing.TB, session string) {
+	t.Helper()
+	waitUntil(t, "a session", func() bool {
+		text, err := os.ReadFile(session)
+		return err == nil && bytes.Contains(text, []byte("-----END"))
+	})
+	c.stdin.Close()
+	c.cmd.Wait()
 }
 
 // end ends the program.

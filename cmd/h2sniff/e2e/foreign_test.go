@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -44,7 +45,20 @@ func packets(t testing.TB, port int, during func(), args ...string) string {
 		time.Sleep(50 * time.Millisecond)
 	}
 	during()
-	time.Sleep(300 * time.Millisecond) // the kernel hands packets over in batches
+	time.Sleep(300 * time.Millisecond) // for what servers still have to say
+	// The kernel hands packets over in batches, in order: one that comes last is
+	// known by its ports.
+	last, err := dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := binary.BigEndian.AppendUint16(nil, uint16(last.LocalAddr().(*net.TCPAddr).Port))
+	ports = binary.BigEndian.AppendUint16(ports, uint16(port))
+	last.Close()
+	waitUntil(t, "the last packet to be written", func() bool {
+		b, err := os.ReadFile(path)
+		return err == nil && bytes.Contains(b, ports)
+	})
 	cmd.Process.Signal(syscall.SIGINT)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("dumpcap: %v: %s", err, &said)

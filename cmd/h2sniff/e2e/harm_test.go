@@ -50,9 +50,7 @@ func TestOnlyTheChosenAreTouched(t *testing.T) {
 	if n := len(conns(rows, "")); n != 2 {
 		t.Errorf("%d connections, want 2", n)
 	}
-	if changed := changedFunctions(t, chosen.pid, library); len(changed) != 0 {
-		t.Errorf("after the end %v are still changed", changed)
-	}
+	wantUntouched(t, []int{chosen.pid})
 }
 
 // TestSeccomp: a process whose filter forbids what it does not know lives on.

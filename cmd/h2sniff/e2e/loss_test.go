@@ -3,13 +3,13 @@
 package e2e
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -63,13 +63,14 @@ func (f *flooded) flood() time.Duration {
 	return time.Since(began)
 }
 
-// ping sends a frame.
-func (f *flooded) ping() {
+// ping sends a frame, and gives its octets.
+func (f *flooded) ping() []byte {
 	w := newWire()
 	w.WritePing(false, [8]byte{1})
 	octets := w.take()
 	f.conn.take(f.p, octets)
 	f.octets += len(octets)
+	return octets
 }
 
 // end sends frames of many kinds and ends the peer.
@@ -131,19 +132,11 @@ func TestStopped(t *testing.T) {
 	s := startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid))
 	f.begin(t)
 	s.waitFor("the beginning", func(rows []row) bool { return len(frames(rows, "", "send")) == 2 })
-	processes := append(children(t, s.cmd.Process.Pid), s.cmd.Process.Pid)
-	signal := func(sig syscall.Signal) {
-		for _, pid := range processes {
-			if err := syscall.Kill(pid, sig); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	signal(syscall.SIGSTOP)
+	resume := stopBoth(t, s)
 	stopped := time.Now()
 	f.flood()
 	time.Sleep(5*time.Second - time.Since(stopped))
-	signal(syscall.SIGCONT)
+	resume()
 	last := func() bool {
 		f.ping()
 		sent := frames(s.snapshot(), "", "send")
@@ -179,11 +172,11 @@ func TestSlowDisk(t *testing.T) {
 		_, err := io.Copy(file, in)
 		copied <- err
 	}()
-	waitUntil(t, "the file to grow no more", func() bool {
-		before, _ := file.Stat()
-		time.Sleep(200 * time.Millisecond)
-		after, _ := file.Stat()
-		return before.Size() == after.Size() && after.Size() > smallRing
+	waitUntil(t, "a frame behind the loss", func() bool {
+		ping := f.ping()
+		time.Sleep(50 * time.Millisecond)
+		written, err := os.ReadFile(path)
+		return err == nil && bytes.Contains(written, ping)
 	})
 	f.end(t)
 	r.ends(0)

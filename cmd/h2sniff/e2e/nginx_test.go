@@ -11,12 +11,15 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,15 +104,34 @@ func certificate(t testing.TB, dir string) (cert, key string) {
 	return cert, key
 }
 
-// freePort is a TCP port of the loopback interface that nobody listens on.
+// Ports that the kernel gives to nobody by itself (below ip_local_port_range),
+// from a random one on: where one is free, it is so until its server listens.
+const firstPort, lastPort = 10_000, 32_000
+
+var ports atomic.Uint32
+
+func init() { ports.Store(mathrand.Uint32N(lastPort - firstPort)) }
+
+// freePort is a TCP port of the loopback interface that nobody uses, and that no
+// other call gives.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range lastPort - firstPort {
+		port := firstPort + int(ports.Add(1)%(lastPort-firstPort))
+		if free("127.0.0.1", port) && free("::1", port) {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
+}
+
+func free(host string, port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }
 
 // startNginx runs nginx with HTTP/2 on TLS and more directives for its server.

@@ -180,9 +180,9 @@ func TestCapabilitiesSuffice(t *testing.T) {
 	nginx := startNginx(t, 1)
 	cmd := withCapabilities(h2sniff, "dump", "--format", "json", "-p", strconv.Itoa(nginx.pid))
 	s := startSniffCommand(t, cmd)
-	if got := procStatus(t, viewerOf(t, cmd.Process.Pid), "CapPrm"); got != fmt.Sprintf("%016x", 0) {
-		t.Errorf("the viewer has capabilities %s", got)
-	}
+	viewer := viewerOf(t, cmd.Process.Pid)
+	// It is ready before the viewer has confined itself.
+	waitUntil(t, "the viewer to have no capability", func() bool { return procStatus(t, viewer, "CapPrm") == fmt.Sprintf("%016x", 0) })
 	log := parseNghttp(t, run(t, "nghttp", "-nv", nginx.url("/")))
 	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
 	rows := s.stop()
@@ -205,14 +205,11 @@ func TestFileCapabilities(t *testing.T) {
 		t.Fatalf("runuser has %d children", len(capturing))
 	}
 	viewer := viewerOf(t, capturing[0])
+	// It is ready before the viewer has confined itself.
 	for _, field := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
-		if got := procStatus(t, viewer, field); got != fmt.Sprintf("%016x", 0) {
-			t.Errorf("the viewer's %s is %s", field, got)
-		}
+		waitUntil(t, "the viewer to have nothing in its "+field, func() bool { return procStatus(t, viewer, field) == fmt.Sprintf("%016x", 0) })
 	}
-	if got := procStatus(t, viewer, "Name"); got != "h2sniff" {
-		t.Errorf("the viewer is called %s", got)
-	}
+	waitUntil(t, "the viewer to have its name", func() bool { return procStatus(t, viewer, "Name") == "h2sniff" })
 	run(t, "nghttp", "-n", nginx.url("/"))
 	s.waitFor("the connection to close", func(rows []row) bool { return countKind(rows, "", "close") == 1 })
 	wantClean(t, s.snapshot())
@@ -220,7 +217,7 @@ func TestFileCapabilities(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wait()
-	if out, err := exec.Command("runuser", "-u", "nobody", "--", program, "demo", "--lines", "--for", "2s").CombinedOutput(); err != nil || !strings.Contains(string(out), "SETTINGS frame") {
+	if out, err := exec.Command("runuser", "-u", "nobody", "--", program, "demo", "--lines", "-n", "20", "--for", timeout.String()).CombinedOutput(); err != nil || !strings.Contains(string(out), "SETTINGS frame") {
 		t.Errorf("demo: %v\n%s", err, out)
 	}
 }
@@ -325,15 +322,15 @@ func TestHalfKilled(t *testing.T) {
 	})
 	t.Run("capturing process", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "x.pcapng")
-		r := startRecorder(t, nil, nil, "-w", path, "-p", pid)
-		viewer := viewerOf(t, r.cmd.Process.Pid)
+		s := startSniff(t, "-w", path, "-p", pid)
+		viewer := viewerOf(t, s.cmd.Process.Pid)
 		run(t, "nghttp", "-n", nginx.url("/"))
-		time.Sleep(100 * time.Millisecond)
-		r.cmd.Process.Kill()
-		<-r.done // standard error is closed by the viewer's end
+		s.waitFor("the connection to close", closed(1))
+		s.cmd.Process.Kill()
+		s.wait() // standard output and error are closed by the viewer's end
 		waitUntil(t, "the viewer's end", func() bool { return hasEnded(viewer) })
-		if !strings.Contains(r.errors.String(), "the process that captures has ended unexpectedly") {
-			t.Errorf("standard error:\n%s", r.errors.String())
+		if !strings.Contains(s.errors(), "the process that captures has ended unexpectedly") {
+			t.Errorf("standard error:\n%s", s.errors())
 		}
 		restored()
 		rows, stderr, code := dump(t, path)

@@ -77,10 +77,9 @@ func (s *screen) waitForShell() {
 // line that wraps and pushes the status line away.
 func (s *screen) wantFits() {
 	s.t.Helper()
-	content := s.content()
-	if !strings.Contains(strings.SplitN(content, "\n", 2)[0], "h2sniff") {
-		s.t.Errorf("the first line is not the status line:\n%s", content)
-	}
+	s.wait("the status line in its first line", func(content string) bool {
+		return strings.Contains(strings.SplitN(content, "\n", 2)[0], "h2sniff")
+	})
 }
 
 // recordedTraffic is a recording of nghttp with nginx.
