@@ -107,6 +107,14 @@ func (p *framePane) keptPlace(v store.View, seq uint64) (uint64, bool) {
 	return k.from + uint64(i), ok
 }
 
+// placeKept is the ordinal of the first row from seq on that is kept of the view, or
+// of the last one.
+func (p *framePane) placeKept(seq uint64) uint64 {
+	at, _ := p.keptPlace(p.view, seq)
+	k := p.kept[p.view]
+	return min(at, k.end()-1)
+}
+
 // gone says that a row has left the history, so that what is told of the rows
 // around it cannot be what it was.
 func gone(st *store.Store, seq uint64) bool { return seq <= st.Snapshot().Evicted }

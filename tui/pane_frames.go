@@ -109,6 +109,9 @@ func (p *framePane) refresh(m *Model) {
 		p.digits = n
 		p.resize(p.w, p.h)
 	}
+	if k := p.kept[p.view]; !k.has(p.cursor) && p.onlyKept(m) {
+		p.cursor = p.placeKept(p.want)
+	}
 	first, end := p.held(m)
 	p.keepRow(m)
 	if p.bounds(first, end) && !p.empty() && !m.paused {
@@ -239,7 +242,9 @@ func (p *framePane) goTo(m *Model, view store.View, seq uint64, follow bool) {
 	p.want = seq
 	var ok bool
 	if p.at, ok = p.keptPlace(view, seq); !ok {
-		p.at = m.st.Find(view, seq)
+		if p.at = m.st.Find(view, seq); p.onlyKept(m) {
+			p.at = p.placeKept(seq)
+		}
 	}
 	p.resize(p.w, p.h)
 	if from, n := p.window(); same && !follow && p.at >= from && p.at < from+uint64(n) {

@@ -10,6 +10,7 @@ import (
 	"h2sniff/decode/store"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/net/http2"
 )
 
 func TestPauseFreezesTheViewOnly(t *testing.T) {
@@ -130,11 +131,36 @@ func TestEdgesOfWhatAPauseKeeps(t *testing.T) {
 	if got := selectedSeq(t, m); got != at {
 		t.Errorf("the mark of row %d leads to row %d", at, got)
 	}
-	// A view that was not looked at has nothing left, and says so.
+	// A view that was not looked at before has those of the kept rows that belong to
+	// it; where there are none, that is said.
 	press(m, "s")
-	if v := m.View(); !m.frames.empty() || !strings.Contains(v, "have left the history; space resumes") ||
-		strings.Contains(v, "Waiting for") || strings.Contains(v, "Nothing here") || strings.Contains(v, "oldest one held") {
-		t.Errorf("%d rows, and the screen says\n%s", len(m.frames.rows), v)
+	stream := m.view.Stream
+	if got := selectedSeq(t, m); got != at || len(m.frames.entries) != 3 || !strings.Contains(m.View(), "3 rows kept, others evicted") {
+		t.Errorf("row %d, and the screen says\n%s", got, m.View())
+	}
+	for i := range m.frames.entries {
+		if m.frames.entries[i].Header.StreamID != stream {
+			t.Errorf("of stream %d: %+v", stream, m.frames.entries[i])
+		}
+	}
+	press(m, "esc")
+	for _, c := range []struct {
+		text string
+		rows bool
+	}{{"type == DATA && comm == nginx", true}, {"path contains nowhere", false}} {
+		m.filterBy(c.text)
+		do(m, later(11))
+		if v := m.View(); c.rows != strings.Contains(v, "kept, others evicted") || c.rows == m.frames.empty() ||
+			c.rows == strings.Contains(v, "have left the history; space resumes") ||
+			strings.Contains(v, "Waiting for") || strings.Contains(v, "Nothing here") || strings.Contains(v, "oldest one held") {
+			t.Errorf("%s: %d rows, and the screen says\n%s", c.text, len(m.frames.rows), v)
+		}
+		for i := range m.frames.entries {
+			if e := &m.frames.entries[i]; e.Header.Type != http2.FrameData {
+				t.Errorf("%s: %+v", c.text, e)
+			}
+		}
+		press(m, "esc")
 	}
 	press(m, "esc")
 	if got := selectedSeq(t, m); got != at {

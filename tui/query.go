@@ -144,7 +144,11 @@ func (m *Model) followFilter() {
 // appendFilter is the line of the filter in force.
 func (m *Model) appendFilter(dst []byte, w int) []byte {
 	s, q := m.sty, m.filter
-	result, style := "✓ "+q.count()+" ", s.good
+	count, style := q.count(), s.good
+	if kept := m.frames.end - m.frames.first; m.frames.alone && kept > q.far.Matched-q.hidden {
+		count += ", " + commas(kept) + " kept" // it came after they had left
+	}
+	result := "✓ " + count + " "
 	if !q.done {
 		style = s.warn
 	}
