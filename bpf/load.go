@@ -147,10 +147,10 @@ func LoadMode(o Options, mode Mode) (*Objects, error) {
 		return nil, err
 	}
 	objs := &Objects{Mode: mode, options: o, pidns: inum}
-	if err := objs.load(loadProcess, &objs.processObjects, nil); err != nil {
+	if err := objs.load(loadProcess, &objs.processObjects); err != nil {
 		return nil, err
 	}
-	if err := objs.load(loadTls, &objs.tlsPrograms, nil); err != nil {
+	if err := objs.load(loadTls, &objs.tlsPrograms); err != nil {
 		return nil, errors.Join(err, objs.Close())
 	}
 	return objs, nil
@@ -227,7 +227,7 @@ func (o *Objects) LoadGo() error {
 		return nil
 	}
 	var g GoPrograms
-	if err := o.load(loadGotls, &g.gotlsPrograms, nil); err != nil {
+	if err := o.load(loadGotls, &g.gotlsPrograms); err != nil {
 		return err
 	}
 	o.Go = &g
@@ -247,18 +247,17 @@ func (o *Objects) LoadNSS() error {
 		return nil
 	}
 	var n NSS
-	if err := o.load(loadNss, &n, nil); err != nil {
+	if err := o.load(loadNss, &n); err != nil {
 		return err
 	}
 	o.NSS = &n
 	return nil
 }
 
-// load loads the programs of one object file into the fields of to, with more
-// variables than those of all. The maps of state.h must be loaded, but for the
-// object that creates them.
-func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more map[string]any) error {
-	coll, err := o.loadCollection(read, more)
+// load loads the programs of one object file into the fields of to. The maps of
+// state.h must be loaded, but for the object that creates them.
+func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any) error {
+	coll, err := o.loadCollection(read, nil)
 	if err != nil {
 		return err
 	}
@@ -269,7 +268,8 @@ func (o *Objects) load(read func() (*ebpf.CollectionSpec, error), to any, more m
 	return nil
 }
 
-// loadCollection gives what the object file holds in place of that.
+// loadCollection loads all that an object file holds. more are variables that the
+// other objects do not have.
 func (o *Objects) loadCollection(read func() (*ebpf.CollectionSpec, error), more map[string]any) (*ebpf.Collection, error) {
 	spec, err := read()
 	if err != nil {

@@ -90,15 +90,6 @@ func (w *Watcher) Events() <-chan Event { return w.events }
 // called once Events is closed.
 func (w *Watcher) Err() error { return w.err }
 
-// Binary returns what the file of Selection.Binary holds itself, none without
-// one or where the libraries count that it loads.
-func (w *Watcher) Binary() []Library {
-	if !w.t.selfContained() {
-		return nil
-	}
-	return slices.Clone(w.t.bin.libraries)
-}
-
 func (w *Watcher) emit(e Event) {
 	select {
 	case w.events <- e:

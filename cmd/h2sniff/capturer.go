@@ -46,7 +46,7 @@ func startCapturer(ctx context.Context, o *options, std stdio, named func(uint32
 	if c.objs, err = bpf.Load(bpf.Options{RingBytes: ring, LogVerifier: o.debug, HeadersOnly: o.headersOnly}); err != nil {
 		return nil, err
 	}
-	debug("ring buffer %s, sleepable programs: %v, uprobe.multi links: %v", sizeText(ring), c.objs.Sleepable, c.objs.Multi)
+	debug("ring buffer %s, sleepable programs: %v, uprobe.multi links: %v", sizeText(int64(ring)), c.objs.Sleepable, c.objs.Multi)
 	if o.debug {
 		sayLines(report, c.objs.VerifierLog)
 	}

@@ -46,8 +46,10 @@ func newCheck(std stdio) *cobra.Command {
 			return c.run(cmd.Context(), args[0], std)
 		},
 	}
-	cmd.Flags().Var(&format, "format", "lines as `text` or json")
-	cmd.Flags().Var((*severityFlag)(&c.least), "severity", "print only what is at least a `note`, warning or error")
+	cmd.Flags().Var(&format, "format", "lines as text or json")
+	cmd.Flags().Var((*severityFlag)(&c.least), "severity", "print only what is at least a note, warning or error")
+	completeFlag(cmd, "format", "text", "json")
+	completeFlag(cmd, "severity", "note", "warning", "error")
 	return cmd
 }
 

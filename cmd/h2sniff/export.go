@@ -73,7 +73,8 @@ func newExport(std stdio) *cobra.Command {
 	f.StringVarP(&o.read, "read", "r", "", "the recording `FILE` (- for standard input)")
 	f.StringVarP(&o.write, "write", "w", "", "write to `OUT` (mode 0600; - for standard output)")
 	f.BoolVar(&o.force, "force", false, "replace OUT if it is there")
-	f.StringVar(&format, "format", format, "`har`, json or pcapng")
+	f.StringVar(&format, "format", format, "`FORMAT` of OUT: har, json or pcapng")
+	completeFlag(cmd, "format", "har", "json", "pcapng")
 	addRedactFlags(f, &o.redact)
 	return cmd
 }

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"h2sniff/tui"
 )
 
 // panicError is a panic of a goroutine, kept until the terminal is restored.
@@ -15,6 +18,15 @@ type panicError struct {
 
 func (e *panicError) Error() string {
 	return fmt.Sprintf("internal error, please report it: %v\n%s", e.value, e.stack)
+}
+
+// asPanic makes of a panic of the user interface what those of other goroutines
+// are, so that it is told with its stack too.
+func asPanic(err error) error {
+	if p := (*tui.PanicError)(nil); errors.As(err, &p) {
+		return &panicError{p.Value, p.Stack}
+	}
+	return err
 }
 
 // guarded is f for a goroutine beside the user interface: a panic is a

@@ -54,7 +54,8 @@ captured. It attaches to nothing.`,
 			return nil
 		},
 	}
-	cmd.Flags().Var(&format, "format", "`text` or json (one object a line)")
+	cmd.Flags().Var(&format, "format", "text or json (one object a line)")
+	completeFlag(cmd, "format", "text", "json")
 	return cmd
 }
 

@@ -97,7 +97,10 @@ func manFlags(b *strings.Builder, c *cobra.Command) {
 			fmt.Fprintf(b, "\\-%s, ", f.Shorthand)
 		}
 		b.WriteString(roff("--" + f.Name))
-		if value != "" {
+		switch {
+		case value == "" && f.NoOptDefVal != "" && f.Value.Type() != "bool":
+			fmt.Fprintf(b, "[=%s]", roff(f.NoOptDefVal))
+		case value != "":
 			fmt.Fprintf(b, " \\fI%s\\fR", roff(value))
 		}
 		fmt.Fprintf(b, "\n%s\n", roff(about))

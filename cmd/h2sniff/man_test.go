@@ -64,6 +64,7 @@ func TestShellCompletion(t *testing.T) {
 	}
 	for _, c := range []struct{ line, want string }{
 		{"du", "dump"}, {"--hist", "--history"}, {"dump --format ", "json"}, {"--theme ", "colour-blind"},
+		{"check --severity ", "warning"}, {"check --format ", "json"}, {"export --format ", "har"}, {"targets --format ", "json"},
 	} {
 		var out, errs bytes.Buffer
 		args := append([]string{"__complete"}, strings.Split(c.line, " ")...)
@@ -74,5 +75,13 @@ func TestShellCompletion(t *testing.T) {
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, nil, &out, &out); err != nil || !strings.Contains(out.String(), "completion") || !strings.Contains(out.String(), "Examples:") {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+	// A value that is optional is no argument of its own.
+	for _, command := range []string{"--help", "man"} {
+		out.Reset()
+		if err := run(t.Context(), []string{command}, nil, &out, &out); err != nil ||
+			!strings.Contains(strings.ReplaceAll(out.String(), `\-`, "-"), "--redact[=all]") {
+			t.Errorf("%s: %v\n%s", command, err, out.String())
+		}
 	}
 }

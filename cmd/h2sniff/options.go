@@ -65,7 +65,7 @@ func (s *screenFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.config, "config", "", "configuration `FILE` of the user interface (docs/config.md)")
 	f.StringVar(&s.theme, "theme", "", "colours of the user interface: `NAME` is "+strings.Join(tui.Themes(), ", "))
-	cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(tui.Themes(), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "theme", tui.Themes()...)
 }
 
 // stdio is what run was given.
@@ -214,11 +214,18 @@ func addReadFlags(f *pflag.FlagSet, o *options) {
 
 func addLineFlags(cmd *cobra.Command, o *options) {
 	f := cmd.Flags()
-	f.Var((*formatFlag)(&o.format), "format", "lines as `text`, plain or json")
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "plain", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	f.Var((*formatFlag)(&o.format), "format", "lines as text, plain or json")
+	completeFlag(cmd, "format", "text", "plain", "json")
 	f.BoolVar(&o.body, "body", false, "the octets of DATA frames: a hex dump in text, base64 in json")
 	f.BoolVar(&o.verbose, "verbose", false, "with --format json: how each field was encoded, and the dynamic tables")
 	f.Uint64VarP(&o.count, "count", "n", 0, "stop after `N` frames (lines only)")
+}
+
+// completeFlag makes the shell complete the values of a flag.
+func completeFlag(cmd *cobra.Command, name string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag
+	}
 }
 
 // noArgsBeforeDash refuses arguments that are not a command after --.
@@ -299,44 +306,6 @@ func (v *streamFlag) Set(s string) error {
 	}
 	v.id, v.set = uint32(id), true
 	return nil
-}
-
-// sizeFlag is a number of bytes with an optional unit.
-type sizeFlag int64
-
-const minHistory = 1 << 20
-
-func (v *sizeFlag) Type() string { return "SIZE" }
-func (v *sizeFlag) String() string {
-	return strconv.FormatInt(int64(*v)>>20, 10) + "MiB"
-}
-func (v *sizeFlag) Set(s string) error {
-	size, err := parseSize(s)
-	switch {
-	case err != nil:
-		return err
-	case size < minHistory:
-		return errors.New("the smallest size is 1MiB")
-	}
-	*v = sizeFlag(size)
-	return nil
-}
-
-var errSize = errors.New("a size is a number with K, M, G or T behind it (powers of 1024), as in 512MiB")
-
-func parseSize(s string) (int64, error) {
-	number, unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I"), 1.0
-	for i, suffix := range []string{"K", "M", "G", "T"} {
-		if rest, ok := strings.CutSuffix(number, suffix); ok {
-			number, unit = rest, float64(int64(1)<<(10*(i+1)))
-			break
-		}
-	}
-	n, err := strconv.ParseFloat(number, 64)
-	if size := n * unit; err == nil && size >= 0 && size <= 1<<60 {
-		return int64(size), nil
-	}
-	return 0, errSize
 }
 
 // formatFlag is a format of lines.

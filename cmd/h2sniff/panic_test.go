@@ -162,6 +162,20 @@ func checkPanic(t *testing.T, b beside) {
 	}
 }
 
+// A panic of the user interface is told with its stack, harmless on a terminal.
+func TestPanicOfTheScreen(t *testing.T) {
+	var out strings.Builder
+	status := exitStatus(asPanic(&tui.PanicError{Value: "a \x1b[2J test", Stack: []byte("goroutine 1\nmain.draw()\n")}), &out)
+	for _, want := range []string{"internal error", "a ␛[2J test", "h2sniff: goroutine 1\n", "h2sniff: main.draw()\n"} {
+		if status != 1 || !strings.Contains(out.String(), want) {
+			t.Errorf("status %d, no %q in %q", status, want, out.String())
+		}
+	}
+	if err := errors.New("another"); asPanic(err) != err || asPanic(nil) != nil {
+		t.Error("an error that is no panic is not left as it is")
+	}
+}
+
 // openPTY opens both ends of a pseudo-terminal.
 func openPTY(t *testing.T) (master, slave *os.File) {
 	t.Helper()

@@ -17,7 +17,7 @@ type redactFlags struct {
 }
 
 func addRedactFlags(f *pflag.FlagSet, r *redactFlags) {
-	f.Var(&r.mode, "redact", "take secrets out before anything is stored: in header fields and queries, and all of DATA unless `headers` is said")
+	f.Var(&r.mode, "redact", "take secrets out before anything is stored: in header fields and queries, and all of DATA; --redact=headers leaves DATA")
 	f.Lookup("redact").NoOptDefVal = "all"
 	f.StringArrayVar(&r.fields, "redact-field", nil, "with --redact: the field `NAME` holds secrets too (repeatable)")
 }
@@ -52,7 +52,9 @@ const (
 	redactAll
 )
 
-func (v *redactMode) Type() string { return "WHAT" }
+// Type has no name of a value, so that usage shows --redact[=all] and not a value
+// behind a space, which would be an argument of its own.
+func (v *redactMode) Type() string { return "" }
 func (v *redactMode) String() string {
 	switch *v {
 	case redactHeaders:

@@ -25,7 +25,7 @@ func (v *ringFlag) String() string {
 	if *v == 0 {
 		return ""
 	}
-	return sizeText(int(*v))
+	return sizeText(int64(*v))
 }
 
 func (v *ringFlag) Set(s string) error {
@@ -34,7 +34,7 @@ func (v *ringFlag) Set(s string) error {
 	case err != nil:
 		return err
 	case n&(n-1) != 0 || n < int64(os.Getpagesize()) || n > maxRing:
-		return fmt.Errorf("the size of the ring buffer is a power of two, %s to %s", sizeText(os.Getpagesize()), sizeText(maxRing))
+		return fmt.Errorf("the size of the ring buffer is a power of two, %s to %s", sizeText(int64(os.Getpagesize())), sizeText(maxRing))
 	}
 	*v = ringFlag(n)
 	return nil
@@ -56,12 +56,4 @@ func (v *ringFlag) bytes() (int, error) {
 		size *= 2
 	}
 	return size, nil
-}
-
-// sizeText writes a size of whole KiB.
-func sizeText(n int) string {
-	if n%(1<<20) == 0 {
-		return fmt.Sprintf("%d MiB", n>>20)
-	}
-	return fmt.Sprintf("%d KiB", n>>10)
 }

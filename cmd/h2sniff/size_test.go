@@ -19,3 +19,15 @@ func TestParseSize(t *testing.T) {
 		}
 	}
 }
+
+// A size that is shown can be given.
+func TestSizeText(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 4095: "4095", 4096: "4KiB", 3 << 19: "1536KiB", 256 << 20: "256MiB", 4 << 30: "4GiB", 1 << 52: "4096TiB",
+	} {
+		text := sizeText(n)
+		if again, err := parseSize(text); text != want || again != n || err != nil {
+			t.Errorf("%d is written as %q and read as %d, %v; want %q", n, text, again, err, want)
+		}
+	}
+}

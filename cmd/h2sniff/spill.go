@@ -24,8 +24,8 @@ type spillFlags struct {
 
 func addSpillFlags(f *pflag.FlagSet, s *spillFlags) {
 	s.size = store.DefaultSpill
-	f.StringVar(&s.dir, "spill", "", "keep frames beyond --history in a private file in `DIR` (a recording that is opened: /var/tmp, unless given as empty; else: none)")
-	f.Var((*sizeFlag)(&s.size), "spill-size", "the most that this file takes, and half of what is free there")
+	f.StringVar(&s.dir, "spill", "", "keep frames beyond --history in a private file in `DIR` (a recording that the user interface opens: $TMPDIR or /var/tmp, unless given as empty; else: none)")
+	f.Var((*sizeFlag)(&s.size), "spill-size", "the most that this file takes, and never more than half of what is free there")
 }
 
 // check finds sizes that make no sense.

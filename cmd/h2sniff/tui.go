@@ -66,7 +66,7 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 		shell := s.suspending(os.Stdout)
 		defer shell.close()
 		ui.Suspend, ui.Suspends = shell.suspend, shell.asked
-		return tui.Run(ctx, st, ui, os.Stdin, os.Stdout)
+		return asPanic(tui.Run(ctx, st, ui, os.Stdin, os.Stdout))
 	})
 	return errors.Join(err, stopSpill(), src.Close())
 }

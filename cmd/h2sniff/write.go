@@ -257,18 +257,6 @@ func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string
 	}
 }
 
-// rotateFlag is a size that is off unless given.
-type rotateFlag int64
-
-func (v *rotateFlag) Type() string { return "SIZE" }
-func (v *rotateFlag) String() string {
-	if *v == 0 {
-		return ""
-	}
-	return (*sizeFlag)(v).String()
-}
-func (v *rotateFlag) Set(s string) error { return (*sizeFlag)(v).Set(s) }
-
 // isStream says that somebody may read a file while it is written.
 func isStream(f *os.File) bool {
 	st, err := f.Stat()

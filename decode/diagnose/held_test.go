@@ -51,7 +51,7 @@ var heldCases = []struct {
 // end as no more than a warning.
 func TestHeld(t *testing.T) {
 	highest := make(map[string]decode.Severity)
-	for _, r := range Rules() {
+	for _, r := range rules[1:] {
 		highest[r.Code] = r.Severity
 	}
 	for _, c := range heldCases {

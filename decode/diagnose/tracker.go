@@ -73,9 +73,6 @@ func New(id capture.ConnID) *Tracker {
 	return &Tracker{id: id, conn: stream.NewConn()}
 }
 
-// Streams are the streams of the connection as of the last row.
-func (t *Tracker) Streams() *stream.Conn { return t.conn }
-
 // Withheld is the number of diagnoses that were not handed out because there
 // were too many of their code.
 func (t *Tracker) Withheld() uint64 { return t.withheld }

@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 	if n < 15 {
 		t.Errorf("%d examples were found", n)
 	}
-	for _, f := range Fields() {
+	for _, f := range fields {
 		if !strings.Contains(string(b), "`"+f.Name) {
 			t.Errorf("%s is not explained", f.Name)
 		}

@@ -74,9 +74,7 @@ func (f *Field) Values() []string {
 	return out
 }
 
-// Fields are all fields there are, in the order in which they are explained.
-func Fields() []Field { return append([]Field(nil), fields...) }
-
+// fields are all that there are, in the order in which they are explained.
 var fields = []Field{
 	{Name: "stream", About: "stream id", id: fieldStream, kind: number, max: 1<<31 - 1},
 	{Name: "conn", About: "connection, as c3 or 3", id: fieldConn, kind: number, max: 1<<32 - 1},

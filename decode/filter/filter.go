@@ -81,15 +81,6 @@ func Parse(text string) (*Expr, error) {
 // String is the expression in its usual form, which Parse reads as the same.
 func (e *Expr) String() string { return string(e.root.append(nil, 0)) }
 
-// Stream gives the stream id of an expression that asks for nothing else.
-func (e *Expr) Stream() (id uint32, ok bool) {
-	t, ok := e.root.(*test)
-	if !ok || t.field.id != fieldStream || t.op != opEqual || t.values[0].lo != t.values[0].hi {
-		return 0, false
-	}
-	return uint32(t.values[0].lo), true
-}
-
 // Compile makes a condition of the expression. Times count from start,
 // nanoseconds since the Unix epoch, or where that is 0 from the first row that
 // the store ever had. It may be called any number of times; each Predicate is

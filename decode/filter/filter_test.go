@@ -132,19 +132,6 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-func TestStream(t *testing.T) {
-	for text, want := range map[string]int{"13": 13, "stream == 0": 0, "stream != 13": -1, "13 && 13": -1, "!13": -1, "stream > 13": -1, "status==13": -1} {
-		e, err := Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, ok := e.Stream()
-		if ok != (want >= 0) || ok && int(id) != want {
-			t.Errorf("%s: stream %d, %v", text, id, ok)
-		}
-	}
-}
-
 func TestWithin(t *testing.T) {
 	for text, want := range map[string]store.View{
 		"13":                           {Stream: 13, HasStream: true},

@@ -113,19 +113,6 @@ func (r *Record) Malformed() (http2.ErrCode, bool) {
 	return http2.ErrCode(b.uvarint()), ok
 }
 
-// Gap is the reason and the length of a gap; 0 and 0 of other rows.
-func (r *Record) Gap() (decode.GapReason, uint64) {
-	if r.Kind() != decode.RowGap {
-		return 0, 0
-	}
-	b, ok := r.part(hasGap)
-	if !ok {
-		return 0, 0
-	}
-	n := b.uvarint()
-	return decode.GapReason(b.byte()), n
-}
-
 // Payload is what is kept of the frame's payload.
 func (r *Record) Payload() []byte {
 	if b, ok := r.part(wholePayload); ok {
