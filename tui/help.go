@@ -24,7 +24,7 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.overlay != nil {
 		return nil, m.overlay.hints(m)
 	}
-	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), live: m.o.Live, paused: m.paused,
+	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), whole: m.view.HasStream && m.filter == nil, live: m.o.Live, paused: m.paused,
 		left: !m.frames.follow && m.focus >= paneFrames, leads: m.detail.leads() != 0}), m.keys.lastHints()
 }
 
@@ -57,15 +57,18 @@ func legend() [][2]string {
 		{"→ ←", "sent, received by the process"},
 		{"ES EH", "END_STREAM, END_HEADERS"},
 		{"PD PR", "PADDED, PRIORITY"},
-		{"!", "malformed, with the error"},
+		{"! !3", "malformed; so many problems"},
 		{"⋯", "octets lost or skipped"},
 		{"~", "an inferred address"},
 		{"‹unknown›", "not seen: attach or gap"},
+		{"● ○", "opened or found; closed"},
 		{"▶ •", "cursor; chosen"},
+		{"Δms", "begin to begin; rows by ends"},
 		{"▒ █ ▓", "request, response, both"},
 		{"· ┈ ▷", "waits, idle, goes on"},
 		{"░ ?", "no window; may wait for it"},
 		{"◆ ✗", "gRPC message, reset"},
+		{"OK g14", "grpc-status in place of 200"},
 		{"idx inc", "indexed; literal that adds"},
 		{"lit nev", "literal; never to be indexed"},
 		{"s2 d62 H", "static, dynamic index; Huffman"},

@@ -53,7 +53,7 @@ func newKeyMap() keyMap {
 		Sort:        bind("S", "sort by the next column", "S"),
 
 		Enter:  bind("enter", "open, narrow the others", "enter"),
-		Only:   bind("s", "only this frame's stream", "s"),
+		Only:   bind("s", "this frame's stream, whole", "s"),
 		Back:   bind("esc", "back; end what is running", "esc"),
 		Filter: bind("/", "filter", "/"),
 		Tables: bind("h", "HPACK tables in the detail", "h"),
@@ -159,6 +159,7 @@ func keyName(k string) string {
 // situation is what the hints depend on beside the pane.
 type situation struct {
 	narrowed bool // esc has something to undo
+	whole    bool // one stream is shown, without a filter
 	live     bool
 	paused   bool
 	left     bool // the newest rows are out of sight
@@ -187,7 +188,8 @@ func (k keyMap) hints(pane paneID, s situation) []key.Binding {
 	}
 	if s.narrowed || pane == paneDetail {
 		out = append(out, hint(k.Back, "", "back"))
-	} else if pane == paneFrames {
+	}
+	if pane == paneFrames && !s.whole {
 		out = append(out, hint(k.Only, "", "only this stream"))
 	}
 	if s.live && !s.paused && s.left {

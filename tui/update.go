@@ -336,7 +336,7 @@ func (m *Model) closeTop() bool {
 }
 
 // onlyThisStream narrows the panes to the stream of the frame under the
-// cursor.
+// cursor, and shows it whole: a filter has done its work when it has found it.
 func (m *Model) onlyThisStream() {
 	e := m.frames.selected()
 	if e == nil || m.focus == paneConns || m.focus == paneStreams {
@@ -346,5 +346,15 @@ func (m *Model) onlyThisStream() {
 		m.say("this row belongs to no stream", false)
 		return
 	}
-	m.narrow(store.View{Conn: e.Conn, Stream: e.Header.StreamID, HasStream: true}, paneFrames)
+	v := store.View{Conn: e.Conn, Stream: e.Header.StreamID, HasStream: true}
+	if m.filter == nil {
+		m.narrow(v, paneFrames)
+		return
+	}
+	m.remember()
+	m.view, m.filter = v, nil
+	m.startFilter()
+	m.frames.goTo(m, m.frameView(), e.Seq, false)
+	m.focusOn(paneFrames)
+	m.say("stream "+itoa(v.Stream)+" of "+v.Conn.String()+", whole; "+keyName(m.keys.Back.Keys()[0])+" goes back to the filter", false)
 }

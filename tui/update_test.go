@@ -158,6 +158,29 @@ func TestOnlyThisStream(t *testing.T) {
 	}
 }
 
+// What a filter has found is shown with all of its stream.
+func TestOnlyThisStreamOfAFilter(t *testing.T) {
+	tr := newTraffic(0)
+	tr.requests(30)
+	m := newScreen(tr.st, 120, 36, Options{})
+	m.filterBy("type==DATA")
+	do(m, later(1))
+	press(m, "3 g j j")
+	at, found := m.frames.selected().Seq, m.frames.end
+	stream := m.frames.selected().Header.StreamID
+	press(m, "s")
+	if m.view != (store.View{Conn: 1, Stream: stream, HasStream: true}) || m.filter != nil || selectedSeq(t, m) != at || m.frames.end != 3 {
+		t.Fatalf("row %d, %d rows\n%s", selectedSeq(t, m), m.frames.end, m.View())
+	}
+	if line := lastLine(m); !strings.Contains(line, "esc goes back to the filter") {
+		t.Errorf("%q", line)
+	}
+	press(m, "esc")
+	if m.view != (store.View{}) || m.filter == nil || selectedSeq(t, m) != at || m.frames.end != found {
+		t.Errorf("esc did not bring the filter back\n%s", m.View())
+	}
+}
+
 func TestStreamOfTheCommandLine(t *testing.T) {
 	tr := newTraffic(0)
 	tr.requests(20)
