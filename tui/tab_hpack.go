@@ -4,6 +4,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -83,15 +84,26 @@ func (d *details) table(dir capture.Direction) {
 	if t.Held == 1 {
 		entries = "entry"
 	}
-	d.line(s.bold, fmt.Sprintf("%s %s  dynamic table: %s %s, %s %s", a.text, dir, commas(uint64(t.Held)), entries, commas(t.Size), capacity))
+	size := commas(t.Size)
+	if !t.Complete || slices.ContainsFunc(t.Entries, func(f store.TableEntry) bool { return !f.NameKnown || !f.ValueKnown }) {
+		size = "at least " + size
+	}
+	d.line(s.bold, fmt.Sprintf("%s %s  dynamic table: %s %s, %s %s", a.text, dir, commas(uint64(t.Held)), entries, size, capacity))
+	// What is evicted depends on the size of what is there, and on the capacity.
+	evicted := func(n uint64) string {
+		if n == 0 && (!t.Complete || t.MaxAssumed) {
+			return "evicted: not known"
+		}
+		return "evicted " + commas(n)
+	}
 	if t.Seq == e.Seq {
-		d.property("this block", fmt.Sprintf("inserted %s, evicted %s", commas(uint64(t.Added)), commas(uint64(t.Evicted))), s.plain)
+		d.property("this block", "inserted "+commas(uint64(t.Added))+", "+evicted(uint64(t.Evicted)), s.plain)
 	} else {
 		d.property("unchanged", "since #"+commas(t.Seq), s.plain)
 	}
-	d.property("so far", fmt.Sprintf("inserted %s, evicted %s", commas(uint64(t.Inserted)), commas(uint64(t.Inserted)-uint64(t.Held))), s.plain)
+	d.property("so far", "inserted "+commas(uint64(t.Inserted))+", "+evicted(uint64(t.Inserted)-uint64(t.Held)), s.plain)
 	if !t.Complete {
-		d.property("older", "entries may be there that were not seen: "+t.Trust.String(), s.warn)
+		d.sentence("older", "entries may be there that were not seen: "+t.Trust.String(), s.warn)
 	}
 	if len(t.Entries) == 0 && t.Held == 0 {
 		return
@@ -111,10 +123,19 @@ func (d *details) table(dir capture.Direction) {
 		value, style := d.fieldValue(&f.Field)
 		d.wrapped([]cell{
 			{fmt.Sprintf("%5d", decode.StaticEntries+1+i), s.plain}, {fmt.Sprintf("%6d", f.Inserted), s.plain},
-			{fmt.Sprintf("%5d", f.TableSize()), s.plain}, {fieldName(&f.Field, nw), s.headers},
+			{fmt.Sprintf("%5s", entrySize(&f.Field)), s.plain}, {fieldName(&f.Field, nw), s.headers},
 		}, widths, value, style, nil)
 	}
 	if n := t.Held - len(t.Entries); n > 0 {
 		d.line(s.warn, ellipsis+" "+commas(uint64(n))+" more, inserted by rows that left the history")
 	}
+}
+
+// entrySize is that of RFC 7541, section 4.1, as far as it is known.
+func entrySize(f *decode.Field) string {
+	size := fmt.Sprint(f.TableSize())
+	if !f.NameKnown || !f.ValueKnown {
+		size = "≥" + size
+	}
+	return size
 }

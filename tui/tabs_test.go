@@ -261,3 +261,19 @@ func TestFrameThatIsCutOff(t *testing.T) {
 		}
 	}
 }
+
+// What an entry takes in the table is not known where its name is not, nor what
+// was evicted.
+func TestTableOfUnknownSize(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.open(capture.ConnInfo{PID: 1, Comm: "curl"})
+	k.send().encode("x-request-id", "1") // sent before the attach
+	k.send().headers(101, true, ":method", "GET", ":scheme", "https", ":path", "/", "x-request-id", "23")
+	m := onRow(tr.st, 120, 36, tr.st.Snapshot().Rows)
+	press(m, "h z")
+	for _, want := range []string{"1 entry, at least 34 octets, capacity not known", "inserted 1, evicted: not known", "  ≥34 ‹unknown› 23"} {
+		if !strings.Contains(m.View(), want) {
+			t.Errorf("no %q in\n%s", want, m.View())
+		}
+	}
+}
