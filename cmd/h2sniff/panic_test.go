@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,21 @@ func TestPanicBesideTheScreen(t *testing.T) {
 			return beside{ctx, &session{Source: src, name: "test"}, &pump{src: src, store: st}, st,
 				func() { stop = runSpill(ctx, cancel, nil, spill) }, func() error { return stop() }}
 		},
+		"writes the history's file, with its lock": func(t *testing.T) beside {
+			src := &oneMore{waiting: waiting{make(chan struct{})}}
+			spill, err := store.OpenSpill(t.TempDir(), 8<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st := store.New(store.Options{History: store.MinHistory, Spill: spill})
+			ctx, cancel := context.WithCancel(t.Context())
+			t.Cleanup(cancel)
+			var stop func() error
+			return beside{ctx, &session{Source: src, name: "test"}, &pump{src: src, store: st}, st, func() {
+				panicWithLock(st)
+				stop = runSpill(ctx, cancel, st, spill)
+			}, func() error { return stop() }}
+		},
 		"listens to the capture": func(t *testing.T) beside {
 			ours, theirs, err := newHandover()
 			if err != nil {
@@ -87,6 +103,15 @@ func TestPanicBesideTheScreen(t *testing.T) {
 	}
 }
 
+// panicWithLock has the next thing that st does about its file panic while it holds
+// the lock: something that is leaving is nothing. Only a defect of the store does so
+// by itself, so that there is no other way than through its fields.
+func panicWithLock(st *store.Store) {
+	f := reflect.ValueOf(st).Elem().FieldByName("leaving")
+	list := reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem()
+	list.Set(reflect.Append(list, reflect.New(list.Type().Elem().Elem())))
+}
+
 // waiting is a source that ends with a channel, or when it is closed.
 type waiting struct{ ended chan struct{} }
 
@@ -96,6 +121,21 @@ func (s waiting) Read(*capture.Event) error {
 }
 func (s waiting) Stats() capture.Stats { return capture.Stats{} }
 func (s waiting) Close() error         { close(s.ended); return nil }
+
+// oneMore is a source that has an event to be stored when it is closed.
+type oneMore struct {
+	waiting
+	told bool
+}
+
+func (s *oneMore) Read(ev *capture.Event) error {
+	if err := s.waiting.Read(ev); s.told {
+		return err
+	}
+	s.told = true
+	*ev = capture.Event{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{}}
+	return nil
+}
 
 func checkPanic(t *testing.T, b beside) {
 	master, slave := openPTY(t)

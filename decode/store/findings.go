@@ -68,9 +68,7 @@ const findingCost = int64(unsafe.Sizeof(finding{}))
 // as the row is. Only the writer may call it. Code and Section are kept as they
 // are: they should be constants.
 func (s *Store) Diagnose(seq uint64, f Finding) {
-	s.mu.Lock()
-	s.diagnose(seq, f)
-	s.mu.Unlock()
+	s.locked(func() { s.diagnose(seq, f) })
 	s.notify()
 }
 

@@ -139,32 +139,35 @@ func (s *Store) end(d *departure) {
 // what was in the file. Only RunSpill may call it.
 func (s *Store) forgetLeaving() {
 	for {
-		s.mu.RLock()
-		if len(s.leaving) == 0 {
-			s.mu.RUnlock()
+		var d *departure
+		unread := false
+		s.shared(func() {
+			if len(s.leaving) > 0 {
+				d = s.leaving[0]
+				unread = d.unread
+			}
+		})
+		if d == nil {
 			return
 		}
-		d := s.leaving[0]
-		unread := d.unread
-		s.mu.RUnlock()
 		var entries []dirEntry
 		var err error
 		if unread {
 			entries, err = s.readDirectory(d.g)
 		}
-		s.mu.Lock()
-		switch {
-		case len(s.leaving) == 0 || s.leaving[0] != d: // the writer forgot all
-		case err != nil:
-			s.failSpill(err)
-		default:
-			if unread {
-				d.dir.entries, d.unread = entries, false
-				d.g.pins.Add(-1)
+		s.locked(func() {
+			switch {
+			case len(s.leaving) == 0 || s.leaving[0] != d: // the writer forgot all
+			case err != nil:
+				s.failSpill(err)
+			default:
+				if unread {
+					d.dir.entries, d.unread = entries, false
+					d.g.pins.Add(-1)
+				}
+				s.forget(d, forgetSome)
 			}
-			s.forget(d, forgetSome)
-		}
-		s.mu.Unlock()
+		})
 	}
 }
 

@@ -19,14 +19,14 @@ func (s *Store) FindingsOf(conn capture.ConnID, n int, want func(*Found) bool) (
 		first    uint64
 		findings []finding
 	}
-	s.mu.RLock()
 	var runs []run
-	for _, g := range s.segs {
-		if len(g.findings) > 0 {
-			runs = append(runs, run{g.first, g.findings})
+	s.shared(func() {
+		for _, g := range s.segs {
+			if len(g.findings) > 0 {
+				runs = append(runs, run{g.first, g.findings})
+			}
 		}
-	}
-	s.mu.RUnlock()
+	})
 	for _, r := range runs {
 		for i := range r.findings {
 			f := &r.findings[i]

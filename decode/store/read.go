@@ -32,19 +32,35 @@ func (v View) key() (key uint64, offset int, all bool) {
 // A view without rows gives the same number twice.
 func (s *Store) Span(v View) (first, end uint64) {
 	key, _, all := v.key()
+	first, end, found, file := s.spanInMemory(v, key, all)
+	for _, g := range file {
+		e, ok := s.storedRows(g, key)
+		if !ok {
+			continue
+		}
+		for i := len(file) - 1; !found; i-- {
+			if e, ok := s.storedRows(file[i], key); ok || file[i] == g {
+				end, found = e.before+uint64(e.count), true
+			}
+		}
+		return e.before, max(e.before, end)
+	}
+	return first, end
+}
+
+// spanInMemory is Span of the rows in memory, and the segments of the file in which
+// there may be more.
+func (s *Store) spanInMemory(v View, key uint64, all bool) (first, end uint64, found bool, file []*segment) {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	switch {
 	case v.Selection != nil:
 		first, end = v.Selection.span()
+		return first, end, true, nil
 	case all:
-		first, end = s.segs[0].first-1, s.last
+		return s.segs[0].first - 1, s.last, true, nil
 	}
-	if v.Selection != nil || all {
-		s.mu.RUnlock()
-		return first, end
-	}
-	file, mem := s.segs[:s.inFile], s.segs[s.inFile:]
-	found := false
+	mem := s.segs[s.inFile:]
 	for _, g := range mem {
 		if e, ok := g.dir.rows(key); ok {
 			first, found = e.before, true
@@ -60,20 +76,7 @@ func (s *Store) Span(v View) (first, end uint64) {
 	if c := s.conns[v.Conn]; !found && c != nil && !v.HasStream {
 		first, end = c.next, c.next
 	}
-	s.mu.RUnlock()
-	for _, g := range file {
-		e, ok := s.storedRows(g, key)
-		if !ok {
-			continue
-		}
-		for i := len(file) - 1; !found; i-- {
-			if e, ok := s.storedRows(file[i], key); ok || file[i] == g {
-				end, found = e.before+uint64(e.count), true
-			}
-		}
-		return e.before, max(e.before, end)
-	}
-	return first, end
+	return first, end, found, s.segs[:s.inFile]
 }
 
 // part is a run of a view's rows within one segment, which is pinned.
@@ -140,35 +143,8 @@ func notKept(g *segment, conn capture.ConnID, local int) Entry {
 // pin finds and pins the segments in which the rows from..from+n of a view
 // lie. Whoever reads a part takes its pin away.
 func (s *Store) pin(key uint64, all bool, from uint64, n int) (parts []part, total int) {
-	s.mu.RLock()
-	file, mem := s.segs[:s.inFile], s.segs[s.inFile:]
-	if all {
-		if i := s.segmentOf(from + 1); i < len(file) {
-			file = file[i:]
-		} else {
-			file, mem = nil, s.segs[i:]
-		}
-	}
-	memory := run{from: from, n: n}
-	for _, g := range mem {
-		before, e := g.first-1, dirEntry{}
-		if !all {
-			var ok bool
-			if e, ok = g.dir.rows(key); !ok {
-				continue
-			}
-			before = e.before
-		} else {
-			e.count = uint16(g.n)
-		}
-		if memory.add(g, g.block, e, before) {
-			break
-		}
-	}
-	memory.takeFindings()
-	first := memory.first
-	s.mu.RUnlock()
-	if len(file) == 0 || len(memory.parts) > 0 && first <= from {
+	memory, file := s.pinMemory(key, all, from, n)
+	if len(file) == 0 || len(memory.parts) > 0 && memory.first <= from {
 		return memory.parts, memory.total
 	}
 	stored := run{from: from, n: n}
@@ -187,9 +163,7 @@ func (s *Store) pin(key uint64, all bool, from uint64, n int) (parts []part, tot
 			break
 		}
 	}
-	s.mu.RLock()
-	stored.takeFindings()
-	s.mu.RUnlock()
+	s.shared(stored.takeFindings)
 	// Those in memory follow, as far as there is room.
 	for _, p := range memory.parts {
 		p.hi = min(p.hi, p.lo+n-stored.total)
@@ -201,6 +175,39 @@ func (s *Store) pin(key uint64, all bool, from uint64, n int) (parts []part, tot
 		stored.total += p.hi - p.lo
 	}
 	return stored.parts, stored.total
+}
+
+// pinMemory is pin for the rows in memory, and the segments of the file in which
+// there may be more.
+func (s *Store) pinMemory(key uint64, all bool, from uint64, n int) (memory run, file []*segment) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	file, mem := s.segs[:s.inFile], s.segs[s.inFile:]
+	if all {
+		if i := s.segmentOf(from + 1); i < len(file) {
+			file = file[i:]
+		} else {
+			file, mem = nil, s.segs[i:]
+		}
+	}
+	memory = run{from: from, n: n}
+	for _, g := range mem {
+		before, e := g.first-1, dirEntry{}
+		if !all {
+			var ok bool
+			if e, ok = g.dir.rows(key); !ok {
+				continue
+			}
+			before = e.before
+		} else {
+			e.count = uint16(g.n)
+		}
+		if memory.add(g, g.block, e, before) {
+			break
+		}
+	}
+	memory.takeFindings()
+	return memory, file
 }
 
 // run collects the parts of n rows of a view from an ordinal on.
@@ -258,22 +265,12 @@ func (s *Store) segmentOf(seq uint64) int {
 // ErrNotKept if it is lost or cannot be read, ErrNotYet if it has not been
 // appended. A Seq of 0 counts as evicted.
 func (s *Store) Frame(seq uint64) (Entry, error) {
-	s.mu.RLock()
-	if seq > s.last {
-		s.mu.RUnlock()
-		return Entry{}, ErrNotYet
-	}
-	if seq < s.segs[0].first {
-		s.mu.RUnlock()
-		return Entry{}, ErrEvicted
-	}
-	g := s.segs[s.segmentOf(seq)]
-	g.pins.Add(1)
-	block, findings := g.block, g.findings
-	s.mu.RUnlock()
-	defer g.pins.Add(-1)
-	block, err := s.blockOf(g, block)
+	g, block, findings, err := s.pinRow(seq)
 	if err != nil {
+		return Entry{}, err
+	}
+	defer g.pins.Add(-1)
+	if block, err = s.blockOf(g, block); err != nil {
 		return Entry{}, err
 	}
 	e := readRow(block, g.first, int(seq-g.first))
@@ -281,31 +278,26 @@ func (s *Store) Frame(seq uint64) (Entry, error) {
 	return e, nil
 }
 
+// pinRow finds and pins the segment of a row.
+func (s *Store) pinRow(seq uint64) (g *segment, block []byte, findings []finding, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch {
+	case seq > s.last:
+		return nil, nil, nil, ErrNotYet
+	case seq < s.segs[0].first:
+		return nil, nil, nil, ErrEvicted
+	}
+	g = s.segs[s.segmentOf(seq)]
+	g.pins.Add(1)
+	return g, g.block, g.findings, nil
+}
+
 // Find returns the ordinal in v of the first held row whose Seq is at least
 // seq; the end of v's span if there is none.
 func (s *Store) Find(v View, seq uint64) uint64 {
 	key, offset, all := v.key()
-	s.mu.RLock()
-	switch {
-	case v.Selection != nil:
-		defer s.mu.RUnlock()
-		return v.Selection.find(seq)
-	case all:
-		defer s.mu.RUnlock()
-		return min(max(seq, s.segs[0].first)-1, s.last)
-	}
-	at := s.segmentOf(seq)
-	file, mem := s.segs[min(at, s.inFile):s.inFile], s.segs[max(at, s.inFile):]
-	// In memory first: it needs the lock, and is where most look.
-	found, ordinal := false, uint64(0)
-	for _, g := range mem {
-		if e, ok := g.dir.rows(key); ok {
-			if ordinal, found = findIn(g, g.block, e, offset, seq); found {
-				break
-			}
-		}
-	}
-	s.mu.RUnlock()
+	ordinal, found, file := s.findInMemory(v, key, offset, all, seq)
 	for _, g := range file {
 		e, ok := s.storedRows(g, key)
 		if !ok {
@@ -331,6 +323,29 @@ func (s *Store) Find(v View, seq uint64) uint64 {
 	}
 	_, end := s.Span(v)
 	return end
+}
+
+// findInMemory is Find for the rows in memory, and the segments of the file that are
+// to be looked at before.
+func (s *Store) findInMemory(v View, key uint64, offset int, all bool, seq uint64) (ordinal uint64, found bool, file []*segment) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch {
+	case v.Selection != nil:
+		return v.Selection.find(seq), true, nil
+	case all:
+		return min(max(seq, s.segs[0].first)-1, s.last), true, nil
+	}
+	at := s.segmentOf(seq)
+	file, mem := s.segs[min(at, s.inFile):s.inFile], s.segs[max(at, s.inFile):]
+	for _, g := range mem {
+		if e, ok := g.dir.rows(key); ok {
+			if ordinal, found = findIn(g, g.block, e, offset, seq); found {
+				break
+			}
+		}
+	}
+	return ordinal, found, file
 }
 
 // findIn is Find within a segment.

@@ -336,36 +336,36 @@ func (x *Selection) rows(from uint64, n int) []Entry {
 	var runs []run
 	total := 0
 	s := x.store
-	s.mu.RLock()
-	x.mu.RLock()
-	h := x.held()
-	if len(h) > 0 {
-		from = max(from, h[0].before)
-	}
-	i, ok := slices.BinarySearchFunc(h, from, func(p selected, from uint64) int {
-		switch {
-		case p.before+uint64(p.count) <= from:
-			return -1
-		case p.before > from:
-			return 1
+	s.shared(func() {
+		x.mu.RLock()
+		defer x.mu.RUnlock()
+		h := x.held()
+		if len(h) > 0 {
+			from = max(from, h[0].before)
 		}
-		return 0
+		i, ok := slices.BinarySearchFunc(h, from, func(p selected, from uint64) int {
+			switch {
+			case p.before+uint64(p.count) <= from:
+				return -1
+			case p.before > from:
+				return 1
+			}
+			return 0
+		})
+		for ; ok && i < len(h) && total < n; i++ {
+			p := &h[i]
+			if p.count == 0 {
+				continue
+			}
+			g := s.segs[p.num-s.segs[0].num]
+			r := run{part: part{g: g, block: g.block, findings: g.findings}}
+			r.locals = p.locals(nil, int(from-p.before), n-total)
+			g.pins.Add(1)
+			runs = append(runs, r)
+			total += len(r.locals)
+			from += uint64(len(r.locals))
+		}
 	})
-	for ; ok && i < len(h) && total < n; i++ {
-		p := &h[i]
-		if p.count == 0 {
-			continue
-		}
-		g := s.segs[p.num-s.segs[0].num]
-		r := run{part: part{g: g, block: g.block, findings: g.findings}}
-		r.locals = p.locals(nil, int(from-p.before), n-total)
-		g.pins.Add(1)
-		runs = append(runs, r)
-		total += len(r.locals)
-		from += uint64(len(r.locals))
-	}
-	x.mu.RUnlock()
-	s.mu.RUnlock()
 	rows := make([]Entry, 0, total)
 	for _, r := range runs {
 		at := len(rows)

@@ -86,56 +86,70 @@ func (s *Store) wakeSpill() {
 	}
 }
 
-// spillStep does one thing that is due, and reports whether there was one.
-func (s *Store) spillStep(ctx context.Context) bool {
+// due is something that RunSpill has to do.
+type due struct {
+	leaving bool     // forget what is leaving
+	move    bool     // take a segment out of memory
+	evict   bool     // evict the oldest one
+	archive *segment // take summaries of its streams out of memory; pinned
+	all     bool     // of all of them
+	write   *segment // write it into the file; pinned
+}
+
+// due finds what is.
+func (s *Store) due() (d due, ok bool) {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	share := func(n int64) float64 { return float64(n) / float64(s.limit) }
 	summaries := share(s.streams.bytes() + s.slab.bytes() + s.pool.bytes())
 	index := share(s.indexBytes())
-	var old, write *segment
-	evict, move, leaving := false, false, len(s.leaving) > 0
 	scarce := index > 0.9*s.shares.index
+	pinned := func(g *segment) *segment {
+		g.pins.Add(1)
+		return g
+	}
+	oldest := func(next uint32) *segment { return pinned(s.segs[max(next, s.segs[0].num)-s.segs[0].num]) }
 	switch {
-	case leaving || s.spillErr != nil:
+	case len(s.leaving) > 0:
+		return due{leaving: true}, true
+	case s.spillErr != nil:
 	case summaries > s.shares.summary && s.unarchived(s.archiveEnded):
-		old, scarce = s.segs[max(s.archiveEnded, s.segs[0].num)-s.segs[0].num], false
+		return due{archive: oldest(s.archiveEnded)}, true
 	case scarce && summaries > s.shares.summary/4 && s.unarchived(s.archiveAll):
-		old = s.segs[max(s.archiveAll, s.segs[0].num)-s.segs[0].num]
+		return due{archive: oldest(s.archiveAll), all: true}, true
 	case index > s.shares.index && share(s.segHeld) > s.shares.rows &&
 		s.inFile < len(s.segs)-1 && s.segs[s.inFile].stored != nil:
-		move = true
+		return due{move: true}, true
 	case index > s.shares.index && s.inFile > 0:
-		evict = true
+		return due{evict: true}, true
 	case share(s.used()) > s.shares.spill:
 		for _, g := range s.segs[s.inFile : len(s.segs)-1] {
 			if g.stored == nil {
-				write = g
-				g.pins.Add(1)
-				break
+				return due{write: pinned(g)}, true
 			}
 		}
 	}
-	if old != nil {
-		old.pins.Add(1)
-	}
-	s.mu.RUnlock()
+	return due{}, false
+}
+
+// spillStep does one thing that is due, and reports whether there was one.
+func (s *Store) spillStep(ctx context.Context) bool {
+	d, ok := s.due()
 	switch {
-	case leaving:
-		s.forgetLeaving()
-	case move:
-		s.mu.Lock()
-		s.moveOut()
-		s.mu.Unlock()
-	case evict:
-		s.evictFile()
-	case old != nil:
-		s.archive(old, scarce)
-		old.pins.Add(-1)
-	case write != nil:
-		s.writeOut(ctx, write)
-		write.pins.Add(-1)
-	default:
+	case !ok:
 		return false
+	case d.leaving:
+		s.forgetLeaving()
+	case d.move:
+		s.locked(func() { s.moveOut() })
+	case d.evict:
+		s.evictFile()
+	case d.archive != nil:
+		s.archive(d.archive, d.all)
+		d.archive.pins.Add(-1)
+	case d.write != nil:
+		s.writeOut(ctx, d.write)
+		d.write.pins.Add(-1)
 	}
 	select {
 	case s.spillDone <- struct{}{}:
@@ -146,9 +160,9 @@ func (s *Store) spillStep(ctx context.Context) bool {
 
 // writeOut writes a segment into the file. It is sealed and pinned.
 func (s *Store) writeOut(ctx context.Context, g *segment) {
-	s.mu.RLock()
-	block, dir := g.block, g.dir
-	s.mu.RUnlock()
+	var block []byte
+	var dir directory
+	s.shared(func() { block, dir = g.block, g.dir })
 	if block == nil {
 		return // there was no more room for it
 	}
@@ -172,9 +186,7 @@ func (s *Store) writeOut(ctx context.Context, g *segment) {
 			case gone: // a reader has it, which takes a moment
 				time.Sleep(100 * time.Microsecond)
 			case !s.evictFile() && s.spillErr == nil && !p.queue[0].g.gone.Load():
-				s.mu.Lock()
-				s.failSpill(errSmallSpill)
-				s.mu.Unlock()
+				s.locked(func() { s.failSpill(errSmallSpill) })
 			}
 			continue
 		}
@@ -184,9 +196,7 @@ func (s *Store) writeOut(ctx context.Context, g *segment) {
 			break
 		}
 		if !s.fileFull(err, at+size) {
-			s.mu.Lock()
-			s.failSpill(err)
-			s.mu.Unlock()
+			s.locked(func() { s.failSpill(err) })
 			return
 		}
 	}
@@ -211,9 +221,7 @@ func (s *Store) fileFull(err error, end int64) bool {
 		return false
 	}
 	p.file.Truncate(p.high) // gives back what the failed write took; it is no loss where that fails
-	s.mu.Lock()
-	p.limit, s.spillFull = p.high, true
-	s.mu.Unlock()
+	s.locked(func() { p.limit, s.spillFull = p.high, true })
 	return true
 }
 
@@ -230,12 +238,12 @@ func (s *Store) writeParts(st *stored, parts ...[]byte) error {
 
 // evictFile evicts the oldest segment for good, and reports whether it did.
 func (s *Store) evictFile() bool {
-	s.mu.Lock()
-	some := s.inFile > 0
-	if some {
-		s.dropOldest()
-	}
-	s.mu.Unlock()
+	some := false
+	s.locked(func() {
+		if some = s.inFile > 0; some {
+			s.dropOldest()
+		}
+	})
 	s.forgetLeaving()
 	return some
 }

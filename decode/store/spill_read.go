@@ -153,6 +153,19 @@ func (c *imageCache) spare() int64 {
 	return c.limit - c.bytes
 }
 
+// get is the block of a segment; nil where it is not held.
+func (c *imageCache) get(num uint32) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.list, func(m image) bool { return m.num == num })
+	if i < 0 {
+		return nil
+	}
+	m := c.list[i]
+	c.list = append(slices.Delete(c.list, i, i+1), m)
+	return m.block
+}
+
 // blockOf is the block of a pinned segment: block where it was in memory, else
 // from the file.
 func (s *Store) blockOf(g *segment, block []byte) ([]byte, error) {
@@ -163,14 +176,9 @@ func (s *Store) blockOf(g *segment, block []byte) ([]byte, error) {
 		return nil, ErrNotKept
 	}
 	c := &s.images
-	c.mu.Lock()
-	if i := slices.IndexFunc(c.list, func(m image) bool { return m.num == g.num }); i >= 0 {
-		m := c.list[i]
-		c.list = append(slices.Delete(c.list, i, i+1), m)
-		c.mu.Unlock()
-		return m.block, nil
+	if b := c.get(g.num); b != nil {
+		return b, nil
 	}
-	c.mu.Unlock()
 	b := make([]byte, g.stored.front+g.stored.records)
 	if err := s.readPart(g, 0, b[:g.stored.front]); err != nil {
 		return nil, ErrNotKept

@@ -544,3 +544,40 @@ func TestHistoryUsedWithFile(t *testing.T) {
 		t.Errorf("the same rows take %d bytes with a file, %d without", a, b)
 	}
 }
+
+// A panic leaves no lock behind, wherever it comes from: the goroutines beside it
+// must be able to end.
+func TestPanicGivesTheLockBack(t *testing.T) {
+	for name, c := range map[string]struct{ poison, do func(s *Store) }{
+		"looks for what is due": {func(s *Store) { s.inFile = len(s.segs) + 1 }, drain},
+		"begins to forget":      {func(s *Store) { s.leaving = []*departure{nil} }, drain},
+		"forgets what has left": {func(s *Store) { s.leaving = []*departure{{}} }, drain},
+		"archives summaries":    {func(s *Store) { s.shares.summary, s.slab.chunks = 0, nil }, drain},
+		"evicts from the file":  {func(s *Store) { s.shares.index, s.shares.rows, s.segs[0] = 0, 1, nil }, drain},
+		"appends":               {func(s *Store) { s.conns = nil }, func(s *Store) { s.Append(frame(9, 1, http2.FrameData, 0, "")) }},
+		"diagnoses":             {func(s *Store) { s.segs[0] = nil }, func(s *Store) { s.Diagnose(1, Finding{}) }},
+		"looks for the span":    {func(s *Store) { s.segs[0] = nil }, func(s *Store) { s.Span(View{}) }},
+		"reads a row":           {func(s *Store) { s.segs[0] = nil }, func(s *Store) { s.Frame(1) }},
+		"reads rows":            {func(s *Store) { s.segs[0] = nil }, func(s *Store) { s.Rows(View{}, 0, 1) }},
+		"finds a row":           {func(s *Store) { s.segs[0] = nil }, func(s *Store) { s.Find(View{}, 1) }},
+	} {
+		s := small(2000, 10)
+		spilling(s, 1<<20)
+		for s.inFile < 2 {
+			appendRPC(s, 1, 1, 0)
+			drain(s)
+		}
+		c.poison(s)
+		func() {
+			defer func() {
+				if v := recover(); v == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			c.do(s)
+		}()
+		if !s.mu.TryLock() {
+			t.Errorf("%s: the lock is held", name)
+		}
+	}
+}

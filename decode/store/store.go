@@ -166,13 +166,26 @@ func (s *Store) notify() {
 	}
 }
 
+// locked runs f with the lock held, shared the same for f that only reads. Everything
+// that takes the lock gives it back where it panics: the goroutines beside it must be
+// able to end.
+func (s *Store) locked(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *Store) shared(f func()) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f()
+}
+
 // Append stores a copy of row as the newest one and returns its Seq. Only the
 // writer may call it. Of a payload too large for the history the end is left
 // out, as Row.Payload allows.
-func (s *Store) Append(row *decode.Row) uint64 {
-	s.mu.Lock()
-	seq := s.append(row)
-	s.mu.Unlock()
+func (s *Store) Append(row *decode.Row) (seq uint64) {
+	s.locked(func() { seq = s.append(row) })
 	s.notify()
 	return seq
 }
@@ -180,11 +193,11 @@ func (s *Store) Append(row *decode.Row) uint64 {
 // SetConn says what a connection speaks and which part the process plays in
 // it, when that became known or changed. Only the writer may call it.
 func (s *Store) SetConn(id capture.ConnID, p decode.Protocol, r capture.Role) {
-	s.mu.Lock()
-	c := s.conn(id)
-	c.Protocol, c.Role = p, r
-	s.generation++
-	s.mu.Unlock()
+	s.locked(func() {
+		c := s.conn(id)
+		c.Protocol, c.Role = p, r
+		s.generation++
+	})
 	s.notify()
 }
 
