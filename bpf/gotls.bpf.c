@@ -192,8 +192,6 @@ static __noinline void go_close(u64 id, struct conn_key *key)
  * closed meanwhile. */
 static __noinline bool go_enter(struct conn *c, struct conn_key *key, u8 op, u64 g)
 {
-	if (!c)
-		return false;
 	__sync_lock_test_and_set(go_calling(c, op), g);
 	return is_closed(bpf_map_lookup_elem(&sessions, key));
 }

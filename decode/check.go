@@ -17,22 +17,22 @@ const (
 // What can be malformed about one frame. The values are shared by all rows
 // and never changed.
 var (
-	errFrameSize        = &FrameError{http2.ErrCodeFrameSize, "the frame is longer than the peer's SETTINGS_MAX_FRAME_SIZE"}
-	errFixedSize        = &FrameError{http2.ErrCodeFrameSize, "the length is not the one that frames of this type have"}
-	errTooShort         = &FrameError{http2.ErrCodeFrameSize, "the payload is too short for its fields"}
-	errPadding          = &FrameError{http2.ErrCodeProtocol, "the padding is longer than the rest of the payload"}
-	errNeedsStream      = &FrameError{http2.ErrCodeProtocol, "frames of this type belong to a stream, but the stream id is 0"}
-	errNeedsConnection  = &FrameError{http2.ErrCodeProtocol, "frames of this type belong to the connection, but the stream id is not 0"}
-	errSettingsAck      = &FrameError{http2.ErrCodeFrameSize, "a SETTINGS acknowledgement has a payload"}
-	errSettingsSize     = &FrameError{http2.ErrCodeFrameSize, "the length of SETTINGS is not a multiple of 6"}
-	errSettingBool      = &FrameError{http2.ErrCodeProtocol, "a setting that is 0 or 1 has another value"}
-	errSettingWindow    = &FrameError{http2.ErrCodeFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE is above 2^31-1"}
-	errSettingFrameSize = &FrameError{http2.ErrCodeProtocol, "SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1"}
-	errIncrement        = &FrameError{http2.ErrCodeProtocol, "the window size increment is 0"}
-	errPromised         = &FrameError{http2.ErrCodeProtocol, "the promised stream id is not one that a server may use"}
-	errPrioritized      = &FrameError{http2.ErrCodeProtocol, "the prioritized stream id is 0"}
-	errInnerLength      = &FrameError{http2.ErrCodeFrameSize, "a length inside the payload goes beyond its end"}
-	errIncomplete       = &FrameError{http2.ErrCodeNo, "the payload is not there whole"}
+	errFrameSize        = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "the frame is longer than the peer's SETTINGS_MAX_FRAME_SIZE"}
+	errFixedSize        = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "the length is not the one that frames of this type have"}
+	errTooShort         = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "the payload is too short for its fields"}
+	errPadding          = &FrameError{Code: http2.ErrCodeProtocol, Reason: "the padding is longer than the rest of the payload"}
+	errNeedsStream      = &FrameError{Code: http2.ErrCodeProtocol, Reason: "frames of this type belong to a stream, but the stream id is 0"}
+	errNeedsConnection  = &FrameError{Code: http2.ErrCodeProtocol, Reason: "frames of this type belong to the connection, but the stream id is not 0"}
+	errSettingsAck      = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "a SETTINGS acknowledgement has a payload"}
+	errSettingsSize     = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "the length of SETTINGS is not a multiple of 6"}
+	errSettingBool      = &FrameError{Code: http2.ErrCodeProtocol, Reason: "a setting that is 0 or 1 has another value"}
+	errSettingWindow    = &FrameError{Code: http2.ErrCodeFlowControl, Reason: "SETTINGS_INITIAL_WINDOW_SIZE is above 2^31-1"}
+	errSettingFrameSize = &FrameError{Code: http2.ErrCodeProtocol, Reason: "SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1"}
+	errIncrement        = &FrameError{Code: http2.ErrCodeProtocol, Reason: "the window size increment is 0"}
+	errPromised         = &FrameError{Code: http2.ErrCodeProtocol, Reason: "the promised stream id is not one that a server may use"}
+	errPrioritized      = &FrameError{Code: http2.ErrCodeProtocol, Reason: "the prioritized stream id is 0"}
+	errInnerLength      = &FrameError{Code: http2.ErrCodeFrameSize, Reason: "a length inside the payload goes beyond its end"}
+	errIncomplete       = &FrameError{Code: http2.ErrCodeNo, Reason: "the payload is not there whole"}
 )
 
 // checkHeader finds what a frame header alone shows to be malformed

@@ -9,16 +9,16 @@ import (
 )
 
 var (
-	errFirstFrame      = &FrameError{http2.ErrCodeProtocol, "the first frame of the connection is not SETTINGS"}
-	errBlockCut        = &FrameError{http2.ErrCodeProtocol, "another frame stands between the frames of a field block"}
-	errNoBlock         = &FrameError{http2.ErrCodeProtocol, "CONTINUATION does not follow a field block to continue"}
-	errBlockMissing    = &FrameError{http2.ErrCodeNo, "octets of the field block are missing, so it was not decoded"}
-	errBlockUnseen     = &FrameError{http2.ErrCodeNo, "the beginning of the field block was not seen, so it was not decoded"}
-	errBlockTruncated  = &FrameError{http2.ErrCodeNo, "the field block is longer than is kept, so it was not decoded"}
-	errConnectionEnded = &FrameError{http2.ErrCodeNo, "the connection ended before the frame did"}
-	errCaptureEnded    = &FrameError{http2.ErrCodeNo, "the capture ended before the frame did"}
-	errRejected        = &FrameError{http2.ErrCodeNo, "the client began anew before the frame was whole: its early data was rejected"}
-	errClientPromises  = &FrameError{http2.ErrCodeProtocol, "a client sends PUSH_PROMISE"}
+	errFirstFrame      = &FrameError{Code: http2.ErrCodeProtocol, Reason: "the first frame of the connection is not SETTINGS"}
+	errBlockCut        = &FrameError{Code: http2.ErrCodeProtocol, Reason: "another frame stands between the frames of a field block"}
+	errNoBlock         = &FrameError{Code: http2.ErrCodeProtocol, Reason: "CONTINUATION does not follow a field block to continue"}
+	errBlockMissing    = &FrameError{Code: http2.ErrCodeNo, Reason: "octets of the field block are missing, so it was not decoded"}
+	errBlockUnseen     = &FrameError{Code: http2.ErrCodeNo, Reason: "the beginning of the field block was not seen, so it was not decoded"}
+	errBlockTruncated  = &FrameError{Code: http2.ErrCodeNo, Reason: "the field block is longer than is kept, so it was not decoded"}
+	errConnectionEnded = &FrameError{Code: http2.ErrCodeNo, Reason: "the connection ended before the frame did", Unfinished: true}
+	errCaptureEnded    = &FrameError{Code: http2.ErrCodeNo, Reason: "the capture ended before the frame did", Unfinished: true}
+	errRejected        = &FrameError{Code: http2.ErrCodeNo, Reason: "the client began anew before the frame was whole: its early data was rejected"}
+	errClientPromises  = &FrameError{Code: http2.ErrCodeProtocol, Reason: "a client sends PUSH_PROMISE"}
 )
 
 // Cut tells whether nothing is wrong with the frame but that it is not whole: the
@@ -67,7 +67,7 @@ func (d *direction) unfinished(why *FrameError) {
 		Offset: d.at, Header: d.h, Payload: d.buf, Missing: d.missing, Overtaken: d.overtaken()}
 	row.Err = why
 	if err := d.malformed(row); err != nil {
-		row.Err = &FrameError{err.Code, err.Reason + andUnfinished + why.Reason}
+		row.Err = &FrameError{Code: err.Code, Reason: err.Reason + ", and " + why.Reason, Unfinished: why.Unfinished}
 	}
 	c.out()
 	d.next()

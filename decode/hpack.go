@@ -20,15 +20,15 @@ const (
 )
 
 var (
-	errHpackIndex    = &FrameError{http2.ErrCodeCompression, "a field refers to a table entry that does not exist"}
-	errHpackInteger  = &FrameError{http2.ErrCodeCompression, "an integer in the field block is too large"}
-	errHpackHuffman  = &FrameError{http2.ErrCodeCompression, "a Huffman-coded string is invalid"}
-	errHpackCut      = &FrameError{http2.ErrCodeCompression, "the field block ends inside a field"}
-	errHpackUpdate   = &FrameError{http2.ErrCodeCompression, "a table size update stands behind a field"}
-	errHpackMax      = &FrameError{http2.ErrCodeCompression, "a table size update is above the peer's SETTINGS_HEADER_TABLE_SIZE"}
-	errHpackString   = &FrameError{http2.ErrCodeEnhanceYourCalm, "a string in the field block is longer than is decoded"}
-	errSectionLarge  = &FrameError{http2.ErrCodeEnhanceYourCalm, "the field section is larger than is decoded; the rest of it is left out"}
-	errIncompleteRep = &FrameError{http2.ErrCodeNo, "more octets are needed"} // never leaves this file
+	errHpackIndex    = &FrameError{Code: http2.ErrCodeCompression, Reason: "a field refers to a table entry that does not exist"}
+	errHpackInteger  = &FrameError{Code: http2.ErrCodeCompression, Reason: "an integer in the field block is too large"}
+	errHpackHuffman  = &FrameError{Code: http2.ErrCodeCompression, Reason: "a Huffman-coded string is invalid"}
+	errHpackCut      = &FrameError{Code: http2.ErrCodeCompression, Reason: "the field block ends inside a field"}
+	errHpackUpdate   = &FrameError{Code: http2.ErrCodeCompression, Reason: "a table size update stands behind a field"}
+	errHpackMax      = &FrameError{Code: http2.ErrCodeCompression, Reason: "a table size update is above the peer's SETTINGS_HEADER_TABLE_SIZE"}
+	errHpackString   = &FrameError{Code: http2.ErrCodeEnhanceYourCalm, Reason: "a string in the field block is longer than is decoded"}
+	errSectionLarge  = &FrameError{Code: http2.ErrCodeEnhanceYourCalm, Reason: "the field section is larger than is decoded; the rest of it is left out"}
+	errIncompleteRep = &FrameError{Code: http2.ErrCodeNo, Reason: "more octets are needed"} // never leaves this file
 )
 
 // sectionDecoder decodes the field sections of one direction (RFC 7541). It

@@ -10,8 +10,6 @@
 package decode
 
 import (
-	"strings"
-
 	"h2sniff/capture"
 
 	"golang.org/x/net/http2"
@@ -138,26 +136,12 @@ type Field struct {
 type FrameError struct {
 	Code   http2.ErrCode // what RFC 9113 or RFC 7541 would have an endpoint answer
 	Reason string        // one sentence without the peer's bytes in it
+	// Unfinished: the frame was cut by the end of its connection or of the
+	// capture, so that what it lacks was never sent, or never seen.
+	Unfinished bool
 }
 
 func (e *FrameError) Error() string { return e.Code.String() + ": " + e.Reason }
-
-// andUnfinished stands before the reason why a malformed frame is not whole.
-const andUnfinished = ", and "
-
-// Unfinished tells whether the frame was cut by the end of its connection or of
-// the capture, so that what it lacks was never sent, or never seen.
-func (e *FrameError) Unfinished() bool {
-	if e == nil {
-		return false
-	}
-	for _, why := range [...]*FrameError{errConnectionEnded, errCaptureEnded} {
-		if before, ok := strings.CutSuffix(e.Reason, why.Reason); ok && (before == "" || strings.HasSuffix(before, andUnfinished)) {
-			return true
-		}
-	}
-	return false
-}
 
 // Row is one row of the ordered frame store.
 type Row struct {

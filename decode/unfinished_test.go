@@ -57,7 +57,7 @@ func TestUnfinishedFrames(t *testing.T) {
 						if closed {
 							why = errConnectionEnded
 						}
-						if f.Header != h || f.Err == nil || f.Err.Code != tt.code || !f.Err.Unfinished() || !strings.HasSuffix(f.Err.Reason, why.Reason) {
+						if f.Header != h || f.Err == nil || f.Err.Code != tt.code || !f.Err.Unfinished || !strings.HasSuffix(f.Err.Reason, why.Reason) {
 							t.Errorf("%d octets %s, closed %v: %+v %v", rest, what, closed, f.Header, f.Err)
 						}
 					}

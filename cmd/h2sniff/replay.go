@@ -167,7 +167,7 @@ func (r *replay) frame(c *replayed, e *store.Entry, ev *capture.Event) error {
 		return r.flush(c, d)
 	}
 	b = append(b, e.Payload...)
-	if e.Err.Unfinished() {
+	if e.Err != nil && e.Err.Unfinished {
 		length = uint64(len(b)) // the rest was never sent
 	}
 	r.buf = b

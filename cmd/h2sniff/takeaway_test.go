@@ -144,10 +144,10 @@ func TestTakeDamaged(t *testing.T) {
 			t.Errorf("row %d: -stored +read back\n%s", w.Seq, diff)
 		}
 	}
-	if cut := want[len(want)-3]; !cut.Err.Unfinished() || cut.Header.Length != 50 {
+	if cut := want[len(want)-3]; !cut.Err.Unfinished || cut.Header.Length != 50 {
 		t.Errorf("%+v is not the frame that was cut", cut)
 	}
-	if cut := want[len(want)-2]; !cut.Err.Unfinished() || cut.Err.Code != http2.ErrCodeFrameSize || cut.Header.Length != 20000 {
+	if cut := want[len(want)-2]; !cut.Err.Unfinished || cut.Err.Code != http2.ErrCodeFrameSize || cut.Header.Length != 20000 {
 		t.Errorf("%+v is not the malformed frame that was cut", cut)
 	}
 }

@@ -131,7 +131,11 @@ func encode(b []byte, row *decode.Row, places []uint32, blockBack uint64) []byte
 	}
 	if row.Err != nil {
 		mask |= hasErr
-		b = binary.AppendUvarint(b, uint64(row.Err.Code))
+		code := uint64(row.Err.Code) << 1
+		if row.Err.Unfinished {
+			code |= 1
+		}
+		b = binary.AppendUvarint(b, code)
 		b = appendString(b, row.Err.Reason)
 	}
 	if blockBack != 0 {
@@ -205,7 +209,8 @@ func readRow(block []byte, first uint64, local int) Entry {
 		e.Missing = uint32(r.uvarint())
 	}
 	if mask&hasErr != 0 {
-		e.Err = &decode.FrameError{Code: http2.ErrCode(r.uvarint()), Reason: r.string()}
+		code := r.uvarint()
+		e.Err = &decode.FrameError{Code: http2.ErrCode(code >> 1), Unfinished: code&1 != 0, Reason: r.string()}
 	}
 	if mask&hasBlock != 0 {
 		e.BlockSeq = e.Seq - r.uvarint()

@@ -96,7 +96,7 @@ func genRow(t *rapid.T) *decode.Row {
 			row.Table = genTable(t)
 		}
 		if rapid.IntRange(0, 9).Draw(t, "bad") == 0 {
-			row.Err = &decode.FrameError{Code: http2.ErrCode(rapid.Uint32().Draw(t, "code")), Reason: "too short"}
+			row.Err = &decode.FrameError{Code: http2.ErrCode(rapid.Uint32().Draw(t, "code")), Reason: "too short", Unfinished: rapid.Bool().Draw(t, "unfinished")}
 		}
 	}
 	return row
