@@ -177,6 +177,9 @@ func (r *Rotation) Flush() error {
 // DecodeAs is [Writer.DecodeAs] of the newest file.
 func (r *Rotation) DecodeAs() string { return r.w.DecodeAs() }
 
+// MadeUp is [Writer.MadeUp] of the newest file.
+func (r *Rotation) MadeUp() int { return r.w.MadeUp() }
+
 // Close ends the newest file.
 func (r *Rotation) Close() error {
 	r.setStats()

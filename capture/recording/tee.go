@@ -24,6 +24,7 @@ type Output interface {
 	Flush() error
 	SetStats(capture.Stats)
 	DecodeAs() string
+	MadeUp() int
 	Close() error
 }
 
@@ -192,6 +193,17 @@ func (t *Tee) DecodeAs() string {
 		return ""
 	}
 	return t.w.DecodeAs()
+}
+
+// MadeUp is [Writer.MadeUp] of the recording that goes on, 0 where none does. It
+// may be called from any goroutine.
+func (t *Tee) MadeUp() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.w == nil {
+		return 0
+	}
+	return t.w.MadeUp()
 }
 
 // Stats gives the source's counters.

@@ -132,6 +132,14 @@ func (w *Writer) DecodeAs() string { return w.addresses.decodeAs() }
 // far. They read back with their own, as far as those are known.
 func (w *Writer) MadeUp() int { return int(w.addresses.madeUp) }
 
+// Foretell tells the addresses of a connection ahead of the event that binds it,
+// so that all its packets bear them. It reads back with that event alone.
+func (w *Writer) Foretell(id capture.ConnID, b *capture.Binding) {
+	if c := w.conns[id]; c != nil && c.binding == nil {
+		c.binding = b
+	}
+}
+
 // SetStats gives the source's counters, which the next Flush and Close record.
 // Without it they record what the events themselves tell.
 func (w *Writer) SetStats(s capture.Stats) { w.stats = &s }

@@ -80,7 +80,10 @@ func (e *ending) err() error {
 
 // handover is one end of the socket. Packets can be sent from several goroutines;
 // receiving is for one at a time.
-type handover struct{ conn *net.UnixConn }
+type handover struct {
+	conn *net.UnixConn
+	last *os.File // conn by another descriptor; nil without
+}
 
 // maxMessage bounds a packet, octets.
 const maxMessage = 64 << 10
@@ -112,7 +115,36 @@ func openHandover(f *os.File) (*handover, error) {
 		conn.Close()
 		return nil, errors.New("opening the socket of the capture: it is of another kind")
 	}
-	return &handover{unixConn}, nil
+	return &handover{conn: unixConn}, nil
+}
+
+// mostFiles bounds the kernel's table of descriptors, octets: 8 times that.
+const mostFiles = 1 << 15
+
+// closeEarly has the other end told at once where this process is killed. The
+// kernel then releases files from the highest descriptor down (task_work_run,
+// kernel/task_work.c), and takes some 50 ms for each link of a probe: the socket
+// gets a descriptor above those.
+func (h *handover) closeEarly() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	raw, err := h.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var fd int
+	if e := raw.Control(func(own uintptr) {
+		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, int(min(limit.Cur, mostFiles))-1)
+	}); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("giving the socket of the viewer a high descriptor: %w", err)
+	}
+	h.last = os.NewFile(uintptr(fd), "viewer")
+	return nil
 }
 
 // send hands over a message and descriptors, which stay open here.
@@ -202,4 +234,10 @@ func (h *handover) waitEnd(suspended func()) {
 // finish says that no more is wanted.
 func (h *handover) finish() error { return h.conn.CloseWrite() }
 
-func (h *handover) close() error { return h.conn.Close() }
+func (h *handover) close() error {
+	err := h.conn.Close()
+	if h.last != nil {
+		err = errors.Join(err, h.last.Close())
+	}
+	return err
+}

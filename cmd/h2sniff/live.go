@@ -43,7 +43,7 @@ type live struct {
 }
 
 // errNoCapture says that the privileged process died.
-var errNoCapture = errors.New("the process that captures has ended unexpectedly: what it placed is gone with it")
+var errNoCapture = errors.New("the process that captures has ended unexpectedly: what it placed goes with it")
 
 // openLive asks the privileged process at the other end of a descriptor to
 // begin, and waits until it has.

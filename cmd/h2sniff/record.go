@@ -41,7 +41,7 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	}
 	summarise(std.stderr, st.Snapshot(), stats, s.live.coverage())
 	if err == nil {
-		o.tellWritten(std.stderr, w, tee.DecodeAs())
+		o.tellWritten(std.stderr, w, tee.DecodeAs(), tee.MadeUp())
 	}
 	return err
 }

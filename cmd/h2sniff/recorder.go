@@ -63,15 +63,16 @@ func (r *recorder) stop() (string, error) {
 	if r.path == "" {
 		return "", errors.New("no recording is in progress: :record FILE begins one")
 	}
-	path, decodeAs := r.path, r.tee.DecodeAs()
+	path := r.path
+	command := elsewhere(path, r.tee.DecodeAs(), r.tee.MadeUp())
 	r.path = ""
 	if err := r.tee.Stop(); err != nil {
 		return "", err
 	}
-	if decodeAs == "" {
+	if command == "" {
 		return path + " is written", nil
 	}
-	return fmt.Sprintf("%s is written; elsewhere: tshark -r %s %s", path, path, decodeAs), nil
+	return path + " is written; elsewhere: " + command, nil
 }
 
 // into is the file that is recorded into, "" where none is.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"h2sniff/capture"
+	"h2sniff/capture/recording"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
 )
@@ -23,7 +24,7 @@ import (
 // in its middle.
 type replay struct {
 	store *store.Store
-	write func(*capture.Event) error
+	out   *recording.Writer
 	conns map[capture.ConnID]*replayed
 	left  int // frames whose payload was left out
 	buf   []byte
@@ -35,8 +36,8 @@ type replayed struct {
 	gap    [2]*store.Entry // rows on gaps that are held back, the sum in one
 }
 
-func newReplay(st *store.Store, write func(*capture.Event) error) *replay {
-	return &replay{store: st, write: write, conns: make(map[capture.ConnID]*replayed)}
+func newReplay(st *store.Store, out *recording.Writer) *replay {
+	return &replay{store: st, out: out, conns: make(map[capture.ConnID]*replayed)}
 }
 
 // row takes the next row, of any connection.
@@ -82,7 +83,14 @@ func (r *replay) row(e *store.Entry) error {
 		return nil
 	}
 	ev.Offset = c.offset[d]
-	return r.write(&ev)
+	err := r.out.Write(&ev)
+	if e.Kind == decode.RowOpen {
+		// What was found out later can be told from the start.
+		if s, ok := r.store.Conn(e.Conn); ok && s.Evidence != 0 && s.Evidence != capture.Withdrawn {
+			r.out.Foretell(e.Conn, &capture.Binding{Local: s.Local, Remote: s.Remote, Evidence: s.Evidence})
+		}
+	}
+	return err
 }
 
 // found opens a connection whose beginning is not there.
@@ -96,11 +104,11 @@ func (r *replay) found(e *store.Entry) error {
 	if info.Role == capture.RoleUnknown {
 		info.Role = s.Role
 	}
-	err := r.write(&capture.Event{Kind: capture.Open, Conn: e.Conn, TID: info.TID, Time: e.Time, Info: &info})
+	err := r.out.Write(&capture.Event{Kind: capture.Open, Conn: e.Conn, TID: info.TID, Time: e.Time, Info: &info})
 	if err != nil || s.Evidence == 0 || s.Evidence == capture.Withdrawn || e.Kind == decode.RowBind {
 		return err
 	}
-	return r.write(&capture.Event{Kind: capture.Bind, Conn: e.Conn, Time: e.Time,
+	return r.out.Write(&capture.Event{Kind: capture.Bind, Conn: e.Conn, Time: e.Time,
 		Binding: &capture.Binding{Local: s.Local, Remote: s.Remote, Evidence: s.Evidence}})
 }
 
@@ -110,7 +118,7 @@ func (r *replay) gap(c *replayed, e *store.Entry) error {
 	if e.GapReason == decode.GapNotSent {
 		// Of octets before, which are there: nothing is missing here.
 		n := min(e.GapBytes, c.offset[d])
-		return r.write(&capture.Event{Kind: capture.Unsent, Conn: e.Conn, Direction: d, TID: e.TID, Time: e.Time,
+		return r.out.Write(&capture.Event{Kind: capture.Unsent, Conn: e.Conn, Direction: d, TID: e.TID, Time: e.Time,
 			Offset: c.offset[d] - n, Length: n})
 	}
 	if held := c.gap[d]; held != nil && held.GapReason == e.GapReason {
@@ -137,7 +145,7 @@ func (r *replay) flush(c *replayed, d capture.Direction) error {
 		ev.Kind = capture.Data // known of, but not there
 	}
 	c.offset[d] += e.GapBytes
-	return r.write(&ev)
+	return r.out.Write(&ev)
 }
 
 // frame writes the octets of a frame.
@@ -183,7 +191,7 @@ func (r *replay) data(c *replayed, ev *capture.Event, b []byte, length uint64) e
 	}
 	ev.Kind, ev.Data, ev.Length, ev.Offset = capture.Data, b, length, c.offset[d]
 	c.offset[d] += length
-	return r.write(ev)
+	return r.out.Write(ev)
 }
 
 // errOvertaken says that the history went faster than the writing.

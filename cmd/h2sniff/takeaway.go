@@ -47,7 +47,7 @@ var errNoRows = errors.New("no rows are shown")
 // write writes the rows as the ending of the path says, into a new file that
 // only its owner can read, and tells what it wrote.
 func (t *takeaway) write(w *tui.Take) (string, error) {
-	var form func(out io.Writer, w *tui.Take) (said, decodeAs string, err error)
+	var form func(out io.Writer, w *tui.Take, path string) (said, reader string, err error)
 	switch strings.ToLower(filepath.Ext(w.Path)) {
 	case ".json", ".jsonl", ".ndjson":
 		form = t.json
@@ -73,14 +73,14 @@ func (t *takeaway) write(w *tui.Take) (string, error) {
 		return "", err
 	}
 	out := bufio.NewWriterSize(f, 256<<10)
-	said, decodeAs, err := form(out, w)
+	said, reader, err := form(out, w, path)
 	err = errors.Join(err, out.Flush())
 	if err = errors.Join(err, giveToCaller(f), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	said += " to " + path
-	if decodeAs != "" {
-		said += "; elsewhere: tshark -r " + path + " " + decodeAs
+	if reader != "" {
+		said += "; elsewhere: " + reader
 	}
 	return said, nil
 }
@@ -128,7 +128,7 @@ func (t *takeaway) whole(w *tui.Take, k *taken, row func(*store.Entry) error, mi
 	}, missed)
 }
 
-func (t *takeaway) json(out io.Writer, w *tui.Take) (said, _ string, err error) {
+func (t *takeaway) json(out io.Writer, w *tui.Take, _ string) (said, _ string, err error) {
 	rows := 0
 	l := lines.NewWriter(out, lines.Options{Format: lines.JSON, Body: true, Start: t.start})
 	err = w.Rows(func(e *store.Entry) error {
@@ -144,7 +144,7 @@ func (t *takeaway) json(out io.Writer, w *tui.Take) (said, _ string, err error) 
 
 // har writes the exchanges that a row is shown of. Their bodies need all rows
 // of their connections: which octets are missing does not show in a stream.
-func (t *takeaway) har(out io.Writer, w *tui.Take) (said, _ string, err error) {
+func (t *takeaway) har(out io.Writer, w *tui.Take, _ string) (said, _ string, err error) {
 	k, err := t.look(w)
 	if err != nil {
 		return "", "", err
@@ -169,8 +169,8 @@ func (t *takeaway) har(out io.Writer, w *tui.Take) (said, _ string, err error) {
 }
 
 // recording writes the connections that a row is shown of: header compression
-// needs all their frames. decodeAs is what tshark needs to know.
-func (t *takeaway) recording(out io.Writer, w *tui.Take) (said, decodeAs string, err error) {
+// needs all their frames. reader is the command that reads them elsewhere.
+func (t *takeaway) recording(out io.Writer, w *tui.Take, path string) (said, reader string, err error) {
 	k, err := t.look(w)
 	if err != nil {
 		return "", "", err
@@ -179,7 +179,7 @@ func (t *takeaway) recording(out io.Writer, w *tui.Take) (said, decodeAs string,
 	if err != nil {
 		return "", "", err
 	}
-	r := newReplay(t.store, rw.Write)
+	r := newReplay(t.store, rw)
 	err = t.whole(w, k, r.row, r.missed)
 	if err == nil {
 		err = r.end()
@@ -188,9 +188,5 @@ func (t *takeaway) recording(out io.Writer, w *tui.Take) (said, decodeAs string,
 	if r.left > 0 {
 		said += fmt.Sprintf(", but without the payload of %s with octets missing,", plural(r.left, "frame"))
 	}
-	decodeAs = rw.DecodeAs()
-	if n := rw.MadeUp(); n > 0 {
-		decodeAs += "  # addresses and ports of " + plural(n, "connection") + " are made up there"
-	}
-	return said, decodeAs, errors.Join(err, rw.Close())
+	return said, elsewhere(path, rw.DecodeAs(), rw.MadeUp()), errors.Join(err, rw.Close())
 }

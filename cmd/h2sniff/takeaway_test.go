@@ -236,16 +236,18 @@ func TestTakeMadeUp(t *testing.T) {
 		events script
 		end    string
 	}{
-		{script{open, data, bind}, "-d tcp.port==443,http2" + note},
+		{script{open, data}, "-d tcp.port==443,http2" + note},
 		{script{open, bind, data}, "-d tcp.port==28544,http2"},
+		{script{open, data, bind}, "-d tcp.port==28544,http2"}, // as is known by now
 	} {
 		st := storeFrom(t, &c.events, 0)
 		path := filepath.Join(t.TempDir(), "x.pcapng")
 		if said := take(t, st, store.View{}, path); !strings.HasSuffix(said, c.end) {
 			t.Errorf("%q does not end in %q", said, c.end)
 		}
-		if conn, _ := storeOf(t, path, 0).Conn(1); conn.Local.Port() != 28544 {
-			t.Errorf("read back as %v", conn.Local)
+		want, _ := st.Conn(1)
+		if conn, _ := storeOf(t, path, 0).Conn(1); conn.Local != want.Local || conn.Evidence != want.Evidence {
+			t.Errorf("read back as %v, %v", conn.Local, conn.Evidence)
 		}
 	}
 }

@@ -31,6 +31,9 @@ func startViewer(args []string, std stdio, keepBPF bool) (*viewer, error) {
 		return nil, err
 	}
 	defer theirs.Close()
+	if err := ours.closeEarly(); err != nil {
+		return nil, errors.Join(err, ours.close())
+	}
 	cmd := exec.Command("/proc/self/exe", append([]string{"--" + socketFlag + "=3"}, args...)...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.in, std.out, std.stderr

@@ -244,16 +244,29 @@ func (o *options) startableTee(s *session) (*recording.Tee, error) {
 	return s.tee, nil
 }
 
+// elsewhere is the command that reads a recording elsewhere, with what has to be
+// known of it; empty for one without packets.
+func elsewhere(path, decodeAs string, madeUp int) string {
+	if decodeAs == "" {
+		return ""
+	}
+	command := "tshark -r " + path + " " + decodeAs
+	if madeUp > 0 {
+		command += "  # addresses and ports of " + plural(madeUp, "connection") + " are made up there"
+	}
+	return command
+}
+
 // tellWritten says how what was recorded can be read elsewhere.
-func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string) {
+func (o *options) tellWritten(w io.Writer, out recording.Output, decodeAs string, madeUp int) {
 	name := o.write
 	if r, ok := out.(*recording.Rotation); ok {
 		first, last := r.Files()
 		name = r.Name(last)
 		say(w, "%s, %s to %s", plural(last-first+1, "file"), r.Name(first), name)
 	}
-	if decodeAs != "" && name != "-" {
-		say(w, "to read it elsewhere: tshark -r %s %s", name, decodeAs)
+	if command := elsewhere(name, decodeAs, madeUp); command != "" && name != "-" {
+		say(w, "to read it elsewhere: %s", command)
 	}
 }
 

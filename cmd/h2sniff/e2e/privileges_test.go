@@ -326,6 +326,7 @@ func TestHalfKilled(t *testing.T) {
 		viewer := viewerOf(t, s.cmd.Process.Pid)
 		run(t, "nghttp", "-n", nginx.url("/"))
 		s.waitFor("the connection to close", closed(1))
+		wantSocketLast(t, s.cmd.Process.Pid)
 		s.cmd.Process.Kill()
 		s.wait() // standard output and error are closed by the viewer's end
 		waitUntil(t, "the viewer's end", func() bool { return hasEnded(viewer) })
@@ -355,6 +356,28 @@ func TestHalfKilled(t *testing.T) {
 		s.wantShell()
 		restored()
 	})
+}
+
+// wantSocketLast wants the highest descriptor of a process to be a socket: of one
+// that is killed the kernel releases it first.
+func wantSocketLast(t *testing.T, pid int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	highest := 0
+	for _, f := range files {
+		n, err := strconv.Atoi(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		highest = max(highest, n)
+	}
+	if file, err := os.Readlink(fmt.Sprintf("%s/%d", dir, highest)); err != nil || !strings.HasPrefix(file, "socket:") {
+		t.Errorf("descriptor %d is %s, %v", highest, file, err)
+	}
 }
 
 // TestCapturingProcessKilledBesideScreen: the user interface does not stay on a
