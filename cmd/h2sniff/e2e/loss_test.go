@@ -25,6 +25,7 @@ const (
 // holds while h2sniff is held up.
 type flooded struct {
 	p      *peer
+	listen func(testing.TB) *far
 	conn   *farConn
 	octets int // of the flood
 	behind []wireFrame
@@ -32,13 +33,13 @@ type flooded struct {
 
 func startFlooded(t testing.TB) *flooded {
 	t.Helper()
-	return &flooded{p: startPeer(t, peerProgram(t, opensslPeer))}
+	return &flooded{p: startPeer(t, peerProgram(t, opensslPeer)), listen: listen}
 }
 
 // begin opens the connection.
 func (f *flooded) begin(t testing.TB) {
 	t.Helper()
-	f.conn = listen(t).connect(f.p, "open")
+	f.conn = f.listen(t).connect(f.p, "open")
 	w := newWire()
 	w.WriteSettings()
 	f.conn.send(f.p, w.take())

@@ -13,26 +13,31 @@ import (
 // was lost of it, and nothing of it is kept.
 func TestLostEnds(t *testing.T) {
 	t.Parallel()
+	hangUp := func(f *flooded) { f.p.do("close") }
+	kill := func(f *flooded) {
+		f.p.cmd.Process.Kill()
+		f.p.cmd.Wait()
+	}
 	for _, test := range []struct {
 		name  string
+		begin func(testing.TB) *flooded
 		end   func(*flooded)
 		again bool // the process makes another connection
 	}{
-		{"close", func(f *flooded) { f.p.do("close") }, true},
-		{"SIGKILL", func(f *flooded) {
-			f.p.cmd.Process.Kill()
-			f.p.cmd.Wait()
-		}, false},
-		{"exec", func(f *flooded) { f.p.do("exec") }, true},
+		{"close", startFlooded, hangUp, true},
+		{"SIGKILL", startFlooded, kill, false},
+		{"exec", startFlooded, func(f *flooded) { f.p.do("exec") }, true},
+		{"close, cleartext", startFloodedCleartext, hangUp, true},
+		{"SIGKILL, cleartext", startFloodedCleartext, kill, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f, s, resume := floodStopped(t)
+			f, s, resume := floodStopped(t, test.begin(t))
 			test.end(f)
 			resume()
 			s.waitFor("the end", func(rows []row) bool { return countKind(rows, "c1", "close") == 1 })
 			if test.again {
-				conn := listen(t).connect(f.p, "open")
+				conn := f.listen(t).connect(f.p, "open")
 				w := newWire()
 				w.preface()
 				conn.take(f.p, w.take())
@@ -41,8 +46,11 @@ func TestLostEnds(t *testing.T) {
 				s.waitFor("its end", func(rows []row) bool { return countKind(rows, "c2", "close") == 1 })
 			}
 			waitUntil(t, "nothing to be kept", func() bool {
-				return mapEntries(t, s.cmd.Process.Pid, "conns")+mapEntries(t, s.cmd.Process.Pid, "lost_closes")+
-					mapEntries(t, s.cmd.Process.Pid, "processes") == 0
+				kept := 0
+				for _, name := range []string{"conns", "lost_closes", "processes"} {
+					kept += mapEntries(t, s.cmd.Process.Pid, name)
+				}
+				return kept == 0
 			})
 			rows := s.stop()
 			var lost uint64
@@ -80,7 +88,7 @@ func TestConnectionsMissed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f, s, resume := floodStopped(t)
+			f, s, resume := floodStopped(t, startFlooded(t))
 			missed := 0
 			for range 3 {
 				f.p.do("close")
@@ -114,10 +122,15 @@ func TestConnectionsMissed(t *testing.T) {
 	}
 }
 
-// floodStopped stops h2sniff and floods it, so that its ring buffer has no room.
-func floodStopped(t *testing.T) (f *flooded, s *sniff, resume func()) {
+// startFloodedCleartext is startFlooded without TLS.
+func startFloodedCleartext(t testing.TB) *flooded {
 	t.Helper()
-	f = startFlooded(t)
+	return &flooded{p: startPeer(t, peerProgram(t, cleartextPeer)), listen: listenCleartext}
+}
+
+// floodStopped stops h2sniff and floods it, so that its ring buffer has no room.
+func floodStopped(t *testing.T, f *flooded) (_ *flooded, s *sniff, resume func()) {
+	t.Helper()
 	other := startPeer(t, peerProgram(t, opensslPeer))
 	s = startSniff(t, "--ring", "256KiB", "-p", strconv.Itoa(f.p.pid), "-p", strconv.Itoa(other.pid))
 	f.begin(t)
