@@ -68,8 +68,8 @@ func TestFileProgress(t *testing.T) {
 	}
 }
 
-// Processes that nothing is known of are told like octets that are missing.
-func TestUnfollowedProcesses(t *testing.T) {
+// Processes and calls that nothing is known of are told like octets that are missing.
+func TestMissed(t *testing.T) {
 	var status Status
 	m := newScreen(newTraffic(1).st, 160, 36, Options{Live: true, Source: "nginx", Status: func() Status { return status }})
 	for i, want := range []string{"", "MISSED 1 process ", "MISSED 1,234 processes "} {
@@ -78,6 +78,14 @@ func TestUnfollowedProcesses(t *testing.T) {
 		line, _, _ := strings.Cut(m.View(), "\n")
 		if !strings.Contains(line+" ", want) || want == "" && strings.Contains(line, "MISSED") {
 			t.Errorf("with %d: %q", status.Unfollowed, line)
+		}
+	}
+	for i, want := range []string{"MISSED 1 call ", "MISSED 1,234 calls "} {
+		status.Missed = []uint64{1, 1234}[i]
+		do(m, later(10*i+40))
+		line, _, _ := strings.Cut(m.View(), "\n")
+		if !strings.Contains(line+" ", want) || !strings.Contains(line, "MISSED 1,234 processes") {
+			t.Errorf("with %d: %q", status.Missed, line)
 		}
 	}
 }

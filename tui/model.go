@@ -80,6 +80,7 @@ type Status struct {
 	Text       string // what is attached, in a few words
 	LostBytes  uint64 // octets that never reached the store
 	LostEvents uint64
+	Missed     uint64 // calls that could not be followed: what they moved is not known
 	Unfollowed uint64 // processes that ended before they could be followed
 	Err        error  // what ended the source early; shown until the end
 	Done       bool   // nothing more will come

@@ -196,13 +196,17 @@ func (m *Model) statusSegments() []segment {
 	if m.lay.w >= 24 {
 		add(lostLong, lostShort, lostStyle, 0)
 	}
-	if u := m.status.Unfollowed; u > 0 {
-		what := " processes"
-		if u == 1 {
-			what = " process"
+	missed := func(n uint64, one, more string) {
+		what := more
+		if n == 1 {
+			what = one
 		}
-		add("MISSED "+commas(u)+what, "MISSED "+compact(u), s.bad, 0)
+		if n > 0 {
+			add("MISSED "+commas(n)+" "+what, "MISSED "+compact(n)+" "+one[:4], s.bad, 0)
+		}
 	}
+	missed(m.status.Unfollowed, "process", "processes")
+	missed(m.status.Missed, "call", "calls")
 	if p := problems(n.Errors, n.Findings); p > 0 {
 		style := s.warn
 		if n.Errors+n.Findings.Errors > 0 {

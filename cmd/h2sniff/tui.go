@@ -86,7 +86,7 @@ func isTerminal(w any) bool {
 func (s *session) status(done <-chan struct{}, r *recorder) func() tui.Status {
 	return func() tui.Status {
 		stats := s.Stats()
-		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents, Recording: r.into()}
+		status := tui.Status{LostBytes: stats.LostBytes, LostEvents: stats.LostEvents, Missed: stats.Missed, Recording: r.into()}
 		if s.far != nil && s.far.size > 0 {
 			status.Read, status.Size = s.far.read.Load(), s.far.size
 		}
