@@ -98,7 +98,7 @@ fuzz: go-toolchain
 	@for dir in $(FUZZDIRS); do grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed "s|^func |./$$dir |"; done | \
 		GO=$(GO) xargs -P 2 -L 1 sh -c '.ci/fuzz "$$0" "$$1" $(FUZZTIME)'
 
-# The pictures of the README, from what a terminal shows of the demonstration.
+# The pictures of README and docs, from what a terminal shows of the demonstration.
 screens: go-toolchain
 	.ci/packages tmux
 	mkdir -p docs/screens
