@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -207,12 +208,21 @@ func (r *Reader) lostClose(key bpf.LostKey) (end bpf.LostClose, ok bool) {
 
 // bootEpoch is the wall-clock time, in Unix nanoseconds, at which
 // CLOCK_BOOTTIME was zero.
-func bootEpoch() (int64, error) {
-	var boot unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
-		return 0, fmt.Errorf("reading CLOCK_BOOTTIME: %w", err)
+func bootEpoch() (epoch int64, err error) {
+	// The thread can be held up between two readings, on a busy machine for long:
+	// the closest ones of some are taken.
+	for best, tries := int64(math.MaxInt64), 0; best > int64(50*time.Microsecond) && tries < 20; tries++ {
+		var before, after unix.Timespec
+		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &before)
+		wall := time.Now().UnixNano()
+		if err = errors.Join(err, unix.ClockGettime(unix.CLOCK_BOOTTIME, &after)); err != nil {
+			return 0, fmt.Errorf("reading CLOCK_BOOTTIME: %w", err)
+		}
+		if apart := after.Nano() - before.Nano(); apart < best {
+			best, epoch = apart, wall-before.Nano()-apart/2
+		}
 	}
-	return time.Now().UnixNano() - boot.Nano(), nil
+	return epoch, nil
 }
 
 func commOf(pid uint32) string {

@@ -192,7 +192,9 @@ func goroutinesOf(t testing.TB, cmd *exec.Cmd, errors *lockedBuilder) int {
 	send(viewer, syscall.SIGCONT)
 	cmd.Wait()
 	dumps := strings.Count(errors.String(), "\nSIGQUIT: quit")
-	if dumps != 2 {
+	if dumps == 1 && strings.Contains(errors.String(), "the process that captures has ended unexpectedly") {
+		t.Log("the viewer has ended by itself before it told of its goroutines")
+	} else if dumps != 2 {
 		t.Fatalf("%d processes tell of their goroutines:\n%s", dumps, errors.String())
 	}
 	return strings.Count(errors.String(), "\ngoroutine ")
