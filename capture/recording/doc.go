@@ -43,7 +43,8 @@
 //     that comes before all else rides on the handshake's ACK);
 //   - data: only where Offset or Length cannot be told from the packet;
 //   - start, statistics, end: about the recording as a whole, on interface 0
-//     and its statistics blocks. A file without the end mark was cut.
+//     and its statistics blocks. A file without the end mark was cut. The time
+//     of a statistics block says that all events before it have been written.
 //
 // A thread id is stated by the option epb_processid_threadid, and only where
 // it differs from the last one in that direction of the connection: almost no

@@ -34,6 +34,11 @@ type Reader struct {
 		stats capture.Stats
 	}
 	closed atomic.Bool
+
+	// Now, where set, is called within Read, from its goroutine, when the writer
+	// has told that it has written all events before a time, in Unix nanoseconds.
+	// Set it before the first Read.
+	Now func(now int64)
 }
 
 // inConn is the state of a connection that is open.
@@ -215,6 +220,9 @@ func (r *Reader) statistics(body []byte) error {
 	_, n, err := r.options(body[12:])
 	if err != nil || n == nil {
 		return err
+	}
+	if n.Event == noteStatistics && r.Now != nil {
+		r.Now(int64(uint64(le.Uint32(body[4:]))<<32 | uint64(le.Uint32(body[8:]))))
 	}
 	s := n.stats()
 	r.shared.Lock()

@@ -16,6 +16,8 @@ import (
 const (
 	flushEvery     = time.Second
 	flushLiveEvery = 50 * time.Millisecond
+	// nowEvery is how often a reader who waits is told what time it is.
+	nowEvery = int64(time.Second / 4)
 )
 
 // An Output is what a Tee records to: a [Writer] or a [Rotation].
@@ -47,6 +49,7 @@ type Tee struct {
 	every  time.Duration
 	err    error
 	latest int64 // time of an event, the largest
+	now    int64 // last told
 	timer  *time.Timer
 	armed  bool
 	closed bool
@@ -161,6 +164,24 @@ func (t *Tee) flush() {
 	}
 	t.setStats(t.src.Stats())
 	if err := t.w.Flush(); err != nil {
+		t.fail(err)
+	}
+}
+
+// Now says that the source has no event before the time now that Read has not
+// returned, in Unix nanoseconds. Where the recording is read while it is written, it is
+// told there, four times a second at most: while nothing comes it is not known
+// otherwise that time passes. It is for the goroutine that calls Read.
+func (t *Tee) Now(now int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w, ok := t.w.(*Writer)
+	if !ok || !w.live || t.err != nil || t.closed || now-t.now < nowEvery {
+		return
+	}
+	t.now = now
+	t.setStats(t.src.Stats())
+	if err := w.Now(now); err != nil {
 		t.fail(err)
 	}
 }

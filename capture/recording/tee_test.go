@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -229,3 +231,53 @@ var (
 	_ capture.Ignorer = (*Tee)(nil)
 	_ capture.Source  = (*Reader)(nil)
 )
+
+// What time it is is told to who reads the recording while it is written, not too
+// often, and in no file.
+func TestTeeTellsTheTime(t *testing.T) {
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pr.Close()
+	defer pw.Close()
+	src := newFakeSource()
+	live, err := create(pw, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tee := NewTee(src, live)
+	begin := int64(1e18)
+	for _, now := range []int64{begin, begin + nowEvery - 1, begin + nowEvery, begin + nowEvery, begin + 5*nowEvery} {
+		tee.Now(now)
+	}
+	if err := tee.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []int64
+	r.Now = func(now int64) { told = append(told, now) }
+	if _, err := readAll(r); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if want := []int64{begin, begin + nowEvery, begin + 5*nowEvery}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+
+	var file bytes.Buffer
+	w, err := NewWriter(&file, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tee = NewTee(newFakeSource(), w)
+	before := w.size()
+	tee.Now(begin)
+	if got := w.size(); got != before {
+		t.Errorf("a file got %d octets", got-before)
+	}
+	tee.Close()
+	tee.Now(begin + 9*nowEvery)
+}

@@ -76,7 +76,7 @@ type Writer struct {
 	counters counters       // of the events written
 	stats    *capture.Stats // given by SetStats
 	written  capture.Stats  // in the last statistics block
-	last     int64          // time of the last event
+	last     int64          // time of the last event, or of Now
 	handed   int64          // octets handed to w
 }
 
@@ -250,6 +250,18 @@ func (w *Writer) Flush() error {
 		w.statistics(noteStatistics, s)
 	}
 	w.write()
+	return w.err
+}
+
+// Now tells who reads the recording while it is written what time it is, in Unix
+// nanoseconds: all events before it have been written. A file that is read later does
+// not get that.
+func (w *Writer) Now(now int64) error {
+	if w.err == nil && w.live {
+		w.last = max(w.last, now)
+		w.statistics(noteStatistics, w.currentStats())
+		w.write()
+	}
 	return w.err
 }
 

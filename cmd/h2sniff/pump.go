@@ -38,7 +38,7 @@ type pump struct {
 	// diagnose adds findings to the rows.
 	diagnose bool
 
-	// live says that the programs run: what lasts is told of before it ends.
+	// live says that more may come at any time: what lasts is told of before it ends.
 	live bool
 
 	conns     map[capture.ConnID]*decoder
@@ -142,11 +142,14 @@ func (p *pump) look(now int64) {
 
 // idle is for a source that has waited for events in vain, within its Read. The
 // time goes on from that of the newest event: the wall clock may have been set.
-func (p *pump) idle() {
+// What time it is then it returns.
+func (p *pump) idle() (now int64) {
 	if p.idleSince.IsZero() {
 		p.idleSince = time.Now()
 	}
-	p.look(p.latest + int64(time.Since(p.idleSince)))
+	now = p.latest + int64(time.Since(p.idleSince))
+	p.look(now)
+	return now
 }
 
 // found puts a diagnosis to its row.

@@ -3,18 +3,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"h2sniff/capture"
+	"h2sniff/capture/recording"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
 )
 
 // script is a Source of given events.
@@ -76,23 +81,33 @@ func (w *inVain) Read(ev *capture.Event) error {
 	return w.script.Read(ev)
 }
 
+// usedUp are the events of a connection whose stream uses up its window.
+func usedUp(t *testing.T, begin int64) script {
+	t.Helper()
+	var sent strings.Builder
+	fr := http2.NewFramer(&sent, nil)
+	for _, err := range []error{
+		fr.WriteSettings(), fr.WriteSettingsAck(),
+		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}, EndHeaders: true}),
+		fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16384)),
+		fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16383)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	request := http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x84\x87"
+	return script{
+		{Kind: capture.Open, Conn: 1, Time: begin, Info: &capture.ConnInfo{Fresh: true, Role: capture.Server}},
+		{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Recv, Length: uint64(len(request)), Data: []byte(request)},
+		{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Send, Length: uint64(sent.Len()), Data: []byte(sent.String())},
+	}
+}
+
 // TestPumpTellsWhatLasts: a window that is used up is told of while nothing comes,
 // and in the end for how long it was.
 func TestPumpTellsWhatLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var sent strings.Builder
-		fr := http2.NewFramer(&sent, nil)
-		for _, err := range []error{
-			fr.WriteSettings(), fr.WriteSettingsAck(),
-			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}, EndHeaders: true}),
-			fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16384)),
-			fr.WriteData(1, false, make([]byte, 16384)), fr.WriteData(1, false, make([]byte, 16383)),
-		} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		request := http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x84\x87"
 		const begin = int64(1e18) // not the wall clock's
 		st := store.New(store.Options{})
 		p := &pump{store: st, diagnose: true, live: true}
@@ -104,11 +119,7 @@ func TestPumpTellsWhatLasts(t *testing.T) {
 				t.Errorf("not %q: %s", want, text)
 			}
 		}
-		p.src = &inVain{script{
-			{Kind: capture.Open, Conn: 1, Time: begin, Info: &capture.ConnInfo{Fresh: true, Role: capture.Server}},
-			{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Recv, Length: uint64(len(request)), Data: []byte(request)},
-			{Kind: capture.Data, Conn: 1, Time: begin, Direction: capture.Send, Length: uint64(sent.Len()), Data: []byte(sent.String())},
-		}, func() {
+		p.src = &inVain{usedUp(t, begin), func() {
 			told("")
 			for range 30 {
 				p.idle()
@@ -132,4 +143,68 @@ func TestPumpTellsWhatLasts(t *testing.T) {
 			t.Errorf("%d warnings in the end", got)
 		}
 	})
+}
+
+// TestPipeTellsWhatLasts: so it is with a recording that is read while it is written,
+// by what its writer says that it is.
+func TestPipeTellsWhatLasts(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "x.pcapng")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const begin = int64(1e18)
+	events := usedUp(t, begin)
+	next := make(chan int64)
+	written := make(chan error, 1)
+	go func() {
+		written <- func() error {
+			w, err := recording.Create(fifo, recording.Options{})
+			if err != nil {
+				return err
+			}
+			for i := range events {
+				if err := w.Write(&events[i]); err != nil {
+					return err
+				}
+			}
+			for now := range next {
+				if err := w.Now(now); err != nil {
+					return err
+				}
+			}
+			return w.Close()
+		}()
+	}()
+	s, err := openSession(t.Context(), &options{read: fifo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := store.New(store.Options{})
+	p := &pump{src: s, store: st, diagnose: true}
+	s.tellTime(p, recording.NewTee(s, nil))
+	ended := make(chan error, 1)
+	go func() { ended <- runSession(t.Context(), s, p, nil) }()
+	stalls := func(want ...store.Stall) {
+		t.Helper()
+		var got []store.Stall
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if got, _ = st.Stalls(1); slices.Equal(got, want) {
+				return
+			}
+		}
+		t.Fatalf("stalls %+v, want %+v", got, want)
+	}
+	next <- begin + int64(time.Second/2)
+	stalls()
+	next <- begin + int64(3*time.Second)
+	one := store.Stall{Stream: 1, Direction: capture.Send, Since: begin}
+	all := store.Stall{Direction: capture.Send, Since: begin}
+	stalls(all, one)
+	next <- begin + int64(5*time.Second)
+	close(next)
+	if err := errors.Join(<-written, <-ended, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	one.Till, all.Till = begin+int64(5*time.Second), begin+int64(5*time.Second)
+	stalls(all, one)
 }

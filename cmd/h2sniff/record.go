@@ -34,6 +34,7 @@ func runRecord(ctx context.Context, o *options, std stdio) error {
 	p := &pump{src: tee, store: st}
 	p.assumeHTTP2 = o.assumeH2
 	p.after = tee.Err
+	s.tellTime(p, tee)
 	err = runSession(ctx, s, p, nil)
 	stats := tee.Stats()
 	if closeErr := tee.Close(); err == nil {

@@ -23,10 +23,12 @@ type session struct {
 	live  *live  // nil for a file
 	// streams is set for a file that may still be written while it is read.
 	streams bool
-	far     *progress      // nil for live programs
-	tee     *recording.Tee // nil where nothing is recorded
-	report  io.Writer      // told at once that the recording has failed; may be nil
-	readErr error          // why reading ended, once runSession's done is closed
+	far     *progress // nil for live programs
+	// recorded reads a recording of h2sniff's own; nil for all else.
+	recorded *recording.Reader
+	tee      *recording.Tee // nil where nothing is recorded
+	report   io.Writer      // told at once that the recording has failed; may be nil
+	readErr  error          // why reading ended, once runSession's done is closed
 }
 
 // openSession opens what the options name. A capture of running programs has
@@ -39,6 +41,7 @@ func openSession(ctx context.Context, o *options, more ...string) (*session, err
 			return nil, fmt.Errorf("opening the recording: %w", err)
 		}
 		s := &session{Source: src, name: fileName(o.read), start: start, streams: streams(o.read), far: far}
+		s.recorded, _ = src.(*recording.Reader)
 		o.redact.apply(s, o.assumeH2)
 		return s, nil
 	}
@@ -61,6 +64,24 @@ func openSession(ctx context.Context, o *options, more ...string) (*session, err
 
 // goesOn says that more may come at any time: what is there is not to wait for it.
 func (s *session) goesOn() bool { return s.live != nil || s.streams }
+
+// tellTime has p, which reads from tee, told what time it is while nothing comes: by
+// the reader of the ring buffer, which tells whoever reads what tee records too; or by
+// whoever writes the recording that is read. Captured packets tell none, there time
+// passes with the next one.
+func (s *session) tellTime(p *pump, tee *recording.Tee) {
+	p.live = s.goesOn()
+	switch {
+	case s.live != nil:
+		s.live.reader.Idle = func() {
+			if now := p.idle(); p.latest != 0 {
+				tee.Now(now)
+			}
+		}
+	case s.streams && s.recorded != nil:
+		s.recorded.Now = p.look
+	}
+}
 
 // Ignore implements capture.Ignorer.
 func (s *session) Ignore(id capture.ConnID) {

@@ -48,9 +48,8 @@ func runTUI(ctx context.Context, o *options, std stdio) error {
 	}
 	recorder := newRecorder(o.write, src, s.live != nil)
 	p := &pump{src: src, store: st, diagnose: true}
-	if s.live != nil {
-		p.live, s.live.reader.Idle = true, p.idle
-	} else {
+	s.tellTime(p, src)
+	if s.live == nil {
 		p.after = func() error { st.AwaitSpill(ctx); return nil }
 	}
 	p.assumeHTTP2 = o.assumeH2
