@@ -53,6 +53,17 @@ func keepLast(text string, w int) string {
 	return ellipsis + text
 }
 
+// searchInstead points to the search where a filter is but a word that is no field
+// and like none.
+func (m *Model) searchInstead() string {
+	p := m.typing
+	text := strings.TrimSpace(p.input.Value())
+	if p.kind != promptFilter || p.errAt != 0 || strings.ContainsAny(text, " =<>!&|()\"") || strings.HasSuffix(p.err.Error(), "?") {
+		return ""
+	}
+	return "; " + keyName(m.keys.Search.Keys()[0]) + " finds text"
+}
+
 // promptResult is what is to be said of the line as it is.
 func (m *Model) promptResult() (string, sgr) {
 	s, p := m.sty, m.typing
@@ -64,7 +75,7 @@ func (m *Model) promptResult() (string, sgr) {
 		// What is not finished is not wrong yet.
 		return ellipsis + " " + peer(p.err.Error(), 100), s.dim
 	case p.err != nil && p.errAt >= 0:
-		return "✗ at " + commas(uint64(utf8.RuneCountInString(p.input.Value()[:min(p.errAt, len(p.input.Value()))])+1)) + ": " + peer(p.err.Error(), 100), s.bad
+		return "✗ at " + commas(uint64(utf8.RuneCountInString(p.input.Value()[:min(p.errAt, len(p.input.Value()))])+1)) + ": " + peer(p.err.Error(), 100) + m.searchInstead(), s.bad
 	case p.err != nil:
 		return "✗ " + peer(p.err.Error(), 100), s.bad
 	case p.preview != nil && !p.preview.done:

@@ -126,6 +126,20 @@ func TestFilterErrors(t *testing.T) {
 	if m.typing != nil || m.filter != nil {
 		t.Error("esc did not leave everything as it was")
 	}
+	for text, want := range map[string]string{
+		"req-19":          "✗ at 1: there is no field req-19; ^f finds text",
+		"CANCEL":          "✗ at 1: there is no field CANCEL: error == CANCEL?",
+		"x-id == 1":       `✗ at 1: there is no field x-id: header["x-id"]?`,
+		"1 && req-19":     "✗ at 6: there is no field req-19",
+		"stream==13 && x": "✗ at 15: there is no field x",
+	} {
+		press(m, "/ ctrl+u")
+		typeText(m, text)
+		if line := strings.TrimRight(lastLine(m), " "); !strings.HasSuffix(line, want) {
+			t.Errorf("%q, want %q", line, want)
+		}
+		press(m, "esc")
+	}
 	for _, text := range []string{"", "(", "\"", "header[\"", strings.Repeat("(", 3000), strings.Repeat("x", 5000), "漢字==\u202e", "type==DATA || ‹"} {
 		press(m, "/ ctrl+u")
 		typeText(m, text)

@@ -4,6 +4,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -76,6 +77,25 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// What is suggested in place of a mistake is an expression.
+func TestSuggestions(t *testing.T) {
+	for _, text := range []string{"sid", "statu >= 5", "x-a == 1", "header.a-b == 1", "DATA", "CANCEL", "OK", "END_STREAM", "recv", "gap", "get", "c3",
+		"/a", "/a..b", "headers.Te", "grpc-status", "flags"} {
+		_, err := Parse(text)
+		_, suggestion, ok := strings.Cut(strings.TrimSuffix(fmt.Sprint(err), "?"), ": ")
+		if !ok {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if suggestion == "header" { // not without a name
+			continue
+		}
+		if _, err := Parse(suggestion); err != nil {
+			t.Errorf("%s: %s is suggested: %v", text, suggestion, err)
+		}
+	}
+}
+
 // TestMistakes shows where an error is and what is said of it.
 func TestMistakes(t *testing.T) {
 	for _, x := range []struct {
@@ -89,6 +109,17 @@ func TestMistakes(t *testing.T) {
 		{"stream == 2147483648", 10, "a number from 0 to 2147483647"},
 		{"strem == 1", 0, "there is no field strem"},
 		{"sid == 1", 0, "there is no field sid: stream?"},
+		{"statu >= 500", 0, "there is no field statu: status?"},
+		{"grpc-status == 14", 0, "there is no field grpc-status: grpc.status?"},
+		{"X-Request-Id == abc", 0, `there is no field X-Request-Id: header["x-request-id"]?`},
+		{"header.te contains x", 0, `there is no field header.te: header["te"]?`},
+		{"rst_stream", 0, "there is no field rst_stream: type == RST_STREAM?"},
+		{"1 && CANCEL", 5, "there is no field CANCEL: error == CANCEL?"},
+		{"UNAVAILABLE || 1", 0, "there is no field UNAVAILABLE: grpc.status == UNAVAILABLE?"},
+		{"post", 0, "there is no field post: method == POST?"},
+		{"c12", 0, "there is no field c12: conn == c12?"},
+		{"/v1/items", 0, "there is no field /v1/items: path contains /v1/items?"},
+		{"status == 2xx", 10, "2xx is no status: a number from 0 to 999; status in (200..299) for all of them"},
 		{"stream contains 1", 7, "contains cannot be used with stream: it takes == != < <= > >= in"},
 		{"path < x", 5, "< cannot be used with path"},
 		{"1 2", 2, "2 cannot stand here: && or || is needed before it"},

@@ -185,8 +185,8 @@ func (p *parser) test() (node, error) {
 	f := fieldNamed(t.text)
 	if f == nil {
 		hint := ""
-		if near := nearest(t.text); near != "" {
-			hint = ": " + near + "?"
+		if s := suggest(t.text, p.peek()); s != "" {
+			hint = ": " + s + "?"
 		}
 		return nil, fail(t.at, "there is no field %s%s", t.text, hint)
 	}
@@ -356,29 +356,4 @@ func (p *parser) upTo(out *test, dots token) error {
 	}
 	first.hi = v.hi
 	return nil
-}
-
-// nearest is the field whose name a mistyped one may mean.
-func nearest(text string) string {
-	text = strings.ToLower(text)
-	for i := range fields {
-		if n := fields[i].Name; strings.HasPrefix(n, text) || strings.HasPrefix(text, n) || strings.HasSuffix(n, text) {
-			return n
-		}
-	}
-	switch text {
-	case "sid", "streamid", "stream_id":
-		return "stream"
-	case "len", "size":
-		return "length"
-	case "flags":
-		return "flag"
-	case "direction":
-		return "dir"
-	case "name", "process":
-		return "comm"
-	case "host":
-		return "authority"
-	}
-	return ""
 }

@@ -82,7 +82,11 @@ func (f *Field) expected(t token) string {
 	s := t.name() + " is no " + f.Name + ": "
 	switch f.id {
 	case fieldStream, fieldStatus:
-		return s + "a number from 0 to " + strconv.FormatUint(f.max, 10)
+		s += "a number from 0 to " + strconv.FormatUint(f.max, 10)
+		if c := t.text; f.id == fieldStatus && len(c) == 3 && c[0] >= '1' && c[0] <= '5' && strings.EqualFold(c[1:], "xx") {
+			s += "; status in (" + c[:1] + "00.." + c[:1] + "99) for all of them"
+		}
+		return s
 	case fieldConn:
 		return s + "a connection is written as c3"
 	case fieldPID:
