@@ -14,6 +14,7 @@ type column struct {
 	off   bool   // is not wanted by the user
 	fixed bool   // nothing is sorted by it
 	drop  int    // where the room is short, the column with the highest goes first; 0 stays
+	keep  bool   // the list is sorted by it: it stays
 	// need is the cells that the widest content so far takes; 0: not known. It
 	// bounds what the column gets for its want, and is met beyond that before
 	// any room is left blank.
@@ -48,7 +49,7 @@ func share(cols []column, w int) {
 	for need > w {
 		worst := -1
 		for i, c := range cols {
-			if c.width > 0 && c.drop > 0 && (worst < 0 || c.drop > cols[worst].drop) {
+			if c.width > 0 && c.drop > 0 && !c.keep && (worst < 0 || c.drop > cols[worst].drop) {
 				worst = i
 			}
 		}
@@ -171,7 +172,7 @@ func appendRow(dst []byte, cols []column, cells []cell, tail cell, w int, lit *s
 
 // appendTail appends exactly w cells.
 func appendTail(dst []byte, t cell, w int, lit *sgr, alarm sgr) []byte {
-	if w > width(t.text) {
+	if w > 1 {
 		dst = append(dst, ' ')
 		w--
 	}

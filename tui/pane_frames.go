@@ -292,8 +292,12 @@ func (p *framePane) row(m *Model, e *store.Entry, before int64) row {
 	cells[frameType] = cell{decode.TypeName(e.Header.Type), typeStyle(s, &e.Header)}
 	cells[frameFlags].text = flagLetters(&e.Header)
 	cells[frameLength].text = strconv.FormatUint(uint64(e.Header.Length), 10)
-	cells[frameInfo] = m.summary(e, p.columnWidth(frameInfo))
-	return row{cells: cells, tail: finding(s, e), sign: m.markOf(e.Seq)}
+	w, tail := p.columnWidth(frameInfo), finding(s, e)
+	if tail.text != "" {
+		w -= min(width(tail.text)+1, (w+1)/2)
+	}
+	cells[frameInfo] = m.summary(e, w)
+	return row{cells: cells, tail: tail, sign: m.markOf(e.Seq)}
 }
 
 func arrow(s *styles, d capture.Direction) cell {

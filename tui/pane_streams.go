@@ -86,7 +86,10 @@ func (p *streamPane) resize(w, h int) {
 	p.w0, p.h0 = w, h
 	bar := &p.cols[streamBar]
 	bar.min, bar.want = minBar, minBar
-	p.cols[streamRequest].want = 24
+	p.cols[streamRequest].min, p.cols[streamRequest].want = 18, 24
+	if w <= 60 && p.by != unsorted && p.cols[p.by].drop > 0 { // beside the waterfall too
+		p.cols[streamRequest].min = 12
+	}
 	switch {
 	case p.wide:
 		bar.min = max(minBar, min(w/2, w-besideBar))

@@ -62,13 +62,22 @@ func (l *list) columnNamed(name string) (by int, err error) {
 	return 0, fmt.Errorf("no column %q to sort by: there are %s", name, strings.Join(l.sortable(), ", "))
 }
 
-// columnAfter is the next column in sight to sort by; unsorted after the last.
+// showSorted keeps the column in sight that the list is sorted by.
+func (l *list) showSorted(by int) {
+	for i := range l.cols {
+		l.cols[i].keep = i == by
+	}
+	l.fit()
+}
+
+// columnAfter is the next column to sort by, in sight or not for want of room;
+// unsorted after the last.
 func (l *list) columnAfter(by int) int {
 	for by++; by < len(l.cols); by++ {
 		if by == connID || by == streamID {
 			continue // as a rule the order in which they were seen
 		}
-		if l.cols[by].width > 0 && !l.cols[by].fixed {
+		if c := &l.cols[by]; !c.fixed && !c.hide && !c.off {
 			return by
 		}
 	}
@@ -86,6 +95,7 @@ func (p *connPane) sortBy(name string) error {
 
 func (p *connPane) turn(by int) {
 	p.by, p.order = by, nil
+	p.showSorted(by)
 	if by != unsorted { // from the top, where what is looked for is
 		p.anchor = 0
 		p.reset(0, false)
@@ -93,7 +103,7 @@ func (p *connPane) turn(by int) {
 	p.forget()
 }
 
-// sortNext orders by the next column that is in sight, and tells which.
+// sortNext orders by the next column, and tells which.
 func (p *connPane) sortNext() string {
 	p.turn(p.columnAfter(p.by))
 	return "connections " + orderText(&p.list, p.by)

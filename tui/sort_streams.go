@@ -143,6 +143,8 @@ func (p *streamPane) titleAt(x int) {
 
 func (p *streamPane) turn(by int) {
 	p.by = by
+	p.showSorted(by)
+	p.resize(p.w0, p.h0)
 	if by != unsorted { // from the top, where what is looked for is
 		p.anchor, p.arrived = 0, true
 		p.reset(0, false)

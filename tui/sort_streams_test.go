@@ -160,3 +160,22 @@ func TestSortManyStreams(t *testing.T) {
 		t.Errorf("%d streams are in order", len(m.strms.order.ids))
 	}
 }
+
+// What a list is sorted by is in sight, also where there was no room for it, and S
+// comes by every column.
+func TestSortedColumnInSight(t *testing.T) {
+	m := newScreen(sample(t).st, 120, 36, Options{})
+	press(m, "1 g enter")
+	if m.strms.columnWidth(streamTime) != 0 {
+		t.Fatal("there is room for the time")
+	}
+	for by := streamRequest; by < streamBar; by++ {
+		press(m, "S")
+		if m.strms.by != by || m.strms.columnWidth(by) == 0 || by == streamTime && m.strms.columnWidth(streamBar) == 0 {
+			t.Errorf("sorted by column %d, want %d:\n%s", m.strms.by, by, m.View())
+		}
+	}
+	if press(m, "S"); m.strms.by != unsorted || m.strms.columnWidth(streamTime) != 0 || m.strms.columnWidth(streamBar) == 0 {
+		t.Errorf("in their order:\n%s", m.View())
+	}
+}
