@@ -4,13 +4,21 @@ package uprobe
 
 import (
 	"slices"
+	"unsafe"
 
 	"h2sniff/capture"
 )
 
-// heldLimit bounds the octets that wait for the outcome of a send. Beyond it
-// they are released in the order in which they came.
-const heldLimit = 64 << 20
+// What waits for the outcome of a send is bounded: a peer that reads nothing can
+// keep one from ending, and send on. Beyond that all is released, in the order in
+// which it came.
+const (
+	heldLimit = 64 << 20 // octets of events and of what they hold
+	slotLimit = 8192     // places in the queue, through which drain goes for each
+)
+
+// eventSize is what an event takes beside its data, octets.
+const eventSize = int(unsafe.Sizeof(capture.Event{}))
 
 // sequencer orders events: a send by its beginning, a receive by its return.
 //
@@ -22,7 +30,7 @@ const heldLimit = 64 << 20
 // by its addresses, waits until the send has returned. No clock is asked.
 type sequencer struct {
 	queue []*slot
-	held  int // octets of copies in queue
+	held  int // octets of events in queue, with their copies
 	emit  func(*capture.Event)
 }
 
@@ -106,9 +114,10 @@ func (q *sequencer) event(ev *capture.Event, c *conn) {
 		q.emit(ev)
 		return
 	}
-	s := &slot{conn: c}
-	q.queue = append(q.queue, s)
-	q.hold(s, ev)
+	if n := len(q.queue); q.queue[n-1].conn != c || q.queue[n-1].pending {
+		q.queue = append(q.queue, &slot{conn: c})
+	}
+	q.hold(q.queue[len(q.queue)-1], ev)
 }
 
 // expire ends the sends of a thread that cannot be running any more: calls at
@@ -165,9 +174,9 @@ func (q *sequencer) blocked(c *conn, i int) bool {
 func (q *sequencer) hold(s *slot, ev *capture.Event) {
 	held := *ev
 	held.Data = slices.Clone(ev.Data)
-	q.held += len(held.Data)
+	q.held += eventSize + len(held.Data)
 	s.events = append(s.events, held)
-	if q.held > heldLimit {
+	if q.held > heldLimit || len(q.queue) > slotLimit {
 		q.release()
 	}
 }
@@ -179,7 +188,7 @@ func (q *sequencer) drain() {
 			continue
 		}
 		for j := range s.events {
-			q.held -= len(s.events[j].Data)
+			q.held -= eventSize + len(s.events[j].Data)
 			q.emit(&s.events[j])
 		}
 		s.events = nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"h2sniff/capture"
 )
@@ -170,6 +171,38 @@ func TestHeldIsBounded(t *testing.T) {
 	}
 	if s.held > heldLimit || len(s.out) == 0 {
 		t.Errorf("%d octets held, %d events emitted", s.held, len(s.out))
+	}
+}
+
+// A peer that reads nothing keeps a send from ending for as long as it likes, and
+// can send small frames meanwhile, which another thread receives.
+func TestWaitingIsBounded(t *testing.T) {
+	const n = 1 << 20
+	c, peer := bound(1, "127.0.0.1:5000", "127.0.0.1:443"), bound(2, "127.0.0.1:443", "127.0.0.1:5000")
+	for name, other := range map[string]*conn{"one end": c, "both ends": peer} {
+		emitted := 0
+		q := &sequencer{emit: func(*capture.Event) { emitted++ }}
+		q.begin(c, 10, 0)
+		for i := range n {
+			on := c
+			if i%2 == 1 {
+				on = other
+			}
+			q.received(&capture.Event{Kind: capture.Data, Direction: capture.Recv, Data: []byte("a small frame")}, on, 11, 0)
+			events := 0
+			if i%1024 == 0 {
+				for _, s := range q.queue {
+					events += len(s.events)
+				}
+			}
+			if size := events * int(unsafe.Sizeof(capture.Event{})); len(q.queue) > slotLimit || size > heldLimit {
+				t.Fatalf("%s: %d slots, %d events wait", name, len(q.queue), events)
+			}
+		}
+		q.release()
+		if emitted != n || q.held != 0 || len(q.queue) != 0 {
+			t.Errorf("%s: %d of %d emitted, %d octets and %d slots left", name, emitted, n, q.held, len(q.queue))
+		}
 	}
 }
 
