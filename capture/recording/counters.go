@@ -5,7 +5,7 @@ package recording
 import "h2sniff/capture"
 
 // counters derive capture.Stats from events as they pass. What only the source
-// knows, LostEvents, stays zero.
+// knows, LostEvents and Missed, stays zero.
 type counters struct{ stats capture.Stats }
 
 // count takes an event; at is the position that its direction had reached.

@@ -43,9 +43,9 @@ func (r *Reader) connection(body []byte, ev *capture.Event) (done bool, err erro
 func (r *Reader) count(ev *capture.Event, at uint64) {
 	r.counters.count(ev, at)
 	r.shared.Lock()
-	lost := r.shared.stats.LostEvents
+	lost, missed := r.shared.stats.LostEvents, r.shared.stats.Missed
 	r.shared.stats = r.counters.stats
-	r.shared.stats.LostEvents = lost
+	r.shared.stats.LostEvents, r.shared.stats.Missed = lost, missed
 	r.shared.Unlock()
 }
 

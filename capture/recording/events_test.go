@@ -317,7 +317,7 @@ func TestStats(t *testing.T) {
 		{Kind: capture.Data, Conn: 1, Direction: capture.Recv, Length: 2, Data: make([]byte, 2)},
 	}
 	derived := capture.Stats{Events: 5, Bytes: 20, LostBytes: 12, NotCopied: 6}
-	given := capture.Stats{Events: 50, Bytes: 200, LostEvents: 3, LostBytes: 120, NotCopied: 60}
+	given := capture.Stats{Events: 50, Bytes: 200, LostEvents: 3, LostBytes: 120, NotCopied: 60, Missed: 7}
 
 	t.Run("derived", func(t *testing.T) {
 		r, err := NewReader(bytes.NewReader(write(t, events)))
@@ -345,7 +345,7 @@ func TestStats(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.SetStats(capture.Stats{LostEvents: 2})
+		w.SetStats(capture.Stats{LostEvents: 2, Missed: 1})
 		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +362,7 @@ func TestStats(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := derived
-		want.LostEvents = 2
+		want.LostEvents, want.Missed = 2, 1
 		if got := r.Stats(); got != want {
 			t.Errorf("as far as it goes: got %+v, want %+v", got, want)
 		}

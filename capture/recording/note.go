@@ -68,6 +68,7 @@ type note struct {
 	LostEvents uint64 `json:"lost_events,omitempty"`
 	LostBytes  uint64 `json:"lost_bytes,omitempty"`
 	NotCopied  uint64 `json:"not_copied,omitempty"`
+	Missed     uint64 `json:"missed,omitempty"`
 }
 
 // comment is the text that parseNote reads back: one line of printable ASCII.
@@ -192,11 +193,13 @@ func (n *note) addresses() (local, remote netip.AddrPort, err error) {
 }
 
 func (n *note) setStats(s capture.Stats) {
-	n.Events, n.Bytes, n.LostEvents, n.LostBytes, n.NotCopied = s.Events, s.Bytes, s.LostEvents, s.LostBytes, s.NotCopied
+	n.Events, n.Bytes, n.LostEvents, n.LostBytes, n.NotCopied, n.Missed = s.Events, s.Bytes, s.LostEvents, s.LostBytes, s.NotCopied, s.Missed
 }
 
 func (n *note) stats() capture.Stats {
-	return capture.Stats{Events: n.Events, Bytes: n.Bytes, LostEvents: n.LostEvents, LostBytes: n.LostBytes, NotCopied: n.NotCopied}
+	return capture.Stats{
+		Events: n.Events, Bytes: n.Bytes, LostEvents: n.LostEvents, LostBytes: n.LostBytes, NotCopied: n.NotCopied, Missed: n.Missed,
+	}
 }
 
 // addrText is empty for the zero AddrPort.

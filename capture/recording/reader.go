@@ -229,7 +229,7 @@ func (r *Reader) statistics(body []byte) error {
 	defer r.shared.Unlock()
 	switch n.Event {
 	case noteStatistics:
-		r.shared.stats.LostEvents = s.LostEvents
+		r.shared.stats.LostEvents, r.shared.stats.Missed = s.LostEvents, s.Missed
 	case noteEnd:
 		r.shared.stats = s
 		r.ended = true

@@ -31,7 +31,8 @@ type RotationOptions struct {
 // frame that spans two files is whole in neither, and header fields that rest
 // on an earlier file are unknown.
 //
-// Statistics are those of the file, lost events those since the file before.
+// Statistics are those of the file, lost events and missed calls those since the
+// file before.
 type Rotation struct {
 	path string
 	opts RotationOptions
@@ -40,8 +41,8 @@ type Rotation struct {
 	w     *Writer // the newest file
 	n     int     // its number
 	conns openConns
-	lost  uint64 // lost events that the source told of
-	begun uint64 // of these, before the newest file
+	given capture.Stats // the source's counters
+	begun capture.Stats // the same, before the newest file
 	err   error
 }
 
@@ -117,7 +118,7 @@ func (r *Rotation) begin() error {
 	r.w = w
 	r.n++
 	r.conns.begin(0)
-	r.begun = r.lost
+	r.begun = r.given
 	if old := r.n - r.opts.Files; r.opts.Files > 0 && old > 0 {
 		if err := os.Remove(r.Name(old)); err != nil && !os.IsNotExist(err) {
 			return err
@@ -154,13 +155,15 @@ func (r *Rotation) rotate() error {
 // setStats gives the newest file its statistics.
 func (r *Rotation) setStats() {
 	s := r.w.counters.stats
-	s.LostEvents = r.lost - r.begun
+	s.LostEvents = r.given.LostEvents - r.begun.LostEvents
+	s.Missed = r.given.Missed - r.begun.Missed
 	r.w.SetStats(s)
 }
 
-// SetStats takes the number of lost events from the source's counters.
+// SetStats takes what only the source knows from its counters: lost events and
+// missed calls.
 func (r *Rotation) SetStats(s capture.Stats) {
-	r.lost = s.LostEvents
+	r.given = s
 	r.setStats()
 }
 

@@ -31,7 +31,7 @@ func rotate(t *testing.T, o RotationOptions, events []capture.Event) *Rotation {
 			t.Fatal(err)
 		}
 	}
-	r.SetStats(capture.Stats{LostEvents: 5})
+	r.SetStats(capture.Stats{LostEvents: 5, Missed: 2})
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +136,8 @@ func TestRotation(t *testing.T) {
 				got = append(got, ev)
 			}
 		}
-		if lost := rd.Stats().LostEvents; n == last && lost != 5 || n < last && lost != 0 {
-			t.Errorf("file %d: %d lost events", n, lost)
+		if s := rd.Stats(); n == last && (s.LostEvents != 5 || s.Missed != 2) || n < last && s.LostEvents+s.Missed != 0 {
+			t.Errorf("file %d: %d lost events, %d calls missed", n, s.LostEvents, s.Missed)
 		}
 		rd.Close()
 		origin = next
