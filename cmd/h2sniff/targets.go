@@ -8,11 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 
 	"h2sniff/bpf"
-	"h2sniff/capture/container"
 	"h2sniff/capture/target"
 	"h2sniff/capture/uprobe"
 
@@ -20,7 +18,7 @@ import (
 )
 
 // targets decides, for each target that the watcher reports, where to attach,
-// and keeps account of it. handle belongs to one goroutine; name, status and
+// and keeps account of it; targets_report.go tells the user. handle belongs to one goroutine; name, status and
 // gone may be called from any.
 type targets struct {
 	selection target.Selection
@@ -48,7 +46,7 @@ type targets struct {
 	attached  map[target.Key]*target.Library
 	told      map[target.Key]bool // libraries that were reported
 	unused    unused
-	failures  []string
+	failures  failures
 	coverage  coverage
 	ready     bool
 	ended     bool // every process of -p has gone
@@ -418,152 +416,9 @@ func (t *targets) gone() bool {
 	return t.ended
 }
 
-func (t *targets) fail(what string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failures = append(t.failures, what)
-	if t.ready {
-		say(t.report, "%s", what)
-	}
-}
-
-// setReady reports what is attached, what could not be, and last that all is.
-func (t *targets) setReady() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ready = true
-	t.checkEnded()
-	for _, line := range t.enabled() {
-		say(t.report, "%s", line)
-	}
-	for _, failure := range t.failures {
-		say(t.report, "%s", failure)
-	}
-	if len(t.processes) == 0 {
-		if what := t.waitsFor(); what != "" {
-			say(t.report, "waiting for %s", what)
-		}
-		if t.selection.Container != "" {
-			say(t.report, "%s", containersThere())
-		}
-	}
-	say(t.report, "ready")
-}
-
-// enabled has a line for each library, "OpenSSL: enabled, PATH, 3 processes",
-// and one for sockets without.
-func (t *targets) enabled() []string {
-	var out []string
-	for key, lib := range t.attached {
-		n := 0
-		for _, p := range t.processes {
-			if p.libraries[key] {
-				n++
-			}
-		}
-		if n == 0 && t.perProcess(lib) {
-			continue // placed in case a process loads it
-		}
-		t.told[key] = true
-		out = append(out, fmt.Sprintf("%s: enabled, %s, %s", lib.Family, lib.Path, plural(n, "process")))
-	}
-	n := 0
-	for _, p := range t.processes {
-		if p.cleartext {
-			n++
-		}
-	}
-	switch {
-	case t.cleartext && t.selection.Machine():
-		out = append(out, uprobe.Cleartext+": enabled, all processes")
-	case n > 0:
-		out = append(out, fmt.Sprintf("%s: enabled, %s", uprobe.Cleartext, plural(n, "process")))
-	}
-	slices.Sort(out)
-	return out
-}
-
-func (t *targets) waitsFor() string {
-	switch s := t.selection; {
-	case s.Comm != "" && (len(s.PIDs) > 0 || s.Binary != "" || s.Container != ""):
-		return fmt.Sprintf("a process named %s that the other options choose too", s.Comm)
-	case s.Comm != "":
-		return fmt.Sprintf("a process named %s", s.Comm)
-	case s.Container != "" && len(s.Container) < container.MinPrefix:
-		return fmt.Sprintf("a process in a container named %s (of an id, at least %d digits are needed)", s.Container, container.MinPrefix)
-	case s.Container != "":
-		return fmt.Sprintf("a process in container %s", s.Container)
-	case s.Machine() && t.restricted() && !t.cleartext:
-		return fmt.Sprintf("a process with %s (other families are left out)", familyNames(s.Families))
-	case s.Binary != "" && len(t.own) == 0:
-		return fmt.Sprintf("a process that runs %s", s.Binary)
-	}
-	return ""
-}
-
-// name says what is traced, for the status line.
-func (t *targets) name() string {
-	s := t.selection
-	switch {
-	case s.Comm != "":
-		return s.Comm
-	case s.Container != "":
-		return "container " + s.Container
-	case s.Binary != "":
-		return s.Binary
-	case len(s.PIDs) > 0:
-		return "pid " + strings.Trim(fmt.Sprint(s.PIDs), "[]")
-	}
-	return "all processes"
-}
-
-// status is one line on what is attached.
-func (t *targets) status() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.ended:
-		return "the process has ended"
-	case !t.ready:
-		return "attaching"
-	case len(t.processes) == 0 && t.waitsFor() != "":
-		return "waiting for " + t.waitsFor()
-	}
-	families := make(map[target.Family]bool)
-	for _, p := range t.processes {
-		for key := range p.libraries {
-			families[key.Family] = true
-		}
-	}
-	var names []string
-	for family := range families {
-		names = append(names, family.String())
-	}
-	slices.Sort(names)
-	switch {
-	case len(names) > 0:
-	case t.cleartext:
-		names = []string{uprobe.Cleartext}
-	default:
-		names = []string{"no TLS library so far"}
-	}
-	text := fmt.Sprintf("attached: %s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))
-	if n := len(t.failures); n > 0 {
-		text += ", " + plural(n, "problem")
-	}
-	return text
-}
-
 // covers is what was not followed.
 func (t *targets) covers() coverage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.coverage
-}
-
-// problems are what could not be attached to, and why.
-func (t *targets) problems() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.failures)
 }
