@@ -54,6 +54,9 @@ func Complete(text string, at int, known Values) Completion {
 			out.Items = append(out.Items, i)
 		}
 	}
+	if p.wants.what == wantTest && len(lower) > 1 && len(out.Items) == 0 {
+		out.Items = append(out.Items, testsLike(lower, known)...)
+	}
 	return out
 }
 
@@ -145,16 +148,8 @@ func (w wants) items(open bool, known Values) []Item {
 		if w.what == wantName {
 			begin = ""
 		}
-		names := usualHeaders
-		if known != nil {
-			names = append(known(w.field, ""), names...)
-		}
-		seen := make(map[string]bool)
-		for _, n := range names {
-			if n = strings.ToLower(n); !seen[n] {
-				seen[n] = true
-				out = append(out, Item{begin + quote(n) + "]", ""})
-			}
+		for _, n := range headerNames(known) {
+			out = append(out, Item{begin + quote(n) + "]", ""})
 		}
 	case wantBracket:
 		out = append(out, Item{"]", ""})
@@ -166,6 +161,22 @@ func (w wants) items(open bool, known Values) []Item {
 		more()
 	}
 	return out
+}
+
+// headerNames are names of header fields, those that are known first.
+func headerNames(known Values) (names []string) {
+	all := usualHeaders
+	if known != nil {
+		all = append(known(fieldNamed("header"), ""), all...)
+	}
+	seen := make(map[string]bool)
+	for _, n := range all {
+		if n = strings.ToLower(n); !seen[n] {
+			seen[n] = true
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 var operatorAbout = [...]string{opHas: "", opEqual: "is", opNotEqual: "is not, or is not there", opLess: "less", opLessEqual: "at most",

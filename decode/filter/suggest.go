@@ -48,6 +48,33 @@ func comparison(t token) bool {
 	return false
 }
 
+// valuesAlone are the fields whose values are known by their names alone.
+var valuesAlone = [...]string{"type", "error", "grpc.status", "flag", "dir", "kind"}
+
+// testsLike are tests for values, and header fields, whose names begin like lower.
+func testsLike(lower string, known Values) (items []Item) {
+	like := func(name string) bool { return strings.HasPrefix(strings.ToLower(name), lower) }
+	for _, field := range valuesAlone {
+		f := fieldNamed(field)
+		for _, n := range f.names {
+			if like(n.name) {
+				items = append(items, Item{field + " == " + n.name, f.About})
+			}
+		}
+	}
+	for _, n := range usualMethods {
+		if like(n) {
+			items = append(items, Item{"method == " + n, fieldNamed("method").About})
+		}
+	}
+	for _, n := range headerNames(known) {
+		if like(n) {
+			items = append(items, Item{headerNamed(n), "a header field"})
+		}
+	}
+	return items
+}
+
 // testOf is the test that a value alone may stand for.
 func testOf(text string) string {
 	if n, ok := strings.CutPrefix(text, "c"); ok {
@@ -59,7 +86,7 @@ func testOf(text string) string {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH":
 		return "method == " + strings.ToUpper(text)
 	}
-	for _, field := range []string{"type", "error", "grpc.status", "flag", "dir", "kind"} {
+	for _, field := range valuesAlone {
 		for _, n := range fieldNamed(field).names {
 			if strings.EqualFold(n.name, text) {
 				return field + " == " + n.name
