@@ -84,6 +84,33 @@ func (r *rows) data(d capture.Direction, stream uint32, end bool, data string) {
 		Header: decode.FrameHeader{Type: http2.FrameData, Flags: flags, StreamID: stream, Length: uint32(len(data))}})
 }
 
+// A peer that sends one interim response, or trailers, behind the other takes no
+// memory with those that are not kept, and none from other streams.
+func TestEndlessSections(t *testing.T) {
+	c := collect(Limits{Held: 20_000, Body: 1000})
+	r := rows{c: c.Collector, role: capture.Client}
+	r.headers(capture.Send, 1, true, ":method", "GET", ":path", "/a")
+	r.headers(capture.Send, 3, true, ":method", "GET", ":path", "/b")
+	r.headers(capture.Recv, 3, false, ":status", "200")
+	for range 1000 {
+		r.headers(capture.Recv, 1, false, ":status", "103", "link", "</style.css>")
+	}
+	r.data(capture.Recv, 1, false, "body of 1")
+	for range 1000 {
+		r.headers(capture.Recv, 1, false, "trailer", "again")
+	}
+	r.data(capture.Recv, 3, true, "body of 3")
+	r.headers(capture.Recv, 1, true, "trailer", "last")
+	if len(c.exchanges) != 2 || c.held != 0 {
+		t.Fatalf("%d exchanges, %d octets held", len(c.exchanges), c.held)
+	}
+	for i, want := range []string{"body of 3", "body of 1"} {
+		if x := c.exchanges[i]; string(x.Response().Body.Data) != want || x.GivenUp || !x.Complete() {
+			t.Errorf("%d: %q, given up: %t", x.Stream, x.Response().Body.Data, x.GivenUp)
+		}
+	}
+}
+
 func TestCollector(t *testing.T) {
 	c := collect(Limits{})
 	r := rows{c: c.Collector, role: capture.Client}

@@ -229,15 +229,13 @@ func (c *Collector) block(f *following, row *decode.Row, d capture.Direction, pu
 	s := &f.Sides[d]
 	if row.HasFields {
 		f.learnRequest(d, row.Fields)
-		s.section(row.Fields)
+		dropped := s.section(row.Fields)
 		if len(s.Body.Frames) == 0 {
 			// What was missing before did not belong to the body.
 			s.gaps = f.conn.gaps[d]
 			s.gaps.missed = c.missed
 		}
-		for i := range row.Fields {
-			c.hold(f, fieldCost+len(row.Fields[i].Name)+len(row.Fields[i].Value))
-		}
+		c.hold(f, sectionCost(row.Fields)-sectionCost(dropped))
 		// Bodies stop where memory ends; for fields the oldest make room.
 		for c.held > c.limits.Held && c.open.Front() != f.place {
 			c.giveUp()
@@ -270,6 +268,13 @@ const (
 	fieldCost = 80
 	frameCost = 64
 )
+
+func sectionCost(fields []decode.Field) (n int) {
+	for i := range fields {
+		n += fieldCost + len(fields[i].Name) + len(fields[i].Value)
+	}
+	return n
+}
 
 // hold counts memory that a stream takes until it ends.
 func (c *Collector) hold(f *following, n int) {

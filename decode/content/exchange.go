@@ -117,8 +117,9 @@ func (x *Exchange) learnRequest(d capture.Direction, fields []decode.Field) {
 	}
 }
 
-// section takes in a decoded field section.
-func (s *Side) section(fields []decode.Field) {
+// section takes in a decoded field section. It returns the one that it takes the
+// place of, if one is not kept for it.
+func (s *Side) section(fields []decode.Field) (dropped []decode.Field) {
 	// The decoder owns the slice; the strings stay good.
 	fields = append(make([]decode.Field, 0, len(fields)), fields...)
 	switch {
@@ -127,11 +128,14 @@ func (s *Side) section(fields []decode.Field) {
 	case s.Fields != nil && !s.ending && isStatus(fields) && len(s.Body.Frames) == 0:
 		if len(s.Informational) < maxInformational {
 			s.Informational = append(s.Informational, s.Fields)
+		} else {
+			dropped = s.Fields
 		}
 		s.Fields = fields
 	default:
-		s.Trailers = fields
+		dropped, s.Trailers = s.Trailers, fields
 	}
+	return dropped
 }
 
 // isStatus tells whether a field section is that of a response.

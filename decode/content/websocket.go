@@ -238,13 +238,7 @@ func (z *inflater) frame(f *WebSocketFrame) (message []byte, problem string) {
 	in := z.message
 	z.message = nil
 	limit := min(z.limits.Decoded, max(ratioFrom, z.limits.Ratio*len(in)))
-	// The four octets that end a flush were taken off; a final block follows
-	// so that the reader finds an end.
-	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(in), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), z.window)
-	defer r.Close()
-	var out bytes.Buffer
-	_, err := io.Copy(&out, io.LimitReader(r, int64(limit)+1))
-	message = out.Bytes()
+	message, err := inflate(in, z.window, limit+1)
 	switch {
 	case len(message) > limit:
 		z.broken = "this or an earlier message is larger than is decoded"
@@ -260,4 +254,22 @@ func (z *inflater) frame(f *WebSocketFrame) (message []byte, problem string) {
 		}
 	}
 	return message, ""
+}
+
+// inflate undoes the compression of a message, up to limit octets. A panic of the
+// decoder is an error, as in decoded.
+func inflate(in, window []byte, limit int) (message []byte, err error) {
+	var out bytes.Buffer
+	defer func() {
+		message = out.Bytes()
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the DEFLATE decoder failed: %v", v)
+		}
+	}()
+	// The four octets that end a flush were taken off; a final block follows
+	// so that the reader finds an end.
+	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(in), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), window)
+	defer r.Close()
+	_, err = io.Copy(&out, io.LimitReader(r, int64(limit)))
+	return nil, err
 }
