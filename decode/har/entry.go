@@ -3,7 +3,6 @@
 package har
 
 import (
-	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/netip"
@@ -22,9 +21,6 @@ import (
 
 // httpVersion is what Chrome shows as h2.
 const httpVersion = "HTTP/2.0"
-
-// maxMessages is how many WebSocket messages of each direction an entry has.
-const maxMessages = 10000
 
 func newEntry(x *c.Exchange, l c.Limits) entry {
 	req, resp := x.Request(), x.Response()
@@ -362,30 +358,4 @@ func port(a netip.AddrPort) string {
 		return ""
 	}
 	return a.String()
-}
-
-// webSocket gives the frames of a WebSocket connection. Frames are shown as
-// messages: Chrome has no fragments.
-func webSocket(x *c.Exchange) []wsMessage {
-	var list []wsMessage
-	for _, side := range []struct {
-		name string
-		d    capture.Direction
-	}{{"send", x.RequestDirection()}, {"receive", x.RequestDirection().Reverse()}} {
-		for _, f := range c.WebSocketFrames(&x.Sides[side.d].Body, maxMessages) {
-			m := wsMessage{Type: side.name, Time: float64(f.Time) / 1e9, Opcode: int(f.Opcode)}
-			if f.Opcode == 1 && f.RSV == 0 && utf8.Valid(f.Payload.Data) {
-				m.Data = string(f.Payload.Data)
-			} else {
-				m.Data = base64.StdEncoding.EncodeToString(f.Payload.Data)
-			}
-			list = append(list, m)
-		}
-	}
-	sortByTime(list)
-	return list
-}
-
-func sortByTime(list []wsMessage) {
-	slices.SortStableFunc(list, func(a, b wsMessage) int { return cmp.Compare(a.Time, b.Time) })
 }
