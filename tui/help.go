@@ -24,7 +24,7 @@ func (m *Model) hints() (first, last []key.Binding) {
 	if m.overlay != nil {
 		return nil, m.overlay.hints(m)
 	}
-	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), whole: m.view.HasStream && m.filter == nil, live: m.o.Live, paused: m.paused,
+	return m.keys.hints(m.focus, situation{narrowed: m.narrowed(), whole: m.view.HasStream && m.filter == nil || m.frames.empty(), live: m.o.Live, paused: m.paused,
 		left: !m.frames.follow && m.focus >= paneFrames, leads: m.detail.leads() != 0}), m.keys.lastHints()
 }
 

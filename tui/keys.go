@@ -159,7 +159,7 @@ func keyName(k string) string {
 // situation is what the hints depend on beside the pane.
 type situation struct {
 	narrowed bool // esc has something to undo
-	whole    bool // one stream is shown, without a filter
+	whole    bool // one stream is shown, without a filter, or nothing
 	live     bool
 	paused   bool
 	left     bool // the newest rows are out of sight

@@ -31,7 +31,11 @@ func (m *Model) whyNoFrames() []string {
 	case m.status.Exit != 0:
 		return []string{"No frames.", "The command exited with status " + strconv.Itoa(m.status.Exit) + "."}
 	case m.status.Done || !m.o.Live:
-		return []string{"No frames."}
+		lines := []string{"No frames."}
+		if m.status.Text != "" {
+			lines = append(lines, peer(m.status.Text, 200))
+		}
+		return lines
 	}
 	lines := []string{"Waiting for HTTP/2 frames."}
 	if m.status.Text != "" {

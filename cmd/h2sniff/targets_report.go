@@ -159,14 +159,14 @@ func (t *targets) status() string {
 		names = append(names, family.String())
 	}
 	slices.Sort(names)
-	switch {
-	case len(names) > 0:
-	case t.cleartext:
+	if len(names) == 0 && t.cleartext {
 		names = []string{uprobe.Cleartext}
-	default:
-		names = []string{"no TLS library so far"}
 	}
-	text := fmt.Sprintf("attached: %s, %s", strings.Join(names, "+"), plural(len(t.processes), "process"))
+	processes := plural(len(t.processes), "process")
+	text := "attached: " + strings.Join(names, "+") + ", " + processes
+	if len(names) == 0 {
+		text = "no TLS library so far in " + processes
+	}
 	if n := t.failures.n; n > 0 {
 		text += ", " + plural(n, "problem")
 	}
