@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"h2sniff/capture"
+	"h2sniff/decode/store"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -112,6 +113,19 @@ func TestStreamsSayOfWhichConnection(t *testing.T) {
 		press(m, "1 k enter")
 		if !strings.Contains(m.View(), "2 Streams of c3: 3") {
 			t.Errorf("%v: after enter on c3:\n%s", size, m.View())
+		}
+	}
+}
+
+// A number of problems is shown whole or not at all.
+func TestMarksWithin(t *testing.T) {
+	for _, c := range []struct {
+		errors, gaps uint64
+		w            int
+		want         string
+	}{{0, 0, 3, ""}, {5, 0, 3, "!5"}, {50, 38, 7, "!50 ⋯38"}, {50, 38, 6, "!50⋯"}, {50, 38, 3, "!50"}, {1, 1, 3, "!1⋯"}, {500, 38, 3, "!…"}, {0, 380, 3, "⋯…"}} {
+		if got := marksWithin(&store.ConnSummary{Errors: c.errors, Gaps: c.gaps}, c.w); got != c.want {
+			t.Errorf("%d errors and %d gaps in %d cells: %q, want %q", c.errors, c.gaps, c.w, got, c.want)
 		}
 	}
 }

@@ -180,7 +180,7 @@ func (p *connPane) row(m *Model, c *store.ConnSummary) row {
 		connStreams:  {text: compact(uint64(c.Streams))},
 		connFrames:   {text: compact(c.Frames)},
 		connRate:     {text: p.rates.text(c.ID)},
-		connMarks:    {text: marks(c), style: s.warn},
+		connMarks:    {text: marksWithin(c, p.columnWidth(connMarks)), style: s.warn},
 	}}
 	if c.Protocol == decode.HTTP2 {
 		r.cells[connProtocol].style = s.headers
@@ -311,6 +311,22 @@ func keepEnd(s string, w int) string {
 		return "~" + keepEnd(s[1:], w-1)
 	}
 	return ellipsis + s[len(s)-w+1:]
+}
+
+// marksWithin are marks in w cells, without a number rather than with a part of it.
+func marksWithin(c *store.ConnSummary, w int) string {
+	s := marks(c)
+	if width(s) <= w {
+		return s
+	}
+	first, _, more := strings.Cut(s, " ")
+	switch n := width(first); {
+	case more && n < w:
+		return first + "⋯" // and gaps
+	case n <= w:
+		return first
+	}
+	return string([]rune(first)[:1]) + ellipsis
 }
 
 // marks are the troubles of a connection: that its window is used up, what is wrong

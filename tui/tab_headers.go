@@ -76,7 +76,7 @@ func (d *details) row() {
 func gapText(r decode.GapReason) string {
 	switch r {
 	case decode.GapLost:
-		return "lost: dropped between the program and h2sniff"
+		return "lost: dropped between the program and h2sniff; a larger --ring may help, or --headers-only"
 	case decode.GapNotCopied:
 		return "not copied: beyond what is captured of one call"
 	case decode.GapNotKept:
