@@ -51,6 +51,10 @@ type side struct {
 	gap  uint64 // octets missing since the last frame
 	held []held // waits for this direction's next frame
 
+	// early is that the first octets are no preface. It waits for the direction's
+	// next row: they are the beginning of one where that tells of a loss.
+	early *Diagnosis
+
 	windowSure bool // what is left of the windows that this direction uses was known
 }
 
@@ -82,6 +86,9 @@ func (t *Tracker) Withheld() uint64 { return t.withheld }
 func (t *Tracker) Row(seq uint64, row *decode.Row, emit func(*Diagnosis)) {
 	t.seq, t.row, t.emit = seq, row, emit
 	t.lastTime = max(t.lastTime, row.TimeEnd)
+	if row.Kind == decode.RowFrame || row.Kind == decode.RowGap {
+		t.judgeStart(row.Direction, row.Kind == decode.RowGap && row.GapReason != decode.GapSkipped)
+	}
 	switch row.Kind {
 	case decode.RowFrame:
 		t.release(row.Direction & 1)
@@ -153,6 +160,7 @@ func (t *Tracker) finish(now, till int64, until string) {
 	t.releaseLast()
 	t.overdue(now)
 	for d := range t.sides {
+		t.judgeStart(capture.Direction(d), false)
 		doubt := ""
 		if d := capture.Direction(d); !t.conn.WindowSure(d) {
 			doubt = ", unless octets that were lost refilled it"
@@ -206,7 +214,11 @@ func (t *Tracker) gap() {
 	t.sides[t.row.Direction.Reverse()&1].pings = nil
 	h := t.conn.Half(t.row.Direction)
 	if t.row.GapReason == decode.GapSkipped && t.fresh && h.Frames == 0 && h.Complete() && !t.preface {
-		t.report(connectionPreface, 0, "The first %d octets are neither a connection preface nor frames.", t.row.GapBytes)
+		s.early = &Diagnosis{
+			Code: rules[connectionPreface].Code, Severity: rules[connectionPreface].Severity, Conn: t.id, Direction: t.row.Direction,
+			Seq: t.seq, Time: t.row.Time, Section: rules[connectionPreface].Section,
+			Text: fmt.Sprintf("The first %d octets are neither a connection preface nor frames.", t.row.GapBytes),
+		}
 		return
 	}
 	how := "were lost before they reached h2sniff"
@@ -223,6 +235,16 @@ func (t *Tracker) gap() {
 		how = "of the frames before were not sent, since the program's call failed"
 	}
 	t.report(captureGap, 0, "%d octets %s: what depends on them is not judged.", t.row.GapBytes, how)
+}
+
+// judgeStart tells that the first octets of a direction are no preface, if it waits for
+// that and nothing behind them was lost.
+func (t *Tracker) judgeStart(d capture.Direction, lost bool) {
+	s := &t.sides[d&1]
+	if s.early != nil && !lost && !t.full(connectionPreface) {
+		t.emit(s.early)
+	}
+	s.early = nil
 }
 
 // frame judges a frame by what was before it, applies it, and judges what came

@@ -245,6 +245,31 @@ func TestEachFrameLost(t *testing.T) {
 	}
 }
 
+// TestHalfAPrefaceLost: no error where the end of the client's preface is lost, told or
+// not, after the server has begun; one where what comes is none.
+func TestHalfAPrefaceLost(t *testing.T) {
+	half, settings := http2.ClientPreface[:14], "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	data := func(d capture.Direction, at int, s string) capture.Event {
+		return capture.Event{Kind: capture.Data, Conn: 1, Direction: d, Offset: uint64(at), Length: uint64(len(s)), Data: []byte(s)}
+	}
+	lost := capture.Event{Kind: capture.Lost, Conn: 1, Direction: capture.Recv, Offset: 14, Length: 10}
+	behind := data(capture.Recv, len(http2.ClientPreface), settings+settings[:8]+"\x00")
+	for name, events := range map[string][]capture.Event{
+		"told":     {data(capture.Recv, 0, half), data(capture.Send, 0, settings), lost, behind},
+		"not told": {data(capture.Recv, 0, half), data(capture.Send, 0, settings), behind},
+	} {
+		got, frames := diagnoseEvents(events, &capture.ConnInfo{Fresh: true, Role: capture.Server})
+		if frames < 3 {
+			t.Errorf("%s: %d frames", name, frames)
+		}
+		for _, d := range got {
+			if d.Severity == decode.Error {
+				t.Errorf("%s: %+v", name, d)
+			}
+		}
+	}
+}
+
 // perFrame splits events where frames begin.
 func perFrame(events []capture.Event) (out []capture.Event) {
 	var header [2][]byte
