@@ -27,7 +27,7 @@ const flowTime = time.Minute
 func startFlow(t *testing.T, st *store.Store, w, h int, o Options) *flow {
 	t.Helper()
 	o.Renderer = renderer(false)
-	return &flow{t, teatest.NewTestModel(t, New(st, o), teatest.WithInitialTermSize(w, h))}
+	return &flow{t, teatest.NewTestModel(t, newModel(t.Context(), st, o), teatest.WithInitialTermSize(w, h))}
 }
 
 // press sends keys by their names, apart by spaces.

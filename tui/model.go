@@ -172,10 +172,7 @@ type Model struct {
 	lines  [][]byte // of the screen; kept for their memory
 }
 
-// New makes the UI of st.
-func New(st *store.Store, o Options) *Model { return newModel(context.Background(), st, o) }
-
-// newModel makes a UI; what it does beside itself ends with ctx.
+// newModel makes the UI of st; what it does beside itself ends with ctx.
 func newModel(ctx context.Context, st *store.Store, o Options) *Model {
 	r := o.Renderer
 	if r == nil {

@@ -3,6 +3,7 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,7 +45,7 @@ func newScreen(st *store.Store, w, h int, o Options) *Model {
 	if o.Renderer == nil {
 		o.Renderer = renderer(false)
 	}
-	m := New(st, o)
+	m := newModel(context.Background(), st, o)
 	do(m, tea.WindowSizeMsg{Width: w, Height: h}, tickMsg(time.Unix(1000, 0)))
 	return m
 }

@@ -284,7 +284,7 @@ func TestResize(t *testing.T) {
 }
 
 func TestBeforeTheFirstSize(t *testing.T) {
-	m := New(sample(t).st, Options{Renderer: renderer(false)})
+	m := newModel(t.Context(), sample(t).st, Options{Renderer: renderer(false)})
 	if m.Init() == nil {
 		t.Error("no clock")
 	}
