@@ -125,6 +125,7 @@ func TestShortChildren(t *testing.T) {
 	for _, conn := range conns(rows, "nghttp") {
 		whole += countKind(rows, conn, "preface")
 	}
+	t.Logf("%d of %d programs were traced from their connection's beginning", whole, times)
 	if whole < times/2 {
 		t.Errorf("%d of %d programs were traced from their connection's beginning", whole, times)
 	}
