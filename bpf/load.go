@@ -175,18 +175,28 @@ const (
 	FollowImage Follow = 2 // the same, each until it executes another program
 )
 
+// Followed says whose system calls count beside those of processes in
+// Syscalls.Followed.
+type Followed struct {
+	Everyone bool
+	// Name is that of leaders which count, with their children, from when they
+	// get it on, cut at 15 octets; "" is none.
+	Name string
+}
+
 // LoadSyscalls loads the programs for cleartext HTTP/2, if that was not done
-// before. With everyone all processes count. library gives the number by which
-// their connections are known.
-func (o *Objects) LoadSyscalls(everyone bool, library func() uint32) error {
+// before. library gives the number by which their connections are known.
+func (o *Objects) LoadSyscalls(who Followed, library func() uint32) error {
 	if o.Syscalls != nil {
 		return nil
 	}
-	names := []string{"destroy", "fork", "exec", "killed", "leave", "enter"}
+	names := []string{"destroy", "fork", "exec", "named", "killed", "leave", "enter"}
 	if o.TCP {
-		names = []string{"destroy", "fork", "exec", "received", "receiving", "sent", "sending"}
+		names = []string{"destroy", "fork", "exec", "named", "received", "receiving", "sent", "sending"}
 	}
-	coll, err := o.loadCollection(only(names), map[string]any{"everyone": everyone, "library": library()})
+	var comm [16]byte
+	copy(comm[:len(comm)-1], who.Name)
+	coll, err := o.loadCollection(only(names), map[string]any{"everyone": who.Everyone, "follow_name": comm, "library": library()})
 	if err != nil {
 		return err
 	}

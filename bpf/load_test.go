@@ -42,7 +42,7 @@ func everyMode(t *testing.T, o Options, mode Mode) {
 			t.Fatalf("%+v", err)
 		}
 		defer objs.Close()
-		if err := objs.LoadSyscalls(false, func() uint32 { return 0 }); err != nil {
+		if err := objs.LoadSyscalls(Followed{}, func() uint32 { return 0 }); err != nil {
 			t.Fatalf("%+v", err)
 		}
 		if err := objs.LoadGo(); err != nil {

@@ -367,6 +367,30 @@ int destroy(u64 *ctx)
 	return 0;
 }
 
+/* Processes that are followed by the name of their leader, from the moment when
+ * it gets that name: a process that executes a program has sent nothing yet. */
+const volatile u64 follow_name[2]; /* octets as in task->comm; none begin with 0 */
+
+static __noinline bool has_name(struct task_struct *task, const void *comm)
+{
+	u64 name[2] = {};
+	if (!follow_name[0] || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+		return false;
+	bpf_probe_read_kernel_str(name, sizeof(name), comm);
+	return name[0] == follow_name[0] && name[1] == follow_name[1] && local_pid(task);
+}
+
+/* It gets a name, by execve or by itself. */
+SEC("tp_btf/task_rename")
+int named(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	u8 how = FOLLOW_TREE;
+	if (has_name(task, (void *)ctx[1]))
+		bpf_task_storage_get(&followed, task, &how, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int fork(u64 *ctx)
 {
@@ -374,10 +398,10 @@ int fork(u64 *ctx)
 	if (child->pid != child->tgid)
 		return 0;
 	u8 *how = bpf_task_storage_get(&followed, parent->group_leader, 0, 0);
-	if (how) {
-		u8 same = *how;
+	u8 same = how ? *how : FOLLOW_TREE;
+	/* A thread's name is its child's. */
+	if (how || has_name(child, child->comm))
 		bpf_task_storage_get(&followed, child, &same, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	}
 	return 0;
 }
 

@@ -237,12 +237,14 @@ const (
 	syscallProgFork         = "fork"
 	syscallProgKilled       = "killed"
 	syscallProgLeave        = "leave"
+	syscallProgNamed        = "named"
 	syscallProgReceived     = "received"
 	syscallProgReceiving    = "receiving"
 	syscallProgSending      = "sending"
 	syscallProgSent         = "sent"
 	syscallVarClientPreface = "client_preface"
 	syscallVarEveryone      = "everyone"
+	syscallVarFollowName    = "follow_name"
 	syscallVarHeadersOnly   = "headers_only"
 	syscallVarLibrary       = "library"
 	syscallVarPidnsInum     = "pidns_inum"
@@ -298,6 +300,7 @@ type syscallProgramSpecs struct {
 	Fork      *ebpf.ProgramSpec `ebpf:"fork"`
 	Killed    *ebpf.ProgramSpec `ebpf:"killed"`
 	Leave     *ebpf.ProgramSpec `ebpf:"leave"`
+	Named     *ebpf.ProgramSpec `ebpf:"named"`
 	Received  *ebpf.ProgramSpec `ebpf:"received"`
 	Receiving *ebpf.ProgramSpec `ebpf:"receiving"`
 	Sending   *ebpf.ProgramSpec `ebpf:"sending"`
@@ -326,6 +329,7 @@ type syscallMapSpecs struct {
 type syscallVariableSpecs struct {
 	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
 	Everyone      *ebpf.VariableSpec `ebpf:"everyone"`
+	FollowName    *ebpf.VariableSpec `ebpf:"follow_name"`
 	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
 	Library       *ebpf.VariableSpec `ebpf:"library"`
 	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
@@ -386,6 +390,7 @@ func (m *syscallMaps) Close() error {
 type syscallVariables struct {
 	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
 	Everyone      *ebpf.Variable `ebpf:"everyone"`
+	FollowName    *ebpf.Variable `ebpf:"follow_name"`
 	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
 	Library       *ebpf.Variable `ebpf:"library"`
 	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
@@ -403,6 +408,7 @@ type syscallPrograms struct {
 	Fork      *ebpf.Program `ebpf:"fork"`
 	Killed    *ebpf.Program `ebpf:"killed"`
 	Leave     *ebpf.Program `ebpf:"leave"`
+	Named     *ebpf.Program `ebpf:"named"`
 	Received  *ebpf.Program `ebpf:"received"`
 	Receiving *ebpf.Program `ebpf:"receiving"`
 	Sending   *ebpf.Program `ebpf:"sending"`
@@ -417,6 +423,7 @@ func (p *syscallPrograms) Close() error {
 		p.Fork,
 		p.Killed,
 		p.Leave,
+		p.Named,
 		p.Received,
 		p.Receiving,
 		p.Sending,

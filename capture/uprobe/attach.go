@@ -28,8 +28,9 @@ type Attacher struct {
 	named  func(number uint32, name string)
 	last   uint32 // number given
 
-	following  bool // system calls
-	goReceives bool // what serves all Go programs is attached
+	followed   bpf.Followed
+	following  int64 // system calls, since then by CLOCK_MONOTONIC, 0: not yet
+	goReceives bool  // what serves all Go programs is attached
 
 	expect expectation
 
@@ -91,7 +92,7 @@ func (a *Attacher) Prepare(families []target.Family, cleartext bool) {
 		}
 	}
 	if cleartext {
-		_ = a.loadSyscalls(false)
+		_ = a.loadSyscalls(a.followed)
 	}
 }
 

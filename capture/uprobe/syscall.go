@@ -22,7 +22,32 @@ const Cleartext = "TCP (cleartext)"
 func (a *Attacher) FollowEveryone() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.attachSyscalls(true)
+	return a.attachSyscalls(bpf.Followed{Everyone: true})
+}
+
+// commLen is the length of a thread's name (TASK_COMM_LEN less the NUL).
+const commLen = 15
+
+// FollowNamed captures cleartext HTTP/2 of processes from the moment when their
+// leader gets a name, cut at 15 octets, and of children that they fork from then on. It is called
+// before Follow, or not at all. Where each system call of the machine would pay,
+// before Linux 6.16, that begins with the first process that is given to Follow.
+func (a *Attacher) FollowNamed(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.followed.Name = name[:min(len(name), commLen)]
+	if !a.objs.TCP {
+		return a.loadSyscalls(a.followed)
+	}
+	return a.attachSyscalls(a.followed)
+}
+
+// FollowsNamed tells whether a process that got the name of FollowNamed at some
+// time, in ns of CLOCK_MONOTONIC, has been followed since.
+func (a *Attacher) FollowsNamed(name string, at int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return name != "" && name == a.followed.Name && a.following != 0 && a.following <= at
 }
 
 // Follow captures cleartext HTTP/2 of a process and of children that it forks
@@ -32,7 +57,7 @@ func (a *Attacher) FollowEveryone() error {
 func (a *Attacher) Follow(pid int, how bpf.Follow) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.attachSyscalls(false); err != nil {
+	if err := a.attachSyscalls(a.followed); err != nil {
 		return err
 	}
 	return a.withProcess(pid, func(fd uint32) error {
@@ -69,11 +94,11 @@ func (a *Attacher) withProcess(pid int, do func(pidfd uint32) error) error {
 }
 
 // attachSyscalls attaches the programs at first use. The caller holds mu.
-func (a *Attacher) attachSyscalls(everyone bool) error {
-	if a.following {
+func (a *Attacher) attachSyscalls(who bpf.Followed) error {
+	if a.following != 0 {
 		return nil
 	}
-	if err := a.loadSyscalls(everyone); err != nil {
+	if err := a.loadSyscalls(who); err != nil {
 		return err
 	}
 	for _, program := range a.objs.Syscalls.Programs {
@@ -83,10 +108,14 @@ func (a *Attacher) attachSyscalls(everyone bool) error {
 		}
 		a.base = append(a.base, l)
 	}
-	a.following = true
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("clock_gettime: %w", err)
+	}
+	a.following = now.Nano()
 	return nil
 }
 
-func (a *Attacher) loadSyscalls(everyone bool) error {
-	return a.objs.LoadSyscalls(everyone, func() uint32 { return a.numberOf(Cleartext) })
+func (a *Attacher) loadSyscalls(who bpf.Followed) error {
+	return a.objs.LoadSyscalls(who, func() uint32 { return a.numberOf(Cleartext) })
 }

@@ -94,6 +94,11 @@ func newTargets(s target.Selection, cleartext bool, o target.Options, a *uprobe.
 			t.known = append(t.known, installed[i])
 		}
 	}
+	if byName := s.Comm != "" && len(s.PIDs) == 0 && s.Container == ""; cleartext && byName {
+		if err := a.FollowNamed(s.Comm); err != nil {
+			t.fail(err.Error())
+		}
+	}
 	a.Prepare(t.mayCome(), cleartext && !s.Machine())
 	return t, nil
 }
@@ -136,8 +141,8 @@ func (t *targets) handle(ev target.Event) {
 		if ev.Time != 0 && !t.selection.Machine() {
 			t.attacher.Expect()
 		}
-		if ev.Forked {
-			since = 0 // the kernel follows it from its fork on
+		if ev.Forked || t.attacher.FollowsNamed(ev.Process.Comm, ev.Time) {
+			since = 0 // the kernel follows it from then on
 		}
 		t.follow(p, ev.Process.PID, since)
 		// Where it runs in its parent's memory the probes there serve until it
@@ -205,7 +210,7 @@ func (t *targets) follow(p *process, pid int, since int64) {
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		t.debug("process %d ended before it was followed", pid)
-		p.follows.gone = true
+		p.follows.gone = p.follows.gone || since != 0
 	case err != nil:
 		t.fail(err.Error())
 	default:
@@ -351,6 +356,9 @@ func (t *targets) unseen(u *target.Unseen) {
 func (t *targets) countUnseen(u *target.Unseen) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if s := t.selection; s.Families != nil && len(s.Families) == 0 && t.attacher.FollowsNamed(u.Comm, u.Time) {
+		return // the kernel followed its sockets, and nothing else counts
+	}
 	if t.coverage.unseen(u, t.everywhere) {
 		t.debug("process %d has ended before it could be followed", u.PID)
 	}

@@ -168,7 +168,7 @@ func (s *Section) loads(objs *bpf.Objects, how string) {
 		name string
 		load func() error
 	}{
-		{"cleartext HTTP/2", func() error { return objs.LoadSyscalls(false, func() uint32 { return 0 }) }},
+		{"cleartext HTTP/2", func() error { return objs.LoadSyscalls(bpf.Followed{}, func() uint32 { return 0 }) }},
 		{"Go", objs.LoadGo},
 		{"NSS", objs.LoadNSS},
 	} {
