@@ -88,3 +88,15 @@ func TestMessages(t *testing.T) {
 		t.Errorf("%d messages are kept", len(m.said))
 	}
 }
+
+// Where the reason of an end has no room, the line says where it is whole.
+func TestLongErrorLeadsToMessages(t *testing.T) {
+	reason := "the recording is cut off: " + strings.Repeat("it was not written to its end, ", 6)
+	m := newScreen(sample(t).st, 120, 36, Options{Status: func() Status { return Status{Done: true, Err: errors.New(reason)} }})
+	if line := lastLine(m); !strings.Contains(line, "the recording is cut off") || !strings.Contains(line, ":messages has it whole  ? help") {
+		t.Errorf("%q", line)
+	}
+	if err := checkScreen(m); err != nil {
+		t.Error(err)
+	}
+}

@@ -310,11 +310,11 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 		return appendStyled(dst, " "+m.notice, w, style)
 	}
 	if text := m.progress(); text != "" {
-		return m.appendBeforeHints(dst, " "+text+" ", w, s.warn)
+		return m.appendBeforeHints(dst, " "+text+" ", "", w, s.warn)
 	}
 	first, last := m.hints()
 	if m.status.Err != nil {
-		return m.appendBeforeHints(dst, " "+peer(m.status.Err.Error(), w)+" ", w, s.bad)
+		return m.appendBeforeHints(dst, " "+peer(m.status.Err.Error(), w)+" ", " :messages has it whole ", w, s.bad)
 	}
 	keys := hintsWidth(first) + hintsWidth(last)
 	text := peer(m.status.Text, w)
@@ -331,16 +331,21 @@ func (m *Model) appendBottom(dst []byte, w int) []byte {
 	return append(dst, ' ')
 }
 
-// appendBeforeHints appends exactly w cells: a text, and behind it the hints
-// that are dropped last, if there is room.
-func (m *Model) appendBeforeHints(dst []byte, text string, w int, style sgr) []byte {
+// appendBeforeHints appends exactly w cells: a text, where that is cut what is to
+// be said of it, and the hints that are dropped last, if there is room.
+func (m *Model) appendBeforeHints(dst []byte, text, whenCut string, w int, style sgr) []byte {
 	_, last := m.hints()
 	n := w
 	if keys := hintsWidth(last); n-keys >= minText {
 		n -= keys
 	}
+	rest := w - n
+	if more := width(whenCut); width(text) > n && n-more >= minText {
+		dst = appendStyled(dst, text, n-more, style)
+		text, n, style = whenCut, more, m.sty.dim
+	}
 	dst = appendStyled(dst, text, n, style)
-	return m.appendHints(dst, nil, last, w-n)
+	return m.appendHints(dst, nil, last, rest)
 }
 
 func appendStyled(dst []byte, text string, w int, style sgr) []byte {
