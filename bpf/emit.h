@@ -32,7 +32,6 @@ const volatile bool sleepable; /* programs may fault pages in */
 		} *rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);                    \
 		if (!rec) {                                                                \
 			count(COUNT_DROPPED, 1);                                           \
-			count(COUNT_DROPPED_BYTES, e->n + e->left_out);                    \
 			return 0;                                                          \
 		}                                                                          \
 		u32 n = e->n;                                                              \
@@ -50,9 +49,7 @@ const volatile bool sleepable; /* programs may fault pages in */
 		} else if (e->may_fault) {                                                 \
 			bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);                        \
 			return 1;                                                          \
-		} else {                                                                   \
-			count(COUNT_FAULTS, 1); /* its length still counts */              \
-		}                                                                          \
+		} /* else nothing is copied, and its length still counts */                \
 		submit(rec);                                                               \
 		return 0;                                                                  \
 	}
@@ -88,7 +85,6 @@ __noinline int emit_bare(struct emission *e, u64 len)
 	struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r) {
 		count(COUNT_DROPPED, 1);
-		count(COUNT_DROPPED_BYTES, e->kind == RECORD_DATA || e->kind == RECORD_COMMIT ? len : 0);
 		return 0;
 	}
 	fill(r, e->kind, &e->who, e->dir == DIR_SEND ? e->begin : 0);

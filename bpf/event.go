@@ -192,11 +192,10 @@ type NSSData struct {
 type Counter uint32
 
 const (
-	Dropped      Counter = iota // records for which the ring had no room
-	DroppedBytes                // plaintext octets in them
-	Faults                      // pages that could not be read
-	TooDeep                     // calls nested too deep to follow
-	NoState                     // calls not followed: a state map was full, or their connection had ended
+	Dropped Counter = iota // records for which the ring had no room
+	Unread                 // calls not followed: an argument or a result could not be read
+	TooDeep                // calls nested too deep to follow
+	NoState                // calls not followed: a state map was full, or their connection had ended
 	numCounters
 )
 

@@ -96,11 +96,10 @@ struct nss_data {
 
 /* Counters, one per CPU each; order as in Go's bpf.Counter. */
 enum counter {
-	COUNT_DROPPED,	     /* records for which the ring had no room */
-	COUNT_DROPPED_BYTES, /* plaintext octets in them */
-	COUNT_FAULTS,	     /* pages that could not be read */
-	COUNT_TOO_DEEP,	     /* calls nested too deep to follow */
-	COUNT_NO_STATE,	     /* calls not followed: a state map was full, or their connection had ended */
+	COUNT_DROPPED,	/* records for which the ring had no room */
+	COUNT_UNREAD,	/* calls not followed: an argument or a result could not be read */
+	COUNT_TOO_DEEP, /* calls nested too deep to follow */
+	COUNT_NO_STATE, /* calls not followed: a state map was full, or their connection had ended */
 	COUNTERS,
 };
 

@@ -137,7 +137,7 @@ static __always_inline bool stack_of(u64 g, struct stack *s)
 		return true;
 	if (sleepable && !bpf_copy_from_user(s, sizeof(*s), (void *)g))
 		return true;
-	count(COUNT_FAULTS, 1);
+	count(COUNT_UNREAD, 1);
 	return false;
 }
 
@@ -346,7 +346,7 @@ static __always_inline bool go_result(struct pt_regs *ctx, u64 cookie, s64 *n, u
 	if (GO_CLOSURE(ctx) != frame + 8 * (cookie >> COOKIE_CLOSURE & COOKIE_PLACE))
 		return false;
 	if (bpf_probe_read_user(n, sizeof(*n), (void *)(frame + 8 * (cookie >> COOKIE_RESULT & COOKIE_PLACE)))) {
-		count(COUNT_FAULTS, 1);
+		count(COUNT_UNREAD, 1);
 		return false;
 	}
 	*sp = GO_FRAME(ctx) + 8;

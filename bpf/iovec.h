@@ -59,7 +59,8 @@ static __always_inline long read_vector(struct iovec *v, u64 addr, u8 shape)
 }
 
 /* One step: the next message, the next buffer or the next piece. Not 0 at the
- * end. Global, so that the verifier checks it once. */
+ * end, or where a buffer's place cannot be read: what is left of total is then
+ * told of without octets. Global, so that the verifier checks it once. */
 __noinline int walk_step(struct walk *w)
 {
 	if (!w || !w->total || w->copied > MAX_COPIED)
@@ -71,10 +72,8 @@ __noinline int walk_step(struct walk *w)
 		u32 len;
 		if (!w->more)
 			return 1;
-		if (bpf_probe_read_user(&v, sizeof(v), &m->m.iov) || bpf_probe_read_user(&len, sizeof(len), &m->len)) {
-			count(COUNT_FAULTS, 1);
+		if (bpf_probe_read_user(&v, sizeof(v), &m->m.iov) || bpf_probe_read_user(&len, sizeof(len), &m->len))
 			return 1;
-		}
 		w->messages += sizeof(*m);
 		w->more--;
 		w->left = len;
@@ -87,10 +86,8 @@ __noinline int walk_step(struct walk *w)
 		struct iovec v;
 		if (!w->buffers)
 			return 1;
-		if (read_vector(&v, w->iov, w->shape)) {
-			count(COUNT_FAULTS, 1);
+		if (read_vector(&v, w->iov, w->shape))
 			return 1;
-		}
 		w->iov += sizeof(v);
 		w->buffers--;
 		w->cur = v.base;

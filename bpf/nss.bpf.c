@@ -47,7 +47,7 @@ static __always_inline bool read_layer(struct layer *l, u64 fd)
 		return true;
 	if (sleepable && !bpf_copy_from_user(l, sizeof(*l), (void *)fd))
 		return true;
-	count(COUNT_FAULTS, 1);
+	count(COUNT_UNREAD, 1);
 	return false;
 }
 
@@ -186,10 +186,8 @@ __noinline int vector_step(struct vectors *w)
 		struct vector v = {};
 		if (!w->more)
 			return 1;
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)w->at)) {
-			count(COUNT_FAULTS, 1);
+		if (bpf_probe_read_user(&v, sizeof(v), (void *)w->at))
 			return 1;
-		}
 		w->at += sizeof(v);
 		w->more--;
 		w->cur = v.base;

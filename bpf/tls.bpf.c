@@ -122,7 +122,7 @@ static __always_inline u64 moved(const struct call *call, u64 ret)
 		if ((s32)ret != 1)
 			return 0;
 		if (bpf_probe_read_user(&n, sizeof(n), (void *)call->out)) {
-			count(COUNT_FAULTS, 1);
+			count(COUNT_UNREAD, 1);
 			return 0;
 		}
 		return n;

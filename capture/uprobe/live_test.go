@@ -49,7 +49,7 @@ func TestEveryModeCaptures(t *testing.T) {
 	for _, mode := range []bpf.Mode{{Multi: true, Sleepable: true}, {Multi: true}, {Sleepable: true}, {}} {
 		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) {
 			pid, addr, answered := startEcho(t, cert, key)
-			events := captureWhile(t, mode, libraries(t, pid), func() {
+			events, _ := captureWhile(t, mode, libraries(t, pid), func() {
 				sayHello(t, addr)
 				answered() // what the server sends is told when the call returns
 			})
@@ -151,8 +151,9 @@ func libraries(t *testing.T, pid int) func(*Attacher) {
 	}
 }
 
-// captureWhile captures a process in a mode while f runs.
-func captureWhile(t *testing.T, mode bpf.Mode, attach func(*Attacher), f func()) []capture.Event {
+// captureWhile captures a process in a mode while f runs. It gives the events, and
+// the counters behind the last of them.
+func captureWhile(t *testing.T, mode bpf.Mode, attach func(*Attacher), f func()) ([]capture.Event, capture.Stats) {
 	t.Helper()
 	objs, err := bpf.LoadMode(bpf.Options{RingBytes: 1 << 20}, mode)
 	if err != nil {
@@ -181,7 +182,7 @@ func captureWhile(t *testing.T, mode bpf.Mode, attach func(*Attacher), f func())
 	for {
 		err := reader.Read(&ev)
 		if errors.Is(err, io.EOF) {
-			return events
+			return events, reader.Stats()
 		}
 		if err != nil {
 			t.Fatal(err)

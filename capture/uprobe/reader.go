@@ -172,7 +172,7 @@ func (r *Reader) Ignore(id capture.ConnID) {
 func (r *Reader) Stats() capture.Stats {
 	s := r.stats.snapshot()
 	for counter, value := range map[bpf.Counter]*uint64{
-		bpf.Dropped: &s.LostEvents, bpf.TooDeep: &s.Missed, bpf.NoState: &s.Missed,
+		bpf.Dropped: &s.LostEvents, bpf.Unread: &s.Missed, bpf.TooDeep: &s.Missed, bpf.NoState: &s.Missed,
 	} {
 		if n, err := r.queue.Count(counter); err == nil {
 			*value += n

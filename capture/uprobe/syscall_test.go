@@ -32,7 +32,7 @@ func TestEveryModeFollows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			preface := http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 			answer := "\x00\x00\x00\x04\x01\x00\x00\x00\x00" + strings.Repeat("\x00\x00\x00\x04\x00\x00\x00\x00\x00", 2000)
-			events := captureWhile(t, mode, followSelf(t), func() {
+			events, _ := captureWhile(t, mode, followSelf(t), func() {
 				client, server := tcpPair(t)
 				pass(t, client, server, preface)
 				pass(t, server, client, answer)
