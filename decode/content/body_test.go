@@ -159,6 +159,44 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+// The final response takes the place of interim ones also where its HEADERS frame
+// ends the stream, and nothing takes that of the final one.
+func TestInterimResponses(t *testing.T) {
+	for _, test := range []struct {
+		sections                []string // :status, or "" for trailers
+		status                  string
+		informational, trailers int
+	}{
+		{[]string{"100", "201"}, "201", 1, 0},
+		{[]string{"100", "103", "204"}, "204", 2, 0},
+		{[]string{"100", "200", ""}, "200", 1, 1},
+		{[]string{"200", ""}, "200", 0, 1},
+		{[]string{"200", "201"}, "200", 0, 1},
+	} {
+		c := collect(Limits{})
+		r := &rows{c: c.Collector, role: capture.Client}
+		r.headers(capture.Send, 1, false, ":method", "POST", "expect", "100-continue")
+		for i, status := range test.sections {
+			name := ":status"
+			if status == "" {
+				name, status = "grpc-status", "0"
+			}
+			r.headers(capture.Recv, 1, i == len(test.sections)-1, name, status)
+			if i == 0 {
+				r.data(capture.Send, 1, true, "body")
+			}
+		}
+		if len(c.exchanges) != 1 {
+			t.Fatalf("%q: %d exchanges", test.sections, len(c.exchanges))
+		}
+		x := c.exchanges[0].Response()
+		status, _ := Lookup(x.Fields, ":status")
+		if status != test.status || len(x.Informational) != test.informational || len(x.Trailers) != test.trailers || !x.Body.Ended {
+			t.Errorf("%q: %+v", test.sections, x)
+		}
+	}
+}
+
 // Streams without end do not take memory without end.
 func TestCollectorBounds(t *testing.T) {
 	c := collect(Limits{Streams: 10, Held: 20_000, Body: 1000})

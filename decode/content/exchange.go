@@ -4,6 +4,7 @@ package content
 
 import (
 	"net/netip"
+	"strings"
 
 	"h2sniff/capture"
 	"h2sniff/decode"
@@ -125,7 +126,7 @@ func (s *Side) section(fields []decode.Field) (dropped []decode.Field) {
 	switch {
 	case s.Fields == nil && !s.Undecoded && len(s.Body.Frames) == 0:
 		s.Fields = fields
-	case s.Fields != nil && !s.ending && isStatus(fields) && len(s.Body.Frames) == 0:
+	case s.Fields != nil && !isFinal(s.Fields) && isStatus(fields) && len(s.Body.Frames) == 0:
 		if len(s.Informational) < maxInformational {
 			s.Informational = append(s.Informational, s.Fields)
 		} else {
@@ -136,6 +137,13 @@ func (s *Side) section(fields []decode.Field) (dropped []decode.Field) {
 		dropped, s.Trailers = s.Trailers, fields
 	}
 	return dropped
+}
+
+// isFinal tells whether a field section is known to be no interim response (RFC
+// 9110, section 15.2).
+func isFinal(fields []decode.Field) bool {
+	status, p := Lookup(fields, ":status")
+	return p == Absent || p == Present && !strings.HasPrefix(status, "1")
 }
 
 // isStatus tells whether a field section is that of a response.

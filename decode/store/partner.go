@@ -25,7 +25,8 @@ var ErrPartnerUnknown = errors.New("its partner is not in the history, or cannot
 //     left out: request and response (RFC 9113, section 8.1);
 //   - SETTINGS and its acknowledgement, which come in the same order (section
 //     6.5.3);
-//   - PING and its acknowledgement, which has the same opaque data (6.7);
+//   - PING and its acknowledgement, which has the same opaque data (6.7): of several
+//     PINGs with the same data the oldest one;
 //   - DATA and the WINDOW_UPDATE that gave its octets back: the first one later
 //     by which as many octets were given back as had been sent (6.9). That of
 //     the stream is taken, or, where the stream gets none, of the connection;
@@ -40,6 +41,7 @@ type Partner struct {
 	spare uint64 // taken where the walk finds nothing better
 	found uint64
 	err   error
+	lost  bool // frames were, since the last row that was looked at
 	ledger
 }
 
@@ -124,7 +126,7 @@ func (s *Store) Partner(seq uint64) (*Partner, error) {
 func (p *Partner) begin() {
 	w := &p.walks[0]
 	p.at, _ = p.st.Span(w.view)
-	p.ledger = ledger{}
+	p.ledger, p.lost = ledger{}, false
 	if w.whole && !p.seenWhole(w) {
 		p.end()
 	}
@@ -199,7 +201,7 @@ func (p *Partner) message(e *Entry) bool {
 	if e.Header.Type != http2.FrameHeaders || !p.otherWay(e) {
 		return false
 	}
-	if interim(e) {
+	if interim(e.Fields) {
 		if p.spare == 0 {
 			p.spare = e.Seq
 		}
@@ -210,9 +212,9 @@ func (p *Partner) message(e *Entry) bool {
 }
 
 // interim says whether a field section is a 1xx response.
-func interim(e *Entry) bool {
-	for i := range e.Fields {
-		if f := &e.Fields[i]; f.NameKnown && f.Name == ":status" {
+func interim(fields []decode.Field) bool {
+	for i := range fields {
+		if f := &fields[i]; f.NameKnown && f.Name == ":status" {
 			return f.ValueKnown && strings.HasPrefix(f.Value, "1")
 		}
 	}
@@ -227,23 +229,30 @@ func (p *Partner) pushed(e *Entry) bool {
 	return true
 }
 
-// ping takes the first acknowledgement behind the row, or the last PING before
-// it.
+// ping takes them in their order, of those with the same data: an acknowledgement
+// is for the oldest PING that has none. Where frames were lost it may be for
+// another one.
 func (p *Partner) ping(e *Entry) bool {
-	ack := p.row.Header.Flags.Has(http2.FlagPingAck)
+	if e.Kind == decode.RowGap {
+		p.lost = true
+	}
+	if e.Kind != decode.RowFrame || e.Header.Type != http2.FramePing || e.Missing > 0 || string(e.Payload) != string(p.row.Payload) {
+		return false
+	}
+	ack := e.Header.Flags.Has(http2.FlagPingAck)
+	if rowAck := p.row.Header.Flags.Has(http2.FlagPingAck); (ack == rowAck) == p.otherWay(e) {
+		return false // of the other side's PINGs
+	}
+	if p.lost && (!ack || len(p.open) > 1) {
+		p.ledger, p.lost = ledger{}, false
+	}
 	switch {
-	case e.Seq > p.row.Seq && ack:
-		return true
-	case e.Seq < p.row.Seq && !ack, e.Kind != decode.RowFrame, e.Header.Type != http2.FramePing, !p.otherWay(e), e.Missing > 0,
-		e.Header.Flags.Has(http2.FlagPingAck) == ack, string(e.Payload) != string(p.row.Payload):
-		return false
+	case !ack:
+		p.ask(e.Seq, 1)
+	case len(p.open) > 0: // else its PING was not seen
+		return p.settle(e, p.answer(1))
 	}
-	if ack {
-		p.spare = e.Seq
-		return false
-	}
-	p.found = e.Seq
-	return true
+	return e.Seq == p.row.Seq && ack
 }
 
 func (p *Partner) settings(e *Entry) bool {

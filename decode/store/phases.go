@@ -12,7 +12,8 @@ import (
 )
 
 // Phase is what one direction of a stream has carried and when, Unix
-// nanoseconds; 0 where there was none. Times of a stream that began more than
+// nanoseconds; 0 where there was none. Interim responses (1xx) are left out: they
+// are not what a client waits for. Times of a stream that began more than
 // seconds ago are good to about a ten-millionth of its age.
 type Phase struct {
 	Begin int64 // first octet of the first HEADERS or DATA frame
@@ -25,6 +26,7 @@ type Phase struct {
 type phaseRec struct {
 	begin, data, last float32
 	begun, hasData    bool
+	final             bool // a field section was seen that is no interim response's
 }
 
 // add takes a frame of a stream that began at first.
@@ -42,6 +44,13 @@ func (p *phaseRec) add(first int64, row *decode.Row) {
 		p.begun, p.begin = true, float32(row.Time-first)
 	}
 	p.last = max(p.last, float32(max(row.Time, row.TimeEnd)-first))
+	switch {
+	case !row.HasFields || p.final:
+	case interim(row.Fields) && !p.hasData:
+		*p = phaseRec{}
+	default:
+		p.final = true
+	}
 }
 
 func (p *phaseRec) phase(first int64) (out Phase) {

@@ -39,6 +39,38 @@ func TestPhases(t *testing.T) {
 	}
 }
 
+// TestPhasesOfInterimResponses: what is waited for is the final response, also
+// where it is told only by a CONTINUATION frame which one it is.
+func TestPhasesOfInterimResponses(t *testing.T) {
+	const begin = int64(1_700_000_000_000_000_000)
+	s := New(Options{})
+	at := func(ns int64, row *decode.Row) {
+		row.Time, row.TimeEnd = begin+ns, begin+ns+10
+		s.Append(row)
+	}
+	response := func(want Phase) {
+		t.Helper()
+		got, _ := s.Stream(1, 5)
+		if got.Phases[capture.Send] != want || got.Phases[capture.Recv].Begin != begin {
+			t.Errorf("%+v, want %+v", got.Phases, want)
+		}
+	}
+	at(0, recv(frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":method", "POST", ":path", "/")))
+	at(1000, frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":status", "100"))
+	response(Phase{})
+	first := frame(1, 5, http2.FrameHeaders, 0, "")
+	first.HasFields = false
+	at(2000, first)
+	at(2500, frame(1, 5, http2.FrameContinuation, http2.FlagContinuationEndHeaders, "", ":status", "103"))
+	response(Phase{})
+	at(5000, frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":status", "200"))
+	response(Phase{Begin: begin + 5000, Last: begin + 5010})
+	at(6000, frame(1, 5, http2.FrameData, 0, "x"))
+	// What is against the rules does not take back what was.
+	at(7000, frame(1, 5, http2.FrameHeaders, http2.FlagHeadersEndHeaders, "", ":status", "103"))
+	response(Phase{Begin: begin + 5000, Data: begin + 6000, Last: begin + 7010})
+}
+
 // TestStalls: what findings say of windows that were used up is kept for the
 // connection, the newest of it, and is counted as memory.
 func TestStalls(t *testing.T) {
