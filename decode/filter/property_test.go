@@ -20,7 +20,7 @@ var tests = []string{
 	"1", "stream in (1..3, 7)", "stream > 2", "conn == c1", "conn != 2", "conn in (2..3)", "pid == 100", "pid > 100", "comm == nginx",
 	"comm contains o", "pid", "dir == send", "dir", "role == client", "role != server", "role", "type == DATA", "type in (HEADERS, RST_STREAM, GOAWAY)", "type != PING", "type",
 	"flag == END_STREAM", "flag != ACK", "flag", "flag in (PADDED, ACK)", "flag == PRIORITY", "length == 0", "length >= 4", "length in (1..100)",
-	"time > 5ns", "time <= 20ns", "time == 0", "error", "error == CANCEL", "error != NO_ERROR", "error in (1, 2, CANCEL)", "status == 200",
+	"time > 5ns", "time <= 20ns", "time == 0", "error", "error == CANCEL", "error == PROTOCOL_ERROR", "error != NO_ERROR", "error in (1, 2, CANCEL)", "status == 200",
 	"status in (500..599)", "status < 300", "status", "method == GET", "method != GET", "path contains /a", `path matches "^/a+$"`, "path",
 	"authority == example.org", "authority", `header["x"] == y`, `header["x"]`, `header["x"] != y`, `header["x"] in (y, z)`,
 	"grpc.status == OK", "grpc.status != 0", "grpc.status", "grpc.status > OK", "grpc.status >= 13", "grpc.status < INTERNAL", "grpc.status <= 0", "grpc.status in (CANCELLED..UNAUTHENTICATED)", "trust == exact", "trust == attach", "trust in (attach, gap)", "trust",

@@ -25,7 +25,7 @@ const (
 	wholePayload             // payload of Header.Length octets
 	hasPayload               // payload of another length: length, octets
 	hasMissing               // Missing
-	hasErr                   // code, length of reason, reason
+	hasErr                   // code and, as its lowest bit, Unfinished; length of reason, reason
 	hasBlock                 // Seq - BlockSeq
 	hasGap                   // GapBytes, GapReason
 	hasInfo                  // PID, TID, Role, Fresh, Comm, Library, Container

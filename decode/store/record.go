@@ -110,7 +110,7 @@ func (r *Record) Malformed() (http2.ErrCode, bool) {
 		return 0, false
 	}
 	b, ok := r.part(hasErr)
-	return http2.ErrCode(b.uvarint()), ok
+	return http2.ErrCode(b.uvarint() >> 1), ok // see hasErr
 }
 
 // Payload is what is kept of the frame's payload.
