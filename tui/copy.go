@@ -35,6 +35,7 @@ type copying struct {
 	ctx   context.Context
 	st    *store.Store
 	e     store.Entry
+	conn  store.ConnSummary // of the row
 	field *decode.Field // under the cursor; nil: none
 	start int64
 	masks func(*decode.Field) bool
@@ -70,6 +71,7 @@ func (m *Model) copyRow(c copyChoice) {
 	unmasked := m.unmasked
 	job := copying{st: m.st, e: *e, start: m.start,
 		masks: func(f *decode.Field) bool { return !unmasked && f.Value != "" && isSecret(f) }}
+	job.conn, _ = m.conn(e.Conn)
 	job.parts = frameParts(&job.e, blockOf(m.st, &job.e), job.masks)
 	if l := m.detail.chosen(); l != nil && m.focus == paneDetail && l.part > 0 && l.part <= len(m.detail.parts) {
 		if p := &m.detail.parts[l.part-1]; p.name == "field" && p.n < len(m.detail.block.fields) {
@@ -247,10 +249,9 @@ func (c *copying) hex() (string, []string, error) {
 
 func (c *copying) json() (string, []string, error) {
 	e, masked := maskedEntry(c.e, c.masks)
-	conn, _ := c.st.Conn(e.Conn)
 	var b bytes.Buffer
 	w := lines.NewWriter(&b, lines.Options{Format: lines.JSON, Start: c.start})
-	if err := w.Write(e, conn); err != nil {
+	if err := w.Write(e, c.conn); err != nil {
 		return "", nil, err
 	}
 	return b.String(), maskedNote(masked), nil

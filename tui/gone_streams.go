@@ -10,7 +10,10 @@ func (p *streamPane) count(m *Model) {
 	if m.paused && p.counted == p.conn {
 		return
 	}
-	c, _ := m.st.Conn(p.conn)
+	c, ok := m.st.Conn(p.conn)
+	if !ok {
+		c, _ = m.conn(p.conn)
+	}
 	// Those that began since the pause are in the store, and not in the list.
 	gone := uint64(max(0, c.Streams-m.st.NumStreams(p.conn)))
 	p.listed, p.total, p.counted = p.end, p.end+gone, p.conn

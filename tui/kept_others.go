@@ -72,7 +72,7 @@ func (q *query) among(m *Model, rows []store.Entry) (match []store.Entry) {
 	for i := range rows {
 		if id := rows[i].Conn; !known[id] {
 			known[id] = true
-			c, _ := m.st.Conn(id)
+			c, _ := m.conn(id)
 			st.Append(&decode.Row{Kind: decode.RowOpen, Conn: id, Info: &c.Info, Time: rows[0].Time})
 		}
 	}

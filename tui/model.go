@@ -20,7 +20,6 @@ import (
 	"sync"
 	"time"
 
-	"h2sniff/capture"
 	"h2sniff/decode/content"
 	"h2sniff/decode/store"
 
@@ -125,16 +124,14 @@ type Model struct {
 	paused bool
 	// at is the moment that what is shown is of, by the clock of the rows: what
 	// has not ended has lasted until then. It stands still while paused.
-	at  int64
-	run running
-	// pausedConn is the newest connection at the moment of the pause.
-	pausedConn capture.ConnID
-	start      int64 // that elapsed times count from; 0 until the first row
-	status     Status
-	clock      clock
-	rate       rateMeter
-	text       string    // of the status, as last seen by a tick
-	textAt     time.Time // when it changed
+	at     int64
+	run    running
+	start  int64 // that elapsed times count from; 0 until the first row
+	status Status
+	clock  clock
+	rate   rateMeter
+	text   string    // of the status, as last seen by a tick
+	textAt time.Time // when it changed
 	// textNew says that it changed a moment ago.
 	textNew bool
 

@@ -28,6 +28,7 @@ type connPane struct {
 	by       int
 	order    []capture.ConnID
 	sortedAt uint64
+	kept     keptConns
 	rates    connRates
 	growth   growth
 }
@@ -70,10 +71,14 @@ func newConnPane() *connPane {
 func (p *connPane) name() string { return "Connections" }
 
 func (p *connPane) info(*Model) string {
-	if p.by != unsorted {
-		return commas(p.end) + " by " + p.cols[p.by].label()
+	text := commas(p.end)
+	if all := uint64(p.kept.all); all > p.end {
+		text += " of " + commas(all)
 	}
-	return commas(p.end)
+	if p.by != unsorted {
+		text += " by " + p.cols[p.by].label()
+	}
+	return text
 }
 
 func (p *connPane) refresh(m *Model) {
@@ -115,13 +120,10 @@ func (p *connPane) measure() {
 
 // settlePlaces takes the bounds of the list as it is now.
 func (p *connPane) settlePlaces(m *Model) {
-	n := m.st.NumConns()
-	switch {
-	case p.by != unsorted:
+	n := p.number(m)
+	if p.by != unsorted {
 		p.resort(m)
 		n = len(p.order)
-	case m.paused:
-		n = p.find(m, n, m.pausedConn+1)
 	}
 	if p.anchor != 0 && !p.follow {
 		now := p.placeOf(m, n, p.anchor)
@@ -154,7 +156,7 @@ func (p *connPane) pointAt(m *Model, id capture.ConnID) {
 // find is the place of the first connection from id on.
 func (p *connPane) find(m *Model, n int, id capture.ConnID) int {
 	return sort.Search(n, func(i int) bool {
-		c := m.st.Conns(i, 1)
+		c := p.listed(m, i, 1)
 		return len(c) == 0 || c[0].ID >= id
 	})
 }

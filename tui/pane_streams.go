@@ -157,7 +157,7 @@ func (p *streamPane) refresh(m *Model) {
 		if m.paused && !p.kept.alone {
 			p.keep(m, int(from), n)
 		}
-		c, _ := m.st.Conn(conn)
+		c, _ := m.conn(conn)
 		p.closed = c.Closed != 0
 		p.water.role, p.water.closed, p.water.until = c.Role, c.Closed, untilOf(&c, m.at)
 		p.none = noStreams(&c)

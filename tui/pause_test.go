@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"h2sniff/capture"
+	"h2sniff/decode"
 	"h2sniff/decode/store"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -186,5 +188,84 @@ func TestPauseKeepsFewOctets(t *testing.T) {
 	}
 	if n <= 0 || n > keptOctets {
 		t.Errorf("%d octets beside those in sight", n)
+	}
+}
+
+// The connections that a pause began with stay when they leave the history, also
+// where the panes are narrowed to one.
+func TestConnectionsOfAPauseStay(t *testing.T) {
+	for _, sort := range []string{"", "fr", "remote"} {
+		tr := newTraffic(store.MinHistory)
+		var all []*talk
+		for i := range 5 {
+			k := tr.requests(4 + i)
+			k.bind("192.0.2.1:443", fmt.Sprintf("192.0.2.9:500%d", i), capture.Exact)
+			all = append(all, k)
+		}
+		for _, k := range all[:4] {
+			k.close()
+		}
+		m := newScreen(tr.st, 120, 36, Options{Live: true})
+		enter(m, "sort "+sort)
+		press(m, "G space")
+		connections := func() string {
+			var b strings.Builder
+			for i := range m.conns.rows {
+				for _, c := range m.conns.rows[i].cells {
+					b.WriteString(c.text + " ")
+				}
+				b.WriteByte('\n')
+			}
+			return b.String()
+		}
+		before := connections()
+		evictAll(tr.requests(1))
+		do(m, later(10), tea.WindowSizeMsg{Width: 121, Height: 36}, tea.WindowSizeMsg{Width: 120, Height: 36})
+		if n := tr.st.NumConns(); n > 2 {
+			t.Fatalf("%d connections are in the store", n)
+		}
+		press(m, "1 g")
+		if got := connections(); got != before || m.conns.end != 5 {
+			t.Errorf("by %q: the connections were\n%s\nare\n%s", sort, before, got)
+		}
+		id := m.conns.selected().ID
+		press(m, "enter 1")
+		if v := m.View(); m.view.Conn != id || connections() != before || strings.Contains(v, "none yet") {
+			t.Errorf("by %q: narrowed to %v:\n%s", sort, id, v)
+		}
+		press(m, "esc esc 3")
+		if v := m.View(); sort == "" && (!strings.Contains(v, "c4 closed") || !strings.Contains(v, "192.0.2.9:5003")) {
+			t.Errorf("the detail does not tell of the connection:\n%s", v)
+		}
+		if !m.paused {
+			t.Fatal("not paused any more")
+		}
+		press(m, "space")
+		if m.paused || int(m.conns.end) != tr.st.NumConns() {
+			t.Errorf("by %q: after the pause %d connections are listed, %d are there", sort, m.conns.end, tr.st.NumConns())
+		}
+	}
+}
+
+// What a pause keeps of very many connections is bounded; it is said how many
+// there were.
+func TestPauseOfManyConnections(t *testing.T) {
+	const n = maxKeptConns + 500
+	for _, sort := range []string{"", "remote"} {
+		st := store.New(store.Options{})
+		for i := range n {
+			st.Append(&decode.Row{Kind: decode.RowOpen, Conn: capture.ConnID(i + 1), Time: int64(i + 1), Info: &capture.ConnInfo{PID: 1, Comm: "x"}})
+		}
+		m := newScreen(st, 120, 36, Options{Live: true})
+		enter(m, "sort "+sort)
+		press(m, "1 G")
+		at := m.conns.selected().ID
+		press(m, "space")
+		if c := m.conns.selected(); c == nil || m.conns.end != maxKeptConns || !strings.Contains(m.View(), "10,000 of 10,500") {
+			t.Fatalf("by %q: %d connections:\n%s", sort, m.conns.end, m.View())
+		}
+		if c := m.conns.selected(); sort != "" && c.ID != at {
+			t.Errorf("by %q: the cursor went from %v to %v", sort, at, c.ID)
+		}
 	}
 }

@@ -18,12 +18,12 @@ func (m *Model) otherEnd() {
 		m.say("no connection yet", false)
 		return
 	}
-	c, ok := m.st.Conn(id)
+	c, ok := m.conn(id)
 	if !ok || c.Peer == 0 {
 		m.say("the other end of "+id.String()+" is not captured", false)
 		return
 	}
-	if _, ok := m.st.Conn(c.Peer); !ok {
+	if _, ok := m.conn(c.Peer); !ok {
 		m.say(c.Peer.String()+", the other end, has left the history", false)
 		return
 	}

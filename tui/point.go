@@ -17,7 +17,7 @@ func (m *Model) pointAtFrame() {
 	m.pointed = e.Seq
 	m.conns.follow = false
 	if c := m.conns.selected(); c == nil || c.ID != e.Conn {
-		if _, ok := m.st.Conn(e.Conn); !ok {
+		if _, ok := m.conn(e.Conn); !ok {
 			return
 		}
 		m.conns.pointAt(m, e.Conn)

@@ -164,14 +164,10 @@ func compareConns(by int, a, b *store.ConnSummary) int {
 
 // resort orders the connections anew where any has changed.
 func (p *connPane) resort(m *Model) {
-	n := m.st.NumConns()
 	if p.order != nil && (p.sortedAt == m.shown.Generation || m.paused) {
 		return
 	}
-	conns := m.st.Conns(0, n)
-	if m.paused {
-		conns = slices.DeleteFunc(conns, func(c store.ConnSummary) bool { return c.ID > m.pausedConn })
-	}
+	conns := p.listed(m, 0, p.number(m))
 	slices.SortStableFunc(conns, func(a, b store.ConnSummary) int {
 		if p.by == connRate {
 			return p.growth.compare(&a, &b)
@@ -197,12 +193,12 @@ func (p *connPane) placeOf(m *Model, n int, id capture.ConnID) int {
 // fetch gets the connections of the window.
 func (p *connPane) fetch(m *Model, from, n int) {
 	if p.by == unsorted {
-		p.conns = m.st.Conns(from, n)
+		p.conns = p.listed(m, from, n)
 		return
 	}
 	p.conns = p.conns[:0:0]
 	for _, id := range p.order[min(from, len(p.order)):min(from+n, len(p.order))] {
-		c, ok := m.st.Conn(id)
+		c, ok := m.conn(id)
 		if !ok {
 			c.ID = id // left a moment ago
 		}

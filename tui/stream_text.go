@@ -18,6 +18,8 @@ func noStreams(c *store.ConnSummary) []string {
 	switch {
 	case c.Protocol != decode.HTTP2 && c.Protocol != decode.Undecided:
 		return []string{"none: " + c.Protocol.String()}
+	case c.Streams > 0:
+		return []string{"none left in the history"}
 	case c.Closed != 0:
 		return []string{"none"}
 	}

@@ -89,7 +89,7 @@ func (p *detailPane) showFlow(m *Model) {
 }
 
 func (p *detailPane) flowUntil(m *Model) flowUntil {
-	c, _ := m.st.Conn(p.entry.Conn)
+	c, _ := m.conn(p.entry.Conn)
 	return flowUntil{untilOf(&c, m.at), c.Closed != 0}
 }
 
@@ -209,7 +209,7 @@ func (r *flowReading) lay(d *page) {
 		}
 		text += fmt.Sprintf("; %s DATA", commas(uint64(q.data)))
 		if q.updates > 0 {
-			text += fmt.Sprintf(", %s updates", commas(uint64(q.updates)))
+			text += ", " + plural(q.updates, "update")
 		}
 		d.text(style, text)
 		if q.lowest != q.highest {

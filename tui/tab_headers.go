@@ -116,7 +116,7 @@ func (d *details) connection() {
 			d.sentence("attached", "in mid-connection: what came before is unknown", s.warn)
 		}
 	}
-	c, ok := d.m.st.Conn(d.e.Conn)
+	c, ok := d.m.conn(d.e.Conn)
 	if !ok {
 		return
 	}
@@ -133,11 +133,11 @@ func (d *details) connection() {
 	if c.Peer != 0 {
 		d.property("other end", c.Peer.String(), s.plain)
 	}
-	d.sentence("so far", fmt.Sprintf("%s streams, %s frames, %s octets sent, %s received",
-		commas(uint64(c.Streams)), commas(c.Frames), commas(c.SentB), commas(c.RecvB)), s.plain)
+	d.sentence("so far", fmt.Sprintf("%s, %s, %s sent, %s received",
+		plural(c.Streams, "stream"), plural(int(c.Frames), "frame"), plural(int(c.SentB), "octet"), commas(c.RecvB)), s.plain)
 	if c.Errors+c.Gaps > 0 {
-		d.sentence("troubles", fmt.Sprintf("%s malformed frames, %s gaps, %s octets lost",
-			commas(c.Errors), commas(c.Gaps), commas(c.LostBytes)), s.warn)
+		d.sentence("troubles", fmt.Sprintf("%s, %s, %s lost",
+			plural(int(c.Errors), "malformed frame"), plural(int(c.Gaps), "gap"), plural(int(c.LostBytes), "octet")), s.warn)
 	}
 }
 

@@ -270,11 +270,10 @@ func (m *Model) pause() {
 	m.snapshot()
 	m.paused = !m.paused
 	if m.paused {
-		if last := m.st.Conns(m.st.NumConns()-1, 1); len(last) > 0 {
-			m.pausedConn = last[0].ID
-		}
+		m.conns.keep(m)
 	} else {
 		m.shown = m.now
+		m.conns.release()
 		clear(m.frames.kept)
 		m.followFilter()
 	}
