@@ -36,7 +36,7 @@ type copying struct {
 	st    *store.Store
 	e     store.Entry
 	conn  store.ConnSummary // of the row
-	field *decode.Field // under the cursor; nil: none
+	field *decode.Field     // under the cursor; nil: none
 	start int64
 	masks func(*decode.Field) bool
 	parts []octetPart

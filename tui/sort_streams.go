@@ -47,7 +47,7 @@ func orderStreams(ctx context.Context, st *store.Store, conn capture.ConnID, by 
 		list := st.Streams(conn, i, sortBatch)
 		for j := range list {
 			if t := &list[j]; t.FirstSeq <= last {
-				keys = append(keys, keyOf(by, t, until))
+				keys = append(keys, keyOf(by, t, until, c.Closed != 0))
 				open = open || goesOn(t) && c.Closed == 0
 			}
 		}
@@ -78,7 +78,7 @@ func (a streamKey) compare(b streamKey) int {
 	return strings.Compare(a.text, b.text)
 }
 
-func keyOf(by int, t *store.StreamSummary, until int64) streamKey {
+func keyOf(by int, t *store.StreamSummary, until int64, connClosed bool) streamKey {
 	k := streamKey{id: t.ID}
 	switch by {
 	case streamID:
@@ -88,7 +88,7 @@ func keyOf(by int, t *store.StreamSummary, until int64) streamKey {
 			k.text = "\xff" // what is not known comes last
 		}
 	case streamStatus:
-		k.n = statusRank(t)
+		k.n = statusRank(t, connClosed)
 	case streamState:
 		k.n = stateRank(t)
 	case streamFrames:

@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 func TestSortStreams(t *testing.T) {
@@ -177,5 +181,39 @@ func TestSortedColumnInSight(t *testing.T) {
 	}
 	if press(m, "S"); m.strms.by != unsorted || m.strms.columnWidth(streamTime) != 0 || m.strms.columnWidth(streamBar) == 0 {
 		t.Errorf("in their order:\n%s", m.View())
+	}
+}
+
+// What was reset or never ended has failed too, whatever its status; what goes on
+// has neither failed nor gone well.
+func TestSortByStatus(t *testing.T) {
+	summary := func(status string, code store.GRPCStatus, ended bool) store.StreamSummary {
+		return store.StreamSummary{ID: 1, Method: "POST", Status: status, GRPCStatus: code, EndRecv: true, EndSend: ended,
+			Phases: [2]store.Phase{{Begin: 2}, {Begin: 1}}}
+	}
+	reset := func(s store.StreamSummary, code http2.ErrCode) store.StreamSummary {
+		s.Reset, s.ResetCode, s.ResetCodeKnown = true, uint32(code), true
+		return s
+	}
+	answered := reset(summary("204", 0, true), http2.ErrCodeNo)
+	answered.EndRecv = false
+	for _, c := range []struct {
+		closed bool
+		want   []store.StreamSummary
+	}{
+		{true, []store.StreamSummary{
+			summary("503", 0, true), reset(summary("404", 0, false), http2.ErrCodeCancel), summary("200", 15, true), summary("200", store.GRPCUnknown, true),
+			reset(summary("200", 0, false), http2.ErrCodeCancel), reset(summary("", 0, false), http2.ErrCodeRefusedStream),
+			summary("200", 0, false), answered, summary("201", 0, true), summary("200", 1, true), summary("200", 0, true),
+		}},
+		{false, []store.StreamSummary{
+			summary("404", 0, false), reset(summary("200", 0, false), http2.ErrCodeNo), summary("200", 0, true), summary("200", 0, false), summary("", 0, false),
+		}},
+	} {
+		for i := range c.want[1:] {
+			if a, b := statusRank(&c.want[i], c.closed), statusRank(&c.want[i+1], c.closed); a <= b {
+				t.Errorf("closed %v: %d has rank %d, %d has %d", c.closed, i, a>>32, i+1, b>>32)
+			}
+		}
 	}
 }

@@ -5,7 +5,10 @@ package tui
 import (
 	"strconv"
 
+	"h2sniff/capture"
 	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // maxStatus is more cells than any status takes.
@@ -45,11 +48,15 @@ func statusLook(s *styles, t *store.StreamSummary) sgr {
 }
 
 // statusRank puts what failed first: by its HTTP status, then by that of gRPC, in
-// each the highest first. What went well follows, and what has no status yet.
-func statusRank(t *store.StreamSummary) uint64 {
+// each the highest first, then what was reset, and what its connection was closed
+// before. What went well follows, and what goes on.
+func statusRank(t *store.StreamSummary, connClosed bool) uint64 {
 	const (
-		failed     = 1 << 32
-		failedHTTP = 2 << 32
+		well = (iota + 1) << 32
+		unfinished
+		reset
+		failed
+		failedHTTP
 	)
 	http := func(status string) (n uint64) {
 		for _, c := range []byte(status[:min(len(status), 3)]) {
@@ -58,15 +65,31 @@ func statusRank(t *store.StreamSummary) uint64 {
 		return n << 1
 	}
 	code, known := t.GRPCStatus.Code()
+	rank := http(t.Status)
+	if hasGRPC(t) {
+		rank = http("200") | 1
+	}
 	switch {
 	case !hasGRPC(t) && t.Status >= "4":
-		return failedHTTP | http(t.Status)
-	case !hasGRPC(t):
-		return http(t.Status)
-	case known && code == 0:
-		return http("200") | 1
+		return failedHTTP | rank
+	case hasGRPC(t) && !(known && code == 0):
+		return failed | uint64(code)
+	case t.Reset && !answered(t):
+		return reset | rank
+	case goesOn(t) && connClosed:
+		return unfinished | rank
+	case !ended(t):
+		return rank
 	}
-	return failed | uint64(code)
+	return well | rank
+}
+
+// answered says that a stream was reset without an error once the response was
+// whole: its server did not want the rest of the request (RFC 9113, section 8.1).
+func answered(t *store.StreamSummary) bool {
+	d := requestDirection(t, capture.RoleUnknown).Reverse()
+	whole := t.EndSend && d == capture.Send || t.EndRecv && d == capture.Recv
+	return t.ResetCodeKnown && http2.ErrCode(t.ResetCode) == http2.ErrCodeNo && whole
 }
 
 func statusStyle(s *styles, status string) sgr {

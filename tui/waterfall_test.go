@@ -184,7 +184,7 @@ func TestGRPCStatus(t *testing.T) {
 	for i := range m.strms.streams {
 		order = append(order, m.strms.streams[i].ID)
 	}
-	if want := []uint32{5, 11, 3, 13, 1, 7, 9}; !slices.Equal(order, want) {
+	if want := []uint32{5, 11, 3, 13, 1, 9, 7}; !slices.Equal(order, want) {
 		t.Errorf("sorted by status: %v, want %v", order, want)
 	}
 	enter(m, "sort")
