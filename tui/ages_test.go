@@ -287,6 +287,51 @@ func TestStallThatOthersEnd(t *testing.T) {
 	}
 }
 
+// The flow tab and the bar tell of windows of which no DATA frame took the last.
+func TestStallWithoutDataFrame(t *testing.T) {
+	tr, k := hung(t)
+	initial := func(n uint32) {
+		k.recv().write(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: n})
+		})
+		k.send().write(func(f *http2.Framer) error { return f.WriteSettingsAck() })
+	}
+	k.send().write(func(f *http2.Framer) error { return f.WriteSettingsAck() }) // of the first ones
+	k.send().headers(3, false, ":status", "200")
+	k.send().data(3, false, strings.Repeat("x", 1000))
+	initial(0)
+	lowered := tr.st.Snapshot().Rows
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(3, 100) }) // too few
+	tr.now += int64(time.Second)
+	k.recv().headers(5, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/later")
+	k.send().headers(5, false, ":status", "200")
+	began := tr.st.Snapshot().Rows
+	m := newScreen(tr.st, 200, 60, Options{Live: true})
+	press(m, "1 g enter")
+	k.lasts(4 * time.Second)
+	for i := range int64(6) {
+		do(m, atSecond(i))
+	}
+	shows := func(seq uint64, want string) {
+		t.Helper()
+		m.jump(seq)
+		do(m, atSecond(6), atSecond(7))
+		if v := m.View(); !strings.Contains(v, want) {
+			t.Errorf("no %q on\n%s", want, v)
+		}
+	}
+	if bar := barOf(m, 3); !strings.HasSuffix(bar, "░░░░░▷") {
+		t.Errorf("stream 3: %q", bar)
+	}
+	if bar := barOf(m, 5); strings.Contains(bar, "░") {
+		t.Errorf("stream 5: %q", bar)
+	}
+	press(m, "4 ] ] ] ]")
+	shows(lowered-2, fmt.Sprintf("window of stream 3 lowered to 0 or below by SETTINGS, acknowledged in #%d at", lowered))
+	shows(began, fmt.Sprintf("window of stream 5 at 0 from its HEADERS on, #%d at", began))
+	shows(began, "whether stream 5, without DATA so far,")
+}
+
 // A connection without window says so in its row. A stream that has begun a message
 // and sent none of its DATA may wait for it or not; one whose message has ended, or
 // has not begun, does not.

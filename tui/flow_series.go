@@ -40,7 +40,7 @@ type flowStall struct {
 	conn         bool
 	open, closed bool // until now, until the close
 	// silent says that the stream has begun a message and sent no DATA: frames do
-	// not tell whether it waits for the connection's window.
+	// not tell whether it waits for the window.
 	silent bool
 }
 
@@ -104,7 +104,7 @@ func (r *flowReading) row(c *stream.Conn, e *store.Entry, ch *stream.Change) {
 		}
 	}
 	for i, st := range ch.Stalls {
-		if st.Seq == 0 || i == 0 && (ch.Stream == nil || ch.Stream.ID != r.key.stream) {
+		if st.Seq == 0 || !st.Held() || i == 0 && (ch.Stream == nil || ch.Stream.ID != r.key.stream) {
 			continue
 		}
 		r.stall(flowStall{Stall: st, conn: i == 1})
@@ -155,7 +155,7 @@ func (r *flowReading) end(c *stream.Conn, until flowUntil, known []store.Stall) 
 		if w.EmptySeq == 0 {
 			continue
 		}
-		st := flowStall{Stall: stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Direction: s.dir}, conn: !s.stream}
+		st := flowStall{Stall: stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Direction: s.dir, By: w.EmptyBy}, conn: !s.stream}
 		goesOn := s.stream && r.key.whole || !s.stream && r.key.last
 		for _, k := range known {
 			if !s.stream && k.Stream == 0 && k.Direction == s.dir && k.Since == st.Since {
@@ -166,7 +166,9 @@ func (r *flowReading) end(c *stream.Conn, until flowUntil, known []store.Stall) 
 			st.Till = max(until.at, st.Since)
 			st.closed, st.open = until.closed, !until.closed
 		}
-		if rec := c.Stream(r.key.stream); rec != nil && !s.stream {
+		if s.stream {
+			st.silent = w.EmptyBy == stream.FromStart
+		} else if rec := c.Stream(r.key.stream); rec != nil {
 			sd := rec.Side(s.dir)
 			st.silent = rec.State() != stream.Closed && sd.Headers && !sd.EndStream && sd.Window.Consumed == 0
 		}

@@ -315,7 +315,7 @@ func (r *flowReading) list(d *page) {
 		if st.conn {
 			what = "the connection"
 		}
-		text := arrow(s, st.Direction).text + " window of " + what + " used up by #" + commas(st.Seq) + " at " +
+		text := arrow(s, st.Direction).text + " window of " + what + emptyBy(st.By) + " #" + commas(st.Seq) + " at " +
 			seconds(st.Since-r.key.start, 6) + " s"
 		switch {
 		case st.Till == 0:
@@ -334,4 +334,15 @@ func (r *flowReading) list(d *page) {
 		d.text(s.warn, text)
 		d.seq = 0
 	}
+}
+
+// emptyBy is what left a sender without a window, before the row with which it did.
+func emptyBy(by stream.EmptyBy) string {
+	switch by {
+	case stream.Lowered:
+		return " lowered to 0 or below by SETTINGS, acknowledged in"
+	case stream.FromStart:
+		return " at 0 from its HEADERS on,"
+	}
+	return " used up by"
 }

@@ -190,6 +190,10 @@ func TestInterimResponses(t *testing.T) {
 			t.Fatalf("%q: %d exchanges", test.sections, len(c.exchanges))
 		}
 		x := c.exchanges[0].Response()
+		// The request is rows 1 and 3.
+		if final := []int64{2, 4, 5}[test.informational]; x.Begin != final*1000 {
+			t.Errorf("%q: begins at %d", test.sections, x.Begin)
+		}
 		status, _ := Lookup(x.Fields, ":status")
 		if status != test.status || len(x.Informational) != test.informational || len(x.Trailers) != test.trailers || !x.Body.Ended {
 			t.Errorf("%q: %+v", test.sections, x)

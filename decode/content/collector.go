@@ -137,7 +137,7 @@ func (c *Collector) frame(conn *connection, seq uint64, row *decode.Row) {
 	case http2.FrameHeaders:
 		if f := c.follow(conn, seq, row, h.StreamID); f != nil {
 			s := &f.Sides[row.Direction]
-			s.ending = h.Flags.Has(http2.FlagHeadersEndStream)
+			s.block, s.ending = row.Time, h.Flags.Has(http2.FlagHeadersEndStream)
 			s.HeaderOctets += 9 + uint64(h.Length)
 			conn.block[row.Direction] = h.StreamID
 			c.block(f, row, row.Direction, false)

@@ -22,14 +22,17 @@ type Side struct {
 	Seen bool
 	// Undecoded says that a field block was there whose fields are not known.
 	Undecoded bool
-	Begin     int64 // time of the first octet of the first frame, Unix ns
-	End       int64 // time of the last octet of the last frame so far
+	// Begin is the time of the first octet of the first frame, Unix ns, that of
+	// an interim response only while no other was seen.
+	Begin int64
+	End   int64 // time of the last octet of the last frame so far
 	// HeaderOctets is the size of the frames that carry field blocks, frame
 	// headers included.
 	HeaderOctets uint64
 
-	ending bool // END_STREAM was on a HEADERS frame whose block goes on
-	push   bool // the block in progress is a promise's
+	block  int64 // time of the HEADERS frame of the block in progress
+	ending bool  // END_STREAM was on a HEADERS frame whose block goes on
+	push   bool  // the block in progress is a promise's
 	gaps   gapCount
 }
 
@@ -132,7 +135,7 @@ func (s *Side) section(fields []decode.Field) (dropped []decode.Field) {
 		} else {
 			dropped = s.Fields
 		}
-		s.Fields = fields
+		s.Fields, s.Begin = fields, s.block
 	default:
 		dropped, s.Trailers = s.Trailers, fields
 	}

@@ -60,10 +60,10 @@ func (t *Tracker) windowUpdate(d capture.Direction, s *stream.Stream) {
 // stalled reports that a window was empty.
 func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until string) {
 	took := st.Till - st.Since
-	key := toldKey{id, st.Seq}
+	key := toldKey{id, streamID, st.Seq}
 	again := t.told[key]
 	delete(t.told, key)
-	if took < windowNote && !again {
+	if (took < windowNote || !st.Held()) && !again {
 		return
 	}
 	sev := decode.Note
@@ -73,10 +73,13 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 	if !again && t.full(id) {
 		return
 	}
+	if st.By == stream.FromStart {
+		until += "; its first DATA followed " + duration(st.Next-st.Till) + " later"
+	}
 	t.emit(&Diagnosis{
 		Code: rules[id].Code, Severity: sev, Conn: t.id, Direction: st.Direction, Stream: streamID,
 		Seq: st.Seq, Time: st.Since, Section: rules[id].Section, Since: st.Since, Till: st.Till, Again: again,
-		Text: t.exhausted(id, st.Direction, "could") + " was used up for " + duration(took) + until + ".",
+		Text: t.exhausted(id, st.Direction, "could") + " " + emptyText(st.By, "was") + " for " + duration(took) + until + ".",
 	})
 }
 

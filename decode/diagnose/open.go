@@ -10,18 +10,31 @@ import (
 	"h2sniff/decode/stream"
 )
 
-// emptied is a window that a DATA frame used up.
+// emptied is a window of which nothing was left.
 type emptied struct {
 	stream    uint32 // 0: of the connection
 	direction capture.Direction
-	seq       uint64 // of the frame
+	seq       uint64 // of the frame with which nothing was
 }
 
 // toldKey is a diagnosis of a window that was told of while it was used up. One
-// frame can use up its stream's and its connection's.
+// frame can use up its stream's and its connection's, SETTINGS those of many
+// streams.
 type toldKey struct {
-	id  ruleID
-	seq uint64
+	id     ruleID
+	stream uint32
+	seq    uint64
+}
+
+// lowered notes the windows of streams to which the SETTINGS that the present frame
+// acknowledges left nothing.
+func (t *Tracker) lowered(d capture.Direction) {
+	t.conn.Each(func(s *stream.Stream) bool {
+		if s.Side(d).Window.EmptySeq == t.seq {
+			t.note(emptied{s.ID, d, t.seq})
+		}
+		return true
+	})
 }
 
 // emptied notes the windows that the present DATA frame of a stream has used up.
@@ -90,11 +103,11 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 		if t.told == nil {
 			t.told = make(map[toldKey]bool)
 		}
-		t.told[toldKey{id, e.seq}] = true
+		t.told[toldKey{id, e.stream, e.seq}] = true
 		emit(&Diagnosis{
 			Code: rules[id].Code, Severity: decode.Warning, Conn: t.id, Direction: e.direction, Stream: e.stream,
 			Seq: e.seq, Time: w.EmptySince, Section: rules[id].Section, Since: w.EmptySince,
-			Text: t.exhausted(id, e.direction, "can") + " has been used up for more than " + duration(windowOpen) + ", and still is.",
+			Text: t.exhausted(id, e.direction, "can") + " has " + emptyText(w.EmptyBy, "been") + " for more than " + duration(windowOpen) + ", and still is.",
 		})
 	}
 }
@@ -106,8 +119,8 @@ func (t *Tracker) endStalls(d capture.Direction, till int64, until string) {
 		if w.EmptySeq == 0 {
 			return
 		}
-		st := stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: d}
-		w.EmptySeq, w.EmptySince = 0, 0
+		st := stream.Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: till, Direction: d, By: w.EmptyBy}
+		w.EmptySeq, w.EmptySince, w.EmptyBy = 0, 0, stream.UsedUp
 		t.stalled(id, streamID, st, until)
 	}
 	end(connectionWindowExhausted, 0, &t.conn.Half(d).Window)
@@ -136,4 +149,15 @@ func (t *Tracker) exhausted(id ruleID, d capture.Direction, can string) string {
 		what = "stream"
 	}
 	return "The " + t.sender(d) + " " + can + " send no DATA: the window that the " + t.sender(d.Reverse()) + " gives the " + what
+}
+
+// emptyText says that nothing was left of a window.
+func emptyText(by stream.EmptyBy, was string) string {
+	switch by {
+	case stream.Lowered:
+		return was + " at 0 or below, lowered by SETTINGS,"
+	case stream.FromStart:
+		return was + " 0 from its HEADERS on,"
+	}
+	return was + " used up"
 }

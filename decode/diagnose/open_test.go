@@ -67,6 +67,74 @@ func TestStillUsedUp(t *testing.T) {
 	}
 }
 
+// SETTINGS take the windows of several streams: each is told of, for as long as it
+// lasts.
+func TestLoweredWindows(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		s := newScript(t, capture.Server, nil, nil)
+		s.client(s.get(1) + s.get(3) + s.get(5))
+		s.server(s.ok(1) + s.ok(3) + s.ok(5) + data(1, 0, 1000) + data(3, 0, 2000))
+		s.client(settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000}))
+		s.server(ack)
+		seq := s.seq
+		if told {
+			got := s.lasting(5 * time.Second)
+			if len(got) != 2 || got[0].Stream != 1 || got[1].Stream != 3 || got[0].Seq != seq ||
+				!strings.Contains(got[0].Text, "has been at 0 or below, lowered by SETTINGS, for more than 1s, and still is") {
+				t.Fatalf("%+v", got)
+			}
+		}
+		s.got = nil
+		s.wait(200 * time.Millisecond)
+		s.client(update(1, 1))
+		s.wait(200 * time.Millisecond)
+		s.client(update(3, 1001))
+		if len(s.got) != 2 {
+			t.Fatalf("%+v", s.got)
+		}
+		for i, d := range s.got {
+			if d.Code != "stream-window-exhausted" || d.Seq != seq || d.Stream != []uint32{1, 3}[i] || d.Again != told ||
+				d.Severity != decode.Warning || d.Till-d.Since < int64(200*time.Millisecond) ||
+				!strings.HasPrefix(d.Text, "The server could send no DATA: the window that the client gives the stream was at 0 or below, lowered by SETTINGS, for 2") && i == 0 {
+				t.Errorf("told %v: %+v", told, d)
+			}
+		}
+	}
+}
+
+// A stream that begins without a window is told of once its DATA shows that it
+// waited.
+func TestBeginsWithoutWindow(t *testing.T) {
+	for _, then := range []string{"DATA", "nothing", "an end"} {
+		s := newScript(t, capture.Server, []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, nil)
+		s.client(s.get(1))
+		s.server(s.ok(1))
+		seq := s.seq
+		if got := s.lasting(5 * time.Second); len(got) > 0 {
+			t.Errorf("before it is known: %+v", got)
+		}
+		s.wait(490 * time.Millisecond)
+		s.client(update(1, 1000))
+		switch then {
+		case "DATA":
+			s.server(data(1, 0, 1000))
+		case "an end":
+			s.server(data(1, endStream, 0))
+		}
+		s.close()
+		d := s.has("stream-window-exhausted")
+		switch {
+		case then != "DATA":
+			if d != nil {
+				t.Errorf("%s: %+v", then, d)
+			}
+		case d == nil || d.Seq != seq || d.Severity != decode.Warning ||
+			d.Text != "The server could send no DATA: the window that the client gives the stream was 0 from its HEADERS on, for 491ms; its first DATA followed 1ms later.":
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
 // What is not known any more, since octets were lost, is not said to go on.
 func TestUsedUpUntilALoss(t *testing.T) {
 	for _, then := range []string{"a frame", "the end", "anew"} {

@@ -317,6 +317,9 @@ func (t *Tracker) frame() {
 		t.windowUpdate(d, ch.Stream)
 	case http2.FrameSettings:
 		t.settings(d, &ch)
+		if ch.Lowered {
+			t.lowered(d)
+		}
 	case http2.FramePing:
 		t.ping(d)
 	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:

@@ -130,13 +130,6 @@ func (c *Conn) WindowSure(d capture.Direction) bool {
 	return c.halves[d.Reverse()].SettingsSure()
 }
 
-// Stall is a window that was used up, and has octets again or never will.
-type Stall struct {
-	Seq         uint64 // of the DATA frame that used it up; 0 for no stall
-	Since, Till int64  // Unix nanoseconds
-	Direction   capture.Direction
-}
-
 // Change is what a row came to.
 type Change struct {
 	Stream  *Stream  // whose record the row changed; nil for none
@@ -144,6 +137,7 @@ type Change struct {
 	Wire    uint32   // octets of the field block that ends here
 	Content uint64   // octets of DATA without padding that it added to Stream's
 	Stalls  [2]Stall // that ended with the row: of a stream, of the connection
+	Lowered bool     // the row left streams without a window, EmptyBy Lowered
 	// Acked is the SETTINGS frame that the row acknowledges, if HasAcked.
 	Acked    Announced
 	HasAcked bool
@@ -217,14 +211,14 @@ func (c *Conn) frame(seq uint64, row *decode.Row, ch *Change) {
 		} else {
 			ch.Stream = c.Stream(hd.StreamID)
 		}
-		c.section(row, ch)
+		c.section(seq, row, ch)
 	case http2.FrameContinuation:
 		if h.block.stream != hd.StreamID {
 			break
 		}
 		h.block.wire += min(hd.Length, maxInt31-h.block.wire)
 		ch.Stream = c.Stream(hd.StreamID)
-		c.section(row, ch)
+		c.section(seq, row, ch)
 	case http2.FramePushPromise:
 		h.block = block{stream: hd.StreamID, push: true, start: row.Time}
 		h.block.wire = hd.Length
@@ -232,7 +226,7 @@ func (c *Conn) frame(seq uint64, row *decode.Row, ch *Change) {
 			c.promise(seq, row, whole)
 		}
 		ch.Stream = c.Stream(hd.StreamID)
-		c.section(row, ch)
+		c.section(seq, row, ch)
 	case http2.FrameRSTStream:
 		if s := c.Stream(hd.StreamID); s != nil && !doubted {
 			ch.Stream = s
@@ -246,7 +240,11 @@ func (c *Conn) frame(seq uint64, row *decode.Row, ch *Change) {
 			h.announce(seq, row)
 			break
 		}
+		before := rev.Acked.InitialWindowSize
 		ch.Acked, ch.HasAcked = rev.acknowledge(row.TimeEnd)
+		if rev.Acked.InitialWindowSize < before {
+			ch.Lowered = c.lowered(seq, row)
+		}
 	case http2.FrameGoAway:
 		if whole && len(row.Payload) >= 8 && !doubted {
 			c.goAway[d] = min(c.goAway[d], binary.BigEndian.Uint32(row.Payload)&maxInt31)
@@ -281,15 +279,16 @@ func (c *Conn) data(seq uint64, row *decode.Row, ch *Change) {
 	}
 	end := hd.Flags.Has(http2.FlagDataEndStream)
 	if h.Window.EmptySeq == 0 && hd.Length > 0 && h.Window.Left(1<<16-1) <= 0 && (!end || c.open.n > 1) && c.WindowSure(d) {
-		h.Window.EmptySeq, h.Window.EmptySince = seq, row.TimeEnd
+		h.Window.empty(seq, row.TimeEnd, UsedUp)
 	}
 	if s == nil {
 		return
 	}
 	ch.Stream = s
 	sd := &s.sides[d]
-	if sd.Window.EmptySeq != 0 && sd.Window.Left(rev.Acked.InitialWindowSize) > 0 {
-		ch.Stalls[0] = c.streamStall(s, d, row.Time) // a setting ended it
+	if w := &sd.Window; w.EmptySeq != 0 && w.Left(rev.Acked.InitialWindowSize) > 0 && (w.EmptyBy != FromStart || hd.Length > 0) {
+		ch.Stalls[0] = c.streamStall(s, d, row.Time) // a setting ended it, or now it shows
+		ch.Stalls[0].Next = row.Time
 	}
 	sd.Window.Consumed += uint64(hd.Length)
 	n := uint64(hd.Length)
@@ -304,10 +303,10 @@ func (c *Conn) data(seq uint64, row *decode.Row, ch *Change) {
 	ch.Content = n
 	if !end && hd.Length > 0 && sd.Window.EmptySeq == 0 && sd.Window.Left(rev.Acked.InitialWindowSize) <= 0 &&
 		!s.Unseen && s.state != Closed && c.WindowSure(d) {
-		sd.Window.EmptySeq, sd.Window.EmptySince = seq, row.TimeEnd
+		sd.Window.empty(seq, row.TimeEnd, UsedUp)
 	}
 	if end {
-		c.endStream(s, d, row.TimeEnd)
+		c.endStream(s, row, ch)
 	}
 }
 
@@ -331,26 +330,15 @@ func (c *Conn) grant(row *decode.Row, ch *Change) {
 	ch.Stream = s
 	w := &s.sides[carries].Window
 	w.Granted += inc
-	if w.EmptySeq != 0 && w.Left(c.halves[d].Acked.InitialWindowSize) > 0 {
+	switch {
+	case w.EmptySeq == 0 || w.Left(c.halves[d].Acked.InitialWindowSize) <= 0:
+	case w.EmptyBy == FromStart:
+		if w.opened == 0 {
+			w.opened = row.TimeEnd // DATA may tell that it was waited for
+		}
+	default:
 		ch.Stalls[0] = c.streamStall(s, carries, row.TimeEnd)
 	}
-}
-
-// stall ends the time for which a window was empty.
-func stall(w *Window, d capture.Direction, t int64) Stall {
-	st := Stall{Seq: w.EmptySeq, Since: w.EmptySince, Till: t, Direction: d}
-	w.EmptySeq, w.EmptySince = 0, 0
-	return st
-}
-
-// streamStall is stall for a stream, whose window a setting can have opened
-// before.
-func (c *Conn) streamStall(s *Stream, carries capture.Direction, t int64) Stall {
-	st := stall(&s.sides[carries].Window, carries, t)
-	if raised := c.halves[carries.Reverse()].raisedAt; st.Seq != 0 && raised > st.Since {
-		st.Till = min(st.Till, raised)
-	}
-	return st
 }
 
 // SetRole says which part the traced process plays, before a row that tells.

@@ -175,7 +175,7 @@ func (c *Conn) promise(seq uint64, row *decode.Row, whole bool) {
 
 // section ends a field block, if the row does, and its stream in this
 // direction if the block began with END_STREAM.
-func (c *Conn) section(row *decode.Row, ch *Change) {
+func (c *Conn) section(seq uint64, row *decode.Row, ch *Change) {
 	if !row.Header.Flags.Has(http2.FlagHeadersEndHeaders) {
 		return
 	}
@@ -183,8 +183,12 @@ func (c *Conn) section(row *decode.Row, ch *Change) {
 	b := c.halves[d].block
 	ch.Wire = b.wire
 	c.fields(row, ch, b)
-	if ch.Stream != nil && b.endStream {
-		c.endStream(ch.Stream, d, row.TimeEnd)
+	switch {
+	case ch.Stream == nil:
+	case b.endStream:
+		c.endStream(ch.Stream, row, ch)
+	default:
+		c.beginEmpty(seq, row, ch)
 	}
 }
 
@@ -313,8 +317,13 @@ func contentLength(fields []decode.Field) int64 {
 }
 
 // endStream takes an END_STREAM flag.
-func (c *Conn) endStream(s *Stream, d capture.Direction, t int64) {
+func (c *Conn) endStream(s *Stream, row *decode.Row, ch *Change) {
+	d, t := row.Direction&1, row.TimeEnd
 	s.sides[d].EndStream = true
+	if s.sides[d].Window.EmptySeq != 0 {
+		ch.Stalls[0] = c.streamStall(s, d, row.Time)
+		ch.Stalls[0].Ended = true
+	}
 	if cd, ok := c.ClientDirection(); ok && cd == d && s.RequestEnd == 0 {
 		s.RequestEnd = t
 	}

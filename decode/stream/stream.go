@@ -74,10 +74,17 @@ func (o Outcome) String() string {
 type Window struct {
 	Consumed uint64 // octets of DATA payload, padding included
 	Granted  uint64 // octets given by WINDOW_UPDATE
-	// EmptySeq is the row of the DATA frame that used up the window, and
-	// EmptySince its time; 0 while there is some left.
+	// EmptySeq is the row with which nothing was left of the window, EmptySince
+	// its time; 0 while there is some left. EmptyBy says what row it is.
 	EmptySeq   uint64
 	EmptySince int64
+	EmptyBy    EmptyBy
+
+	opened int64 // when a window that was empty FromStart had octets; 0: not yet
+}
+
+func (w *Window) empty(seq uint64, t int64, by EmptyBy) {
+	w.EmptySeq, w.EmptySince, w.EmptyBy, w.opened = seq, t, by, 0
 }
 
 // Left is what the window holds when it began with initial octets.

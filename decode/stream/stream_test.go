@@ -234,6 +234,114 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// A stall that SETTINGS begin: of streams that have sent DATA and go on.
+func TestStallByLoweredWindow(t *testing.T) {
+	for _, end := range []string{"WINDOW_UPDATE", "SETTINGS", "DATA that ends", "trailers"} {
+		p := newPlayer()
+		p.setting(recv, http2.SettingInitialWindowSize, 100)
+		p.ack(send)
+		for _, id := range []uint32{1, 3, 5, 7} {
+			p.headers(send, 0, id, ":method", "POST")
+		}
+		p.frame(send, http2.FrameData, 0, 1, make([]byte, 50)...)
+		p.frame(send, http2.FrameData, 0, 3, make([]byte, 5)...)
+		p.frame(send, http2.FrameData, http2.FlagDataEndStream, 5, make([]byte, 50)...)
+		p.setting(recv, http2.SettingInitialWindowSize, 10)
+		if p.Stream(1).Side(send).Window.EmptySeq != 0 {
+			t.Error("before it is acknowledged")
+		}
+		p.ack(send)
+		at := p.seq
+		for id, want := range map[uint32]uint64{1: at, 3: 0, 5: 0, 7: 0} {
+			if w := p.Stream(id).Side(send).Window; w.EmptySeq != want || want != 0 && (w.EmptyBy != Lowered || w.EmptySince != int64(at)) {
+				t.Errorf("stream %d: %+v", id, w)
+			}
+		}
+		if !p.last.Lowered {
+			t.Error("the change does not tell")
+		}
+		p.update(recv, 1, 40) // to 0
+		if p.last.Stalls[0].Seq != 0 {
+			t.Errorf("%+v with an empty window", p.last.Stalls[0])
+		}
+		till, held := int64(p.seq)+1, true
+		switch end {
+		case "WINDOW_UPDATE":
+			p.update(recv, 1, 1)
+		case "SETTINGS":
+			p.setting(recv, http2.SettingInitialWindowSize, 20)
+			p.ack(send)
+			till++
+			p.frame(send, http2.FrameData, 0, 1, 1)
+		case "DATA that ends":
+			held = false
+			p.frame(send, http2.FrameData, http2.FlagDataEndStream, 1)
+		case "trailers":
+			held = false
+			p.headers(send, http2.FlagHeadersEndStream, 1, "a", "b")
+		}
+		if s := p.last.Stalls[0]; s.Seq != at || s.Since != int64(at) || s.Till != till || s.By != Lowered || s.Held() != held {
+			t.Errorf("%s: %+v", end, s)
+		}
+	}
+}
+
+// A stream that begins without a window was held up if its DATA comes once there is
+// one.
+func TestStallFromStart(t *testing.T) {
+	for _, test := range []struct {
+		end  string
+		held bool
+	}{{"DATA soon", true}, {"DATA late", false}, {"DATA after SETTINGS", true}, {"an end", false}, {"trailers", false}, {"a reset", false}} {
+		p := newPlayer()
+		p.setting(recv, http2.SettingInitialWindowSize, 0)
+		p.ack(send)
+		p.headers(send, 0, 1, ":method", "POST")
+		at := p.seq
+		if w := p.Stream(1).Side(send).Window; w.EmptySeq != at || w.EmptyBy != FromStart {
+			t.Fatalf("%+v", w)
+		}
+		for range 5 {
+			p.update(recv, 0, 1)
+		}
+		if test.end == "DATA after SETTINGS" {
+			p.setting(recv, http2.SettingInitialWindowSize, 10)
+			p.ack(send)
+		} else {
+			p.update(recv, 1, 10)
+		}
+		till := int64(p.seq)
+		if p.last.Stalls[0].Seq != 0 {
+			t.Errorf("%s: told before it is known: %+v", test.end, p.last.Stalls[0])
+		}
+		switch test.end {
+		case "DATA late":
+			for range 20 {
+				p.update(recv, 1, 1)
+			}
+			fallthrough
+		case "DATA soon", "DATA after SETTINGS":
+			p.frame(send, http2.FrameData, 0, 1, 1)
+		case "an end":
+			p.frame(send, http2.FrameData, http2.FlagDataEndStream, 1)
+		case "trailers":
+			p.headers(send, http2.FlagHeadersEndStream, 1, "a", "b")
+		case "a reset":
+			p.frame(recv, http2.FrameRSTStream, 0, 1, 0, 0, 0, 8)
+		}
+		if s := p.last.Stalls[0]; s.Seq != at || s.Since != int64(at) || s.Till != till || s.By != FromStart || s.Held() != test.held {
+			t.Errorf("%s: %+v", test.end, s)
+		}
+	}
+	p := newPlayer()
+	p.setting(recv, http2.SettingInitialWindowSize, 0)
+	p.ack(send)
+	p.headers(send, http2.FlagHeadersEndStream, 1, ":method", "GET")
+	if w := p.Stream(1).Side(send).Window; w.EmptySeq != 0 {
+		t.Errorf("of a message without DATA: %+v", w)
+	}
+}
+
 // TestGaps: what a gap leaves known.
 func TestGaps(t *testing.T) {
 	inPayload := newPlayer()
