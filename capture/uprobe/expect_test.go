@@ -80,9 +80,37 @@ func TestExpect(t *testing.T) {
 			t.Error(err)
 		}
 		a.Expect()
-		if a.expect.goesOn() {
+		if a.expect.goesOn(time.Now()) {
 			t.Error("it goes on after Close")
 		}
+	}
+}
+
+// TestExpectPauses: where a fork was held up nothing is expected for a while, and
+// that for longer each time, up to a minute.
+func TestExpectPauses(t *testing.T) {
+	e := &expectation{closed: make(chan struct{})}
+	now := time.Unix(1000, 0)
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		want *= time.Second
+		if !e.begin(now) || !e.goesOn(now) {
+			t.Fatalf("round %d: it does not begin", i)
+		}
+		e.heldUp(now)
+		if e.goesOn(now) {
+			t.Errorf("round %d: it goes on although a fork was held up", i)
+		}
+		if e.begin(now.Add(want - 1)) {
+			t.Errorf("round %d: it begins within %v", i, want)
+		}
+		now = now.Add(want)
+	}
+	// It goes well for long enough: the next pause is a short one.
+	e.begin(now)
+	now = now.Add(maxPause + 1)
+	e.heldUp(now)
+	if now = now.Add(minPause); e.goesOn(now) || !e.begin(now) {
+		t.Error("the pause after a time without harm is not the shortest")
 	}
 }
 
