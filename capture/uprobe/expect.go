@@ -29,9 +29,11 @@ const (
 	expectFor = time.Second
 	// expectEvery keeps the writers less than a grace period apart.
 	expectEvery = 10 * time.Millisecond
-	// heldUpAfter tells a writer that a large fork held up from one that was
-	// only slow.
-	heldUpAfter = 2 * time.Millisecond
+	// A writer that had to wait longer than waitsLong may have waited for a large
+	// fork, or for a grace period after all, which holds up nobody; it cannot be
+	// told. More than maxHeldUp of it in a second is not accepted.
+	waitsLong = 2 * time.Millisecond
+	maxHeldUp = 30 * time.Millisecond
 	// minPause and maxPause bound how long nothing is expected after that.
 	minPause, maxPause = time.Second, time.Minute
 )
@@ -41,6 +43,8 @@ type expectation struct {
 	mu      sync.Mutex
 	until   time.Time
 	running bool
+	held    time.Duration // how long writers waited since
+	since   time.Time
 	pause   time.Duration // the last one
 	resume  time.Time     // when that ends or ended
 	closed  chan struct{} // by close
@@ -76,13 +80,21 @@ func (e *expectation) begin(now time.Time) bool {
 	return started
 }
 
-// heldUp ends it for a while, twice as long as the last time.
-func (e *expectation) heldUp(now time.Time) {
+// heldUp takes in how long a writer waited. Where it is too much it ends all for a
+// while, twice as long as the last time.
+func (e *expectation) heldUp(now time.Time, by time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if now.Sub(e.since) > time.Second {
+		e.since, e.held = now, 0
+	}
+	if e.held += by; e.held <= maxHeldUp {
+		return
+	}
 	if now.Sub(e.resume) > maxPause {
 		e.pause = 0 // it went well for long
 	}
+	e.held = 0
 	e.pause = min(max(2*e.pause, minPause), maxPause)
 	e.until, e.resume = now, now.Add(e.pause)
 }
@@ -116,9 +128,8 @@ func (a *Attacher) keepReady() {
 				}
 				// The first waits for a grace period, in which forks go on.
 				now := time.Now()
-				if !first && now.Sub(before) > heldUpAfter && ownWaits() > waits {
-					a.expect.heldUp(now)
-					continue
+				if took := now.Sub(before); !first && took > waitsLong && ownWaits() > waits {
+					a.expect.heldUp(now, took)
 				}
 			}
 			select {

@@ -86,7 +86,7 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// TestExpectPauses: where a fork was held up nothing is expected for a while, and
+// TestExpectPauses: where forks are held up for too long in a second nothing is expected for a while, and
 // that for longer each time, up to a minute.
 func TestExpectPauses(t *testing.T) {
 	e := &expectation{closed: make(chan struct{})}
@@ -96,9 +96,11 @@ func TestExpectPauses(t *testing.T) {
 		if !e.begin(now) || !e.goesOn(now) {
 			t.Fatalf("round %d: it does not begin", i)
 		}
-		e.heldUp(now)
-		if e.goesOn(now) {
-			t.Errorf("round %d: it goes on although a fork was held up", i)
+		if e.heldUp(now, maxHeldUp); !e.goesOn(now) {
+			t.Errorf("round %d: it ends too soon", i)
+		}
+		if e.heldUp(now, waitsLong); e.goesOn(now) {
+			t.Errorf("round %d: it goes on although forks were held up", i)
 		}
 		if e.begin(now.Add(want - 1)) {
 			t.Errorf("round %d: it begins within %v", i, want)
@@ -107,8 +109,13 @@ func TestExpectPauses(t *testing.T) {
 	}
 	// It goes well for long enough: the next pause is a short one.
 	e.begin(now)
-	now = now.Add(maxPause + 1)
-	e.heldUp(now)
+	for range 100 {
+		if now = now.Add(2 * time.Second); !e.begin(now) && !e.goesOn(now) {
+			t.Fatal("it ends although little was held up")
+		}
+		e.heldUp(now, maxHeldUp)
+	}
+	e.heldUp(now, waitsLong)
 	if now = now.Add(minPause); e.goesOn(now) || !e.begin(now) {
 		t.Error("the pause after a time without harm is not the shortest")
 	}
