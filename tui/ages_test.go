@@ -323,13 +323,20 @@ func TestStallWithoutDataFrame(t *testing.T) {
 	if bar := barOf(m, 3); !strings.HasSuffix(bar, "░░░░░▷") {
 		t.Errorf("stream 3: %q", bar)
 	}
-	if bar := barOf(m, 5); strings.Contains(bar, "░") {
+	if bar := barOf(m, 5); !strings.HasSuffix(bar, "?????▷") || strings.Contains(bar, "░") {
 		t.Errorf("stream 5: %q", bar)
 	}
 	press(m, "4 ] ] ] ]")
 	shows(lowered-2, fmt.Sprintf("window of stream 3 lowered to 0 or below by SETTINGS, acknowledged in #%d at", lowered))
 	shows(began, fmt.Sprintf("window of stream 5 at 0 from its HEADERS on, #%d at", began))
 	shows(began, "whether stream 5, without DATA so far,")
+	tr.now += int64(4 * time.Second)
+	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(5, 100) })
+	k.send().data(5, true, "x")
+	do(m, atSecond(8), atSecond(9))
+	if bar := barOf(m, 5); !strings.Contains(bar, "░░░") || strings.Contains(bar, "?") {
+		t.Errorf("stream 5 with its DATA: %q", bar)
+	}
 }
 
 // A connection without window says so in its row. A stream that has begun a message

@@ -8,6 +8,7 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode/store"
+	"h2sniff/decode/stream"
 )
 
 // span of time, Unix nanoseconds.
@@ -224,16 +225,22 @@ func (w *waterfall) bar(t *store.StreamSummary, role capture.Role, n int) []wate
 // showStall marks the time for which a window was used up, of a stream that lasts
 // until end. The connection's window holds up all that have more DATA to send. What
 // has begun a message and sent none of its DATA yet may have some or not: frames do
-// not tell.
+// not tell. A stream's own is known to have held it up where DATA came before, or
+// as [stream.Stall.Held] has it.
 func (w *waterfall) showStall(t *store.StreamSummary, st store.Stall, end int64, fill func(from, to int64, s waterState)) {
 	if st.Till == 0 { // until now
 		st.Till = end
 	}
+	p := &t.Phases[st.Direction&1]
 	if st.Stream == t.ID {
-		fill(st.Since, st.Till, waterBlocked)
+		state := waterBlocked
+		began := stream.Stall{By: stream.FromStart, Since: st.Since, Till: st.Till, Next: p.Data}
+		if (p.Data == 0 || p.Data > st.Since) && !began.Held() {
+			state = waterMaybe
+		}
+		fill(st.Since, st.Till, state)
 		return
 	}
-	p := &t.Phases[st.Direction&1]
 	if st.Stream != 0 || p.Begin == 0 {
 		return
 	}

@@ -73,7 +73,10 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 	if !again && t.full(id) {
 		return
 	}
-	if st.By == stream.FromStart {
+	switch {
+	case st.By == stream.FromStart && st.Next == 0:
+		until += notSeen
+	case st.By == stream.FromStart:
 		until += "; its first DATA followed " + duration(st.Next-st.Till) + " later"
 	}
 	t.emit(&Diagnosis{

@@ -37,7 +37,8 @@ func (t *Tracker) lowered(d capture.Direction) {
 	})
 }
 
-// emptied notes the windows that the present DATA frame of a stream has used up.
+// emptied notes the windows that the present frame of a stream has used up, or
+// that it has begun without.
 func (t *Tracker) emptied(d capture.Direction, s *stream.Stream) {
 	if t.conn.Half(d).Window.EmptySeq == t.seq {
 		t.note(emptied{0, d, t.seq})
@@ -100,6 +101,10 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 		if t.full(id) {
 			continue
 		}
+		unseen := ""
+		if w.EmptyBy == stream.FromStart {
+			unseen = notSeen
+		}
 		if t.told == nil {
 			t.told = make(map[toldKey]bool)
 		}
@@ -107,7 +112,7 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 		emit(&Diagnosis{
 			Code: rules[id].Code, Severity: decode.Warning, Conn: t.id, Direction: e.direction, Stream: e.stream,
 			Seq: e.seq, Time: w.EmptySince, Section: rules[id].Section, Since: w.EmptySince,
-			Text: t.exhausted(id, e.direction, "can") + " has " + emptyText(w.EmptyBy, "been") + " for more than " + duration(windowOpen) + ", and still is.",
+			Text: t.exhausted(id, e.direction, "can") + " has " + emptyText(w.EmptyBy, "been") + " for more than " + duration(windowOpen) + ", and still is" + unseen + ".",
 		})
 	}
 }
@@ -150,6 +155,9 @@ func (t *Tracker) exhausted(id ruleID, d capture.Direction, can string) string {
 	}
 	return "The " + t.sender(d) + " " + can + " send no DATA: the window that the " + t.sender(d.Reverse()) + " gives the " + what
 }
+
+// notSeen is said of a stream that began without a window.
+const notSeen = "; whether it has DATA to send is not seen"
 
 // emptyText says that nothing was left of a window.
 func emptyText(by stream.EmptyBy, was string) string {

@@ -103,34 +103,47 @@ func TestLoweredWindows(t *testing.T) {
 }
 
 // A stream that begins without a window is told of once its DATA shows that it
-// waited.
+// waited, and while it lasts as one that may.
 func TestBeginsWithoutWindow(t *testing.T) {
-	for _, then := range []string{"DATA", "nothing", "an end"} {
-		s := newScript(t, capture.Server, []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, nil)
-		s.client(s.get(1))
-		s.server(s.ok(1))
-		seq := s.seq
-		if got := s.lasting(5 * time.Second); len(got) > 0 {
-			t.Errorf("before it is known: %+v", got)
-		}
-		s.wait(490 * time.Millisecond)
-		s.client(update(1, 1000))
-		switch then {
-		case "DATA":
-			s.server(data(1, 0, 1000))
-		case "an end":
-			s.server(data(1, endStream, 0))
-		}
-		s.close()
-		d := s.has("stream-window-exhausted")
-		switch {
-		case then != "DATA":
-			if d != nil {
-				t.Errorf("%s: %+v", then, d)
+	const begin = "the window that the client gives the stream "
+	for _, told := range []bool{false, true} {
+		for then, text := range map[string]string{
+			"DATA":    "was 0 from its HEADERS on, for 491ms; its first DATA followed 1ms later.",
+			"nothing": "was 0 from its HEADERS on, for 492ms until the connection ended; whether it has DATA to send is not seen.",
+			"an end":  "was 0 from its HEADERS on, for 491ms; whether it has DATA to send is not seen.",
+		} {
+			s := newScript(t, capture.Server, []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, nil)
+			s.client(s.get(1))
+			s.server(s.ok(1))
+			seq := s.seq
+			if told {
+				got := s.lasting(5 * time.Second)
+				if len(got) != 1 || got[0].Seq != seq || got[0].Till != 0 || got[0].Text !=
+					"The server can send no DATA: "+begin+"has been 0 from its HEADERS on, for more than 1s, and still is; whether it has DATA to send is not seen." {
+					t.Fatalf("%+v", got)
+				}
 			}
-		case d == nil || d.Seq != seq || d.Severity != decode.Warning ||
-			d.Text != "The server could send no DATA: the window that the client gives the stream was 0 from its HEADERS on, for 491ms; its first DATA followed 1ms later.":
-			t.Errorf("%+v", d)
+			s.wait(490 * time.Millisecond)
+			switch then {
+			case "DATA":
+				s.client(update(1, 1000))
+				s.server(data(1, 0, 1000))
+			case "an end":
+				s.client(update(1, 1000))
+				s.server(data(1, endStream, 0))
+			case "nothing":
+				s.client(pingFrame)
+			}
+			s.close()
+			d := s.has("stream-window-exhausted")
+			switch {
+			case !told && then != "DATA":
+				if d != nil {
+					t.Errorf("%s: %+v", then, d)
+				}
+			case d == nil || d.Seq != seq || d.Severity != decode.Warning || d.Again != told || d.Text != "The server could send no DATA: "+begin+text:
+				t.Errorf("told %v, %s: %+v", told, then, d)
+			}
 		}
 	}
 }

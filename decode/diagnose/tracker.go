@@ -323,6 +323,7 @@ func (t *Tracker) frame() {
 	case http2.FramePing:
 		t.ping(d)
 	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		t.emptied(d, ch.Stream)
 		t.sectionSize(d, &ch)
 		if row.HasFields {
 			t.fields(d, &ch)
