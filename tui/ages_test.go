@@ -328,8 +328,8 @@ func TestStallWithoutDataFrame(t *testing.T) {
 	}
 	press(m, "4 ] ] ] ]")
 	shows(lowered-2, fmt.Sprintf("window of stream 3 lowered to 0 or below by SETTINGS, acknowledged in #%d at", lowered))
-	shows(began, fmt.Sprintf("window of stream 5 at 0 from its HEADERS on, #%d at", began))
-	shows(began, "whether stream 5, without DATA so far,")
+	shows(began, fmt.Sprintf("window of stream 5 at 0 before any DATA, since #%d at", began))
+	shows(began, "whether stream 5, without DATA so")
 	tr.now += int64(4 * time.Second)
 	k.recv().write(func(f *http2.Framer) error { return f.WriteWindowUpdate(5, 100) })
 	k.send().data(5, true, "x")

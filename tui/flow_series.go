@@ -167,7 +167,7 @@ func (r *flowReading) end(c *stream.Conn, until flowUntil, known []store.Stall) 
 			st.closed, st.open = until.closed, !until.closed
 		}
 		if s.stream {
-			st.silent = w.EmptyBy == stream.FromStart
+			st.silent = w.EmptyBy == stream.BeforeData
 		} else if rec := c.Stream(r.key.stream); rec != nil {
 			sd := rec.Side(s.dir)
 			st.silent = rec.State() != stream.Closed && sd.Headers && !sd.EndStream && sd.Window.Consumed == 0

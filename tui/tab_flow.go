@@ -341,8 +341,8 @@ func emptyBy(by stream.EmptyBy) string {
 	switch by {
 	case stream.Lowered:
 		return " lowered to 0 or below by SETTINGS, acknowledged in"
-	case stream.FromStart:
-		return " at 0 from its HEADERS on,"
+	case stream.BeforeData:
+		return " at 0 before any DATA, since"
 	}
 	return " used up by"
 }

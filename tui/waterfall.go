@@ -234,7 +234,7 @@ func (w *waterfall) showStall(t *store.StreamSummary, st store.Stall, end int64,
 	p := &t.Phases[st.Direction&1]
 	if st.Stream == t.ID {
 		state := waterBlocked
-		began := stream.Stall{By: stream.FromStart, Since: st.Since, Till: st.Till, Next: p.Data}
+		began := stream.Stall{By: stream.BeforeData, Since: st.Since, Till: st.Till, Next: p.Data}
 		if (p.Data == 0 || p.Data > st.Since) && !began.Held() {
 			state = waterMaybe
 		}

@@ -74,9 +74,9 @@ func (t *Tracker) stalled(id ruleID, streamID uint32, st stream.Stall, until str
 		return
 	}
 	switch {
-	case st.By == stream.FromStart && st.Next == 0:
+	case st.By == stream.BeforeData && st.Next == 0:
 		until += notSeen
-	case st.By == stream.FromStart:
+	case st.By == stream.BeforeData:
 		until += "; its first DATA followed " + duration(st.Next-st.Till) + " later"
 	}
 	t.emit(&Diagnosis{

@@ -102,7 +102,7 @@ func (t *Tracker) Now(now int64, emit func(*Diagnosis)) {
 			continue
 		}
 		unseen := ""
-		if w.EmptyBy == stream.FromStart {
+		if w.EmptyBy == stream.BeforeData {
 			unseen = notSeen
 		}
 		if t.told == nil {
@@ -156,7 +156,7 @@ func (t *Tracker) exhausted(id ruleID, d capture.Direction, can string) string {
 	return "The " + t.sender(d) + " " + can + " send no DATA: the window that the " + t.sender(d.Reverse()) + " gives the " + what
 }
 
-// notSeen is said of a stream that began without a window.
+// notSeen is said of a stream that has no window before its first DATA.
 const notSeen = "; whether it has DATA to send is not seen"
 
 // emptyText says that nothing was left of a window.
@@ -164,8 +164,8 @@ func emptyText(by stream.EmptyBy, was string) string {
 	switch by {
 	case stream.Lowered:
 		return was + " at 0 or below, lowered by SETTINGS,"
-	case stream.FromStart:
-		return was + " 0 from its HEADERS on,"
+	case stream.BeforeData:
+		return was + " 0 before any DATA"
 	}
 	return was + " used up"
 }

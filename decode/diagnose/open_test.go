@@ -108,9 +108,9 @@ func TestBeginsWithoutWindow(t *testing.T) {
 	const begin = "the window that the client gives the stream "
 	for _, told := range []bool{false, true} {
 		for then, text := range map[string]string{
-			"DATA":    "was 0 from its HEADERS on, for 491ms; its first DATA followed 1ms later.",
-			"nothing": "was 0 from its HEADERS on, for 492ms until the connection ended; whether it has DATA to send is not seen.",
-			"an end":  "was 0 from its HEADERS on, for 491ms; whether it has DATA to send is not seen.",
+			"DATA":    "was 0 before any DATA for 491ms; its first DATA followed 1ms later.",
+			"nothing": "was 0 before any DATA for 492ms until the connection ended; whether it has DATA to send is not seen.",
+			"an end":  "was 0 before any DATA for 491ms; whether it has DATA to send is not seen.",
 		} {
 			s := newScript(t, capture.Server, []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, nil)
 			s.client(s.get(1))
@@ -119,7 +119,7 @@ func TestBeginsWithoutWindow(t *testing.T) {
 			if told {
 				got := s.lasting(5 * time.Second)
 				if len(got) != 1 || got[0].Seq != seq || got[0].Till != 0 || got[0].Text !=
-					"The server can send no DATA: "+begin+"has been 0 from its HEADERS on, for more than 1s, and still is; whether it has DATA to send is not seen." {
+					"The server can send no DATA: "+begin+"has been 0 before any DATA for more than 1s, and still is; whether it has DATA to send is not seen." {
 					t.Fatalf("%+v", got)
 				}
 			}

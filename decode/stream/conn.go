@@ -137,7 +137,7 @@ type Change struct {
 	Wire    uint32   // octets of the field block that ends here
 	Content uint64   // octets of DATA without padding that it added to Stream's
 	Stalls  [2]Stall // that ended with the row: of a stream, of the connection
-	Lowered bool     // the row left streams without a window, EmptyBy Lowered
+	Lowered bool     // the row acknowledges SETTINGS that left streams without a window
 	// Acked is the SETTINGS frame that the row acknowledges, if HasAcked.
 	Acked    Announced
 	HasAcked bool
@@ -286,7 +286,7 @@ func (c *Conn) data(seq uint64, row *decode.Row, ch *Change) {
 	}
 	ch.Stream = s
 	sd := &s.sides[d]
-	if w := &sd.Window; w.EmptySeq != 0 && w.Left(rev.Acked.InitialWindowSize) > 0 && (w.EmptyBy != FromStart || hd.Length > 0) {
+	if w := &sd.Window; w.EmptySeq != 0 && w.Left(rev.Acked.InitialWindowSize) > 0 && (w.EmptyBy != BeforeData || hd.Length > 0) {
 		ch.Stalls[0] = c.streamStall(s, d, row.Time) // a setting ended it, or now it shows
 		ch.Stalls[0].Next = row.Time
 	}
@@ -332,7 +332,7 @@ func (c *Conn) grant(row *decode.Row, ch *Change) {
 	w.Granted += inc
 	switch {
 	case w.EmptySeq == 0 || w.Left(c.halves[d].Acked.InitialWindowSize) <= 0:
-	case w.EmptyBy == FromStart:
+	case w.EmptyBy == BeforeData:
 		if w.opened == 0 {
 			w.opened = row.TimeEnd // DATA may tell that it was waited for
 		}

@@ -16,9 +16,10 @@ const (
 	// Lowered: SETTINGS took what was left to a stream that has sent DATA. The row
 	// is their acknowledgement.
 	Lowered
-	// FromStart: the stream began without one. The row ends its HEADERS. Whether
-	// it had DATA to send is not seen.
-	FromStart
+	// BeforeData: the stream began without one, or SETTINGS took it before any
+	// DATA. The row ends its HEADERS or is the acknowledgement. Whether there was
+	// DATA to send is not seen.
+	BeforeData
 )
 
 // Stall is a window of which nothing was left, and that has octets again or never
@@ -35,9 +36,9 @@ type Stall struct {
 }
 
 // Held tells whether DATA is known to have waited, or would have: of a window that
-// was empty FromStart only DATA that follows tells, soon after it was opened.
+// was empty BeforeData only DATA that follows tells, soon after it was opened.
 func (s *Stall) Held() bool {
-	if s.By == FromStart {
+	if s.By == BeforeData {
 		return s.Next != 0 && s.Next-s.Till <= s.Till-s.Since
 	}
 	return !s.Ended
@@ -75,8 +76,12 @@ func (c *Conn) lowered(seq uint64, row *decode.Row) (any bool) {
 	initial := c.halves[d.Reverse()].Acked.InitialWindowSize
 	for s := c.open.first; s != nil; s = s.next {
 		sd := &s.sides[d]
-		if w := &sd.Window; w.EmptySeq == 0 && w.Consumed > 0 && w.Left(initial) <= 0 && !sd.EndStream && !s.Unseen {
-			w.empty(seq, row.TimeEnd, Lowered)
+		w, by := &sd.Window, Lowered
+		if w.Consumed == 0 {
+			by = BeforeData
+		}
+		if sd.Headers && w.EmptySeq == 0 && w.Left(initial) <= 0 && !sd.EndStream && !s.Unseen {
+			w.empty(seq, row.TimeEnd, by)
 			any = true
 		}
 	}
@@ -90,6 +95,6 @@ func (c *Conn) beginEmpty(seq uint64, row *decode.Row, ch *Change) {
 	sd := &s.sides[d]
 	if w := &sd.Window; (ch.Section == Request || ch.Section == Response) && sd.Headers && w.EmptySeq == 0 && w.Consumed == 0 &&
 		w.Left(c.halves[d.Reverse()].Acked.InitialWindowSize) <= 0 && s.state != Closed && !s.Unseen && c.WindowSure(d) {
-		w.empty(seq, row.TimeEnd, FromStart)
+		w.empty(seq, row.TimeEnd, BeforeData)
 	}
 }

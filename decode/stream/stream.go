@@ -80,7 +80,7 @@ type Window struct {
 	EmptySince int64
 	EmptyBy    EmptyBy
 
-	opened int64 // when a window that was empty FromStart had octets; 0: not yet
+	opened int64 // when a window that was empty BeforeData had octets; 0: not yet
 }
 
 func (w *Window) empty(seq uint64, t int64, by EmptyBy) {

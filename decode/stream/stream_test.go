@@ -243,6 +243,7 @@ func TestStallByLoweredWindow(t *testing.T) {
 		for _, id := range []uint32{1, 3, 5, 7} {
 			p.headers(send, 0, id, ":method", "POST")
 		}
+		p.headers(send, http2.FlagHeadersEndStream, 9, ":method", "GET")
 		p.frame(send, http2.FrameData, 0, 1, make([]byte, 50)...)
 		p.frame(send, http2.FrameData, 0, 3, make([]byte, 5)...)
 		p.frame(send, http2.FrameData, http2.FlagDataEndStream, 5, make([]byte, 50)...)
@@ -252,7 +253,7 @@ func TestStallByLoweredWindow(t *testing.T) {
 		}
 		p.ack(send)
 		at := p.seq
-		for id, want := range map[uint32]uint64{1: at, 3: 0, 5: 0, 7: 0} {
+		for id, want := range map[uint32]uint64{1: at, 3: 0, 5: 0, 7: 0, 9: 0} {
 			if w := p.Stream(id).Side(send).Window; w.EmptySeq != want || want != 0 && (w.EmptyBy != Lowered || w.EmptySince != int64(at)) {
 				t.Errorf("stream %d: %+v", id, w)
 			}
@@ -288,7 +289,7 @@ func TestStallByLoweredWindow(t *testing.T) {
 
 // A stream that begins without a window was held up if its DATA comes once there is
 // one.
-func TestStallFromStart(t *testing.T) {
+func TestStallBeforeData(t *testing.T) {
 	for _, test := range []struct {
 		end  string
 		held bool
@@ -298,7 +299,7 @@ func TestStallFromStart(t *testing.T) {
 		p.ack(send)
 		p.headers(send, 0, 1, ":method", "POST")
 		at := p.seq
-		if w := p.Stream(1).Side(send).Window; w.EmptySeq != at || w.EmptyBy != FromStart {
+		if w := p.Stream(1).Side(send).Window; w.EmptySeq != at || w.EmptyBy != BeforeData {
 			t.Fatalf("%+v", w)
 		}
 		for range 5 {
@@ -329,11 +330,25 @@ func TestStallFromStart(t *testing.T) {
 		case "a reset":
 			p.frame(recv, http2.FrameRSTStream, 0, 1, 0, 0, 0, 8)
 		}
-		if s := p.last.Stalls[0]; s.Seq != at || s.Since != int64(at) || s.Till != till || s.By != FromStart || s.Held() != test.held {
+		if s := p.last.Stalls[0]; s.Seq != at || s.Since != int64(at) || s.Till != till || s.By != BeforeData || s.Held() != test.held {
 			t.Errorf("%s: %+v", test.end, s)
 		}
 	}
+	// The settings often come after the first requests.
 	p := newPlayer()
+	p.headers(send, 0, 1, ":method", "POST")
+	p.setting(recv, http2.SettingInitialWindowSize, 0)
+	p.ack(send)
+	at := p.seq
+	if w := p.Stream(1).Side(send).Window; w.EmptySeq != at || w.EmptyBy != BeforeData {
+		t.Errorf("taken before any DATA: %+v", w)
+	}
+	p.update(recv, 1, 10)
+	p.frame(send, http2.FrameData, 0, 1, 1)
+	if s := p.last.Stalls[0]; s.Seq != at || s.Till != int64(at)+1 || !s.Held() {
+		t.Errorf("taken before any DATA: %+v", s)
+	}
+	p = newPlayer()
 	p.setting(recv, http2.SettingInitialWindowSize, 0)
 	p.ack(send)
 	p.headers(send, http2.FlagHeadersEndStream, 1, ":method", "GET")
