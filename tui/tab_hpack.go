@@ -9,6 +9,8 @@ import (
 	"h2sniff/capture"
 	"h2sniff/decode"
 	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // wideEncoding is the width of the detail from which the fields' table has
@@ -76,6 +78,36 @@ func (d *details) table(dir capture.Direction) {
 		d.line(s.bold, a.text+" "+dir.String()+"  dynamic table: no field block up to here")
 		return
 	}
+	if broken, before, known := d.broken(&t, dir); broken {
+		d.line(s.bold, a.text+" "+dir.String()+"  dynamic table: not known after the error in #"+commas(t.Seq))
+		if known {
+			d.text(s.dim, "Before it:")
+			d.state(&before, dir)
+		}
+		return
+	}
+	d.state(&t, dir)
+}
+
+// broken says that a table is not known because a field block had an error, and
+// gives what it was before that.
+func (d *details) broken(t *store.Table, dir capture.Direction) (broken bool, before store.Table, known bool) {
+	if t.Complete || t.Inserted > 0 || t.Trust != decode.UnknownSinceGap {
+		return false, before, false
+	}
+	st := d.m.st
+	rows := st.Rows(store.View{}, st.Find(store.View{}, t.Seq), 1)
+	if len(rows) == 0 || rows[0].Seq != t.Seq || rows[0].Err == nil || rows[0].Err.Code != http2.ErrCodeCompression {
+		return false, before, false
+	}
+	before, known = st.TableAt(d.e.Conn, dir, t.Seq-1)
+	return true, before, known && before.Epoch+1 == t.Epoch // not more: a gap between the two
+}
+
+// state describes a dynamic table.
+func (d *details) state(t *store.Table, dir capture.Direction) {
+	e, s := d.e, d.m.sty
+	a := arrow(s, dir)
 	capacity := "of " + commas(t.Max) + " octets"
 	if t.MaxAssumed {
 		capacity = "octets, capacity not known"

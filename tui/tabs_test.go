@@ -277,3 +277,30 @@ func TestTableOfUnknownSize(t *testing.T) {
 		}
 	}
 }
+
+// After an error in a field block the table is not known. That it was known before,
+// and what was in it then, is shown.
+func TestTableAfterAnError(t *testing.T) {
+	tr := newTraffic(0)
+	k := tr.requests(0)
+	k.recv().headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "x-first", "one")
+	before := tr.st.Snapshot().Rows
+	k.recv().write(func(fr *http2.Framer) error {
+		return fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, EndHeaders: true, EndStream: true, BlockFragment: []byte{0x82, 0x80 | 100}})
+	})
+	broken := tr.st.Snapshot().Rows
+	k.recv().write(func(fr *http2.Framer) error { return fr.WritePing(false, [8]byte{}) })
+	for seq := broken; seq <= tr.st.Snapshot().Rows; seq++ {
+		m := onRow(tr.st, 120, 60, seq)
+		m.detail.chooseTab(m, int(tabHPACK))
+		v := m.View()
+		for _, want := range []string{"not known after the error in #" + commas(broken), "Before it:", "dynamic table: 2 entries", "since #" + commas(before), "x-first"} {
+			if !strings.Contains(v, want) {
+				t.Errorf("#%d does not say %q:\n%s", seq, want, v)
+			}
+		}
+		if strings.Contains(v, "since gap") {
+			t.Errorf("#%d tells of a gap:\n%s", seq, v)
+		}
+	}
+}
