@@ -23,7 +23,8 @@
 //     interfaces can be described before an address is known;
 //   - the direction: which end sends the packet;
 //   - Event.Offset: the TCP sequence number (initial number, plus one, plus
-//     Offset, modulo 2^32), so lost octets are a hole in the numbers;
+//     Offset, modulo 2^32), so lost octets are a hole in the numbers. A step
+//     backwards, of 2^31 or more in that arithmetic, is damage;
 //   - Event.Length beyond len(Data), known of but not copied: packets whose
 //     original length exceeds the captured one;
 //   - the end of an event: PSH. An event is one packet, or several in a row

@@ -2,7 +2,11 @@
 
 package recording
 
-import "h2sniff/capture"
+import (
+	"math"
+
+	"h2sniff/capture"
+)
 
 // describe gives the note of an interface description block, which every
 // interface of a recording has.
@@ -121,9 +125,12 @@ func (r *Reader) handshake(c *inConn, p *packet, n *note) error {
 func (r *Reader) dataPacket(c *inConn, d capture.Direction, p *packet, n *note, time int64, missing uint64, ev *capture.Event) (done bool, err error) {
 	if r.pending == nil {
 		*ev = capture.Event{Kind: capture.Data, Direction: d, Conn: c.id, TID: c.tid[d], Time: time}
-		ev.Offset = c.next[d] + uint64(p.seq-c.isn[d]-1-uint32(c.next[d]))
-		if n.Offset != nil {
+		ahead := p.seq - c.isn[d] - 1 - uint32(c.next[d])
+		switch ev.Offset = c.next[d] + uint64(ahead); {
+		case n.Offset != nil:
 			ev.Offset = *n.Offset
+		case ahead > math.MaxInt32: // RFC 9293, section 3.4: backwards
+			return false, r.blocks.damaged("a packet whose sequence number is %d octets behind the end of the one before", -ahead)
 		}
 		r.data = r.data[:0]
 		r.explicit = n.Length

@@ -4,6 +4,7 @@ package recording
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -376,4 +377,27 @@ func TestStats(t *testing.T) {
 			t.Errorf("at the end: got %+v, want %+v", got, given)
 		}
 	})
+}
+
+// A sequence number that goes back is damage, since the writer notes such steps,
+// and no hole of nearly 2^32 octets.
+func TestSequenceNumberBackwards(t *testing.T) {
+	events := []capture.Event{
+		{Kind: capture.Open, Conn: 1, Info: &capture.ConnInfo{}},
+		{Kind: capture.Data, Conn: 1, Length: 500, Data: bytes.Repeat([]byte("first"), 60)},
+		{Kind: capture.Data, Conn: 1, Offset: 500, Length: 6, Data: []byte("second")},
+	}
+	file := write(t, events)
+	at := bytes.Index(file, []byte("second")) - 20 + 4 // in the TCP header
+	seq := binary.BigEndian.Uint32(file[at:])
+	for step, want := range map[uint32]error{0: io.EOF, 187: io.EOF, math.MaxInt32: io.EOF, 1 << 31: ErrDamaged, math.MaxUint32 - 186: ErrDamaged} {
+		binary.BigEndian.PutUint32(file[at:], seq+step)
+		got, err := readBytes(file)
+		if !errors.Is(err, want) {
+			t.Errorf("a step of %d: %v", int32(step), err)
+		}
+		if want == io.EOF && (len(got) != 3 || got[2].Offset != 500+uint64(step)) || want == ErrDamaged && len(got) != 2 {
+			t.Errorf("a step of %d: %+v", int32(step), got)
+		}
+	}
 }

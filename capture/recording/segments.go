@@ -120,9 +120,9 @@ func (w *Writer) data(c *outConn, ev *capture.Event) {
 	most := c.path.maxPayload()
 	tail := ev.Length - uint64(len(ev.Data))
 	// What the packets cannot tell: a position backwards, or so far ahead that
-	// the sequence number is ambiguous, and a tail of too many packets.
+	// the sequence number is taken for one backwards, and a tail of too many packets.
 	var comment []byte
-	unclear, long := ev.Offset-c.next[d] > math.MaxUint32, tail > uint64(maxTailPackets*most)
+	unclear, long := ev.Offset-c.next[d] > math.MaxInt32, tail > uint64(maxTailPackets*most)
 	if unclear || long {
 		comment = dataNote(ev, unclear, long)
 	}
