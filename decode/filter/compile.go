@@ -7,6 +7,8 @@ import (
 
 	"h2sniff/capture"
 	"h2sniff/decode/store"
+
+	"golang.org/x/net/http2"
 )
 
 // match tells whether a record is accepted.
@@ -207,17 +209,26 @@ func (t *test) table() *[256]bool {
 	return out
 }
 
+// flag asks for all bits of a value, which may be set beside others: a name stands
+// for one.
 func (t *test) flag() compiled {
-	var masks [256]byte
 	if t.op == opHas {
+		return compiled{func(r *store.Record) bool { return r.IsFrame() && r.Flags() != 0 }, costRecord}
+	}
+	masks := make([][256]http2.Flags, len(t.values))
+	for i, v := range t.values {
+		masks[i] = flagMasks(v.lo)
+	}
+	return compiled{func(r *store.Record) bool {
+		if !r.IsFrame() {
+			return false
+		}
+		kind, flags := r.Type(), r.Flags()
 		for i := range masks {
-			masks[i] = 0xff
+			if mask := masks[i][kind]; mask != 0 && flags&mask == mask {
+				return true
+			}
 		}
-	}
-	for _, v := range t.values {
-		for kind, mask := range flagMasks(v.lo) {
-			masks[kind] |= byte(mask)
-		}
-	}
-	return compiled{func(r *store.Record) bool { return r.IsFrame() && byte(r.Flags())&masks[r.Type()] != 0 }, costRecord}
+		return false
+	}, costRecord}
 }

@@ -86,7 +86,7 @@ var fields = []Field{
 	{Name: "dir", About: "send or recv, seen from the traced program", id: fieldDir, kind: name, max: 1,
 		names: []named{{"send", 0}, {"recv", 1}}},
 	{Name: "type", About: "frame type, by name or number", id: fieldType, kind: name, max: 255, names: typeNames()},
-	{Name: "flag", About: "a flag that is set, by name or bit", id: fieldFlag, kind: name, max: 255, names: flagNames()},
+	{Name: "flag", About: "a flag that is set, by name, or bits that all are", id: fieldFlag, kind: name, max: 255, names: flagNames()},
 	{Name: "length", About: "octets of the payload", id: fieldLength, kind: size, max: 1<<24 - 1},
 	{Name: "time", About: "since the start, in seconds or as 18ms", id: fieldTime, kind: duration, max: 1<<63 - 1},
 	{Name: "error", About: "error code in RST_STREAM or GOAWAY, or of a malformed frame", id: fieldError, kind: name, max: 1<<32 - 1, names: errorNames()},

@@ -148,7 +148,7 @@ func (x *naive) accepts(t *test, v string) bool {
 	if t.field.Name == "flag" {
 		return slices.ContainsFunc(t.values, func(w value) bool {
 			if bits, err := strconv.ParseUint(v, 10, 8); err == nil {
-				return w.lo < 256 && w.lo&bits != 0
+				return w.lo < 256 && w.lo&bits == w.lo
 			}
 			return t.field.print(w, w.lo) == v
 		})

@@ -5,6 +5,7 @@ package filter
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 var tests = []string{
 	"1", "stream in (1..3, 7)", "stream > 2", "conn == c1", "conn != 2", "conn in (2..3)", "pid == 100", "pid > 100", "comm == nginx",
 	"comm contains o", "pid", "dir == send", "dir", "role == client", "role != server", "role", "type == DATA", "type in (HEADERS, RST_STREAM, GOAWAY)", "type != PING", "type",
-	"flag == END_STREAM", "flag != ACK", "flag", "flag in (PADDED, ACK)", "flag == PRIORITY", "length == 0", "length >= 4", "length in (1..100)",
+	"flag == END_STREAM", "flag != ACK", "flag", "flag in (PADDED, ACK)", "flag == PRIORITY", "flag == 0x5", "flag != 0x5", "flag in (0x9, 0x4)", "flag == 0x25", "length == 0", "length >= 4", "length in (1..100)",
 	"time > 5ns", "time <= 20ns", "time == 0", "error", "error == CANCEL", "error == PROTOCOL_ERROR", "error != NO_ERROR", "error in (1, 2, CANCEL)", "status == 200",
 	"status in (500..599)", "status < 300", "status", "method == GET", "method != GET", "path contains /a", `path matches "^/a+$"`, "path",
 	"authority == example.org", "authority", `header["x"] == y`, `header["x"]`, `header["x"] != y`, `header["x"] in (y, z)`,
@@ -167,5 +168,45 @@ func compare(t *rapid.T, s *store.Store, x *store.Selection, base store.View, wa
 	}
 	if fmt.Sprint(got) != fmt.Sprint(seqs) {
 		t.Fatalf("%s: rows %v, want %v", text, got, seqs)
+	}
+}
+
+// A flag is asked for whatever others are set; bits that are given together are
+// all asked for.
+func TestFlagBits(t *testing.T) {
+	s := store.New(store.Options{})
+	for _, h := range []decode.FrameHeader{
+		{Type: http2.FrameHeaders, Flags: 0x5}, {Type: http2.FrameHeaders, Flags: 0x4}, {Type: http2.FrameHeaders, Flags: 0x1},
+		{Type: http2.FrameHeaders, Flags: 0xd}, {Type: http2.FrameHeaders}, {Type: http2.FramePing, Flags: 0x1},
+	} {
+		s.Append(&decode.Row{Kind: decode.RowFrame, Conn: 1, Header: h})
+	}
+	for text, want := range map[string]string{
+		"flag == 0x5":                "1 4",
+		"flag == 0x4":                "1 2 4",
+		"flag == 0x1":                "1 3 4 6",
+		"flag == END_STREAM":         "1 3 4",
+		"flag == ACK":                "6",
+		"flag != 0x5":                "2 3 5 6",
+		"flag in (0x5, ACK)":         "1 4 6",
+		"flag in (0x8, END_HEADERS)": "1 2 4",
+		"flag":                       "1 2 3 4 6",
+		"flag == END_STREAM && flag == END_HEADERS": "1 4",
+	} {
+		e, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := s.Select(store.View{}, e.Compile(0))
+		x.Advance(context.Background(), time.Hour)
+		var got []string
+		for seq := range s.Snapshot().Rows {
+			if x.Has(seq + 1) {
+				got = append(got, fmt.Sprint(seq+1))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: rows %v, want %s", text, got, want)
+		}
 	}
 }
