@@ -84,7 +84,7 @@ func TestFilterLacking(t *testing.T) {
 	}
 	press(m, "ctrl+u")
 	typeText(m, "grpc.status && grpc.status != 0")
-	if line := lastLine(m); !strings.Contains(line, "✓ 0 match") || strings.Contains(line, "rows without") {
+	if line := lastLine(m); !strings.Contains(line, "✓ none match") || strings.Contains(line, "rows without") {
 		t.Errorf("%q", line)
 	}
 }
@@ -322,11 +322,11 @@ func TestFilterWhilePaused(t *testing.T) {
 	do(m, later(1))
 	press(m, "/")
 	typeText(m, `path contains "p="`)
-	if line := lastLine(m); !strings.Contains(line, "✓ 0 match, 3 more waiting") {
+	if line := lastLine(m); !strings.Contains(line, "✓ none match, 3 more waiting") {
 		t.Errorf("prompt: %q", line)
 	}
 	press(m, "enter")
-	if v := m.View(); !strings.Contains(v, "0 match, 3 more waiting") || !strings.Contains(v, "0 rows of") ||
+	if v := m.View(); !strings.Contains(v, "none match, 3 more waiting") || !strings.Contains(v, "0 rows of") ||
 		!strings.Contains(v, "3 match among the rows that wait; space shows them") || strings.Contains(v, "Nothing here") {
 		t.Errorf("the screen says\n%s", v)
 	}

@@ -64,7 +64,10 @@ func part(p store.Progress) float64 {
 
 // count says how many rows match, and how long it took to find out.
 func (q *query) count() string {
-	text := commas(q.far.Matched-q.hidden) + " match"
+	text := "none match"
+	if n := q.far.Matched - q.hidden; n > 0 {
+		text = commas(n) + " match"
+	}
 	if q.hidden > 0 {
 		text += ", " + commas(q.hidden) + " more waiting"
 	}
