@@ -15,9 +15,10 @@ import (
 const maxStatus = 64
 
 // hasGRPC says that the grpc-status of a stream tells more than its HTTP status,
-// which is 200 whether a call fails or not. A call of gRPC is a POST.
+// which is 200 whether a call fails or not. A call of gRPC is a POST, or has its
+// content-type.
 func hasGRPC(t *store.StreamSummary) bool {
-	return t.GRPCStatus != 0 && (t.Status == "200" || t.Status == "") && (t.Method == "POST" || t.Method == "")
+	return t.GRPCStatus != 0 && (t.Status == "200" || t.Status == "") && (t.GRPC || t.Method == "POST" || t.Method == "")
 }
 
 // statusText is the status of a stream in w cells: that of HTTP, or the name of

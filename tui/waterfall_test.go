@@ -158,6 +158,9 @@ func TestGRPCStatus(t *testing.T) {
 	call(13)
 	k.send().headers(13, true, ":status", "200", "grpc-status", "none")
 
+	k.recv().headers(15, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/get")
+	k.send().headers(15, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "5")
+
 	m := newScreen(tr.st, 200, 60, Options{})
 	type want struct{ sid, status, state string }
 	check := func(all []want) {
@@ -175,7 +178,7 @@ func TestGRPCStatus(t *testing.T) {
 		}
 	}
 	check([]want{{"1", "OK", "closed"}, {"3", "g12", "UNIMPLEMENTED"}, {"5", "503", "closed"}, {"7", "200", "hc-remote"},
-		{"9", "200", "closed"}, {"11", "g99", "closed"}, {"13", "g?", "closed"}})
+		{"9", "200", "closed"}, {"11", "g99", "closed"}, {"13", "g?", "closed"}, {"15", "g5", "NOT_FOUND"}})
 	press(m, "2 z")
 	check([]want{{"1", "OK", "closed"}, {"3", "UNIMPLEMENTED", "closed"}})
 	press(m, "z")
@@ -184,12 +187,12 @@ func TestGRPCStatus(t *testing.T) {
 	for i := range m.strms.streams {
 		order = append(order, m.strms.streams[i].ID)
 	}
-	if want := []uint32{5, 11, 3, 13, 1, 9, 7}; !slices.Equal(order, want) {
+	if want := []uint32{5, 11, 3, 15, 13, 1, 9, 7}; !slices.Equal(order, want) {
 		t.Errorf("sorted by status: %v, want %v", order, want)
 	}
 	enter(m, "sort")
 	press(m, "3")
-	press(m, "G k k k k k k k k k k k")
+	press(m, "G k k k k k k k k k k k k k")
 	if v := m.View(); !strings.Contains(v, "grpc-status 12 UNIMPLEMENTED, :status: 200") {
 		t.Errorf("the frame does not tell its status:\n%s", v)
 	}

@@ -4,6 +4,7 @@ package store
 
 import (
 	"strconv"
+	"strings"
 
 	"h2sniff/decode"
 )
@@ -24,6 +25,13 @@ func (g GRPCStatus) Code() (code uint32, known bool) {
 		return 0, false
 	}
 	return uint32(g) - 1, true
+}
+
+// isGRPC says that a content-type is that of gRPC, of gRPC-Web too, in whatever
+// form the messages are.
+func isGRPC(contentType string) bool {
+	const prefix = "application/grpc"
+	return len(contentType) >= len(prefix) && strings.EqualFold(contentType[:len(prefix)], prefix)
 }
 
 // grpcStatus reads the value of a grpc-status field.

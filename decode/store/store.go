@@ -326,7 +326,7 @@ func (s *Store) index(g *segment, c *connState, row *decode.Row, local int, seq 
 		return
 	}
 	if promised == 0 {
-		r.addFields(row.Fields, &s.pool)
+		r.addFields(row.Fields, r.ends(row.Direction), &s.pool)
 		return
 	}
 	// The request that is promised belongs to the stream to come. That has
@@ -336,7 +336,7 @@ func (s *Store) index(g *segment, c *connState, row *decode.Row, local int, seq 
 	if p.frames == 0 {
 		p.first, p.last = row.Time, row.Time
 	}
-	p.addFields(row.Fields, &s.pool)
+	p.addFields(row.Fields, false, &s.pool)
 }
 
 // streamEntry returns a stream's record and its entry in g's directory, and

@@ -28,6 +28,7 @@ type streamRec struct {
 	dead               bool // no rows left; waits to leave its connection's list
 	requestTrust       uint8
 	grpc               GRPCStatus
+	grpcType           bool            // a content-type of it is that of gRPC
 	worst              decode.Severity // of the findings about it
 	phases             [2]phaseRec
 }
@@ -173,10 +174,19 @@ func (r *streamRec) end(d capture.Direction) {
 	}
 }
 
+// ends tells whether nothing more is to come in a direction.
+func (r *streamRec) ends(d capture.Direction) bool {
+	if d == capture.Send {
+		return r.endSend
+	}
+	return r.endRecv
+}
+
 // addFields takes a field section into the summary: the first request, the last
-// status that is not informational, and the last grpc-status. Trailers have no
+// status that is not informational, and the last grpc-status. ends says that
+// nothing follows in their direction. Trailers have no
 // pseudo-fields.
-func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
+func (r *streamRec) addFields(fields []decode.Field, ends bool, p *stringPool) {
 	trust := decode.TrustExact
 	worse := func(t decode.Trust) { trust = max(trust, t) }
 	var method, path, authority, host, status string
@@ -188,7 +198,7 @@ func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
 			unnamed = max(unnamed, f.Trust)
 			continue
 		}
-		if len(f.Name) == 0 || f.Name[0] != ':' && f.Name[0] != 'h' && f.Name[0] != 'g' {
+		if len(f.Name) == 0 || f.Name[0] != ':' && f.Name[0] != 'h' && f.Name[0] != 'g' && f.Name[0] != 'c' {
 			continue
 		}
 		switch f.Name {
@@ -206,10 +216,15 @@ func (r *streamRec) addFields(fields []decode.Field, p *stringPool) {
 			status = f.Value
 		case "grpc-status":
 			grpc = f
+		case "content-type":
+			r.grpcType = r.grpcType || isGRPC(f.Value)
 		}
 	}
-	if grpc != nil && !request {
+	switch answer := status != "" || r.status != 0 && !request; {
+	case grpc != nil && !request:
 		r.grpc = grpcStatus(grpc)
+	case answer && ends && r.grpcType && unnamed != decode.TrustExact && r.grpc == 0:
+		r.grpc = GRPCUnknown // it may be what is not known
 	}
 	if status != "" {
 		informational := len(status) == 3 && status[0] == '1'
@@ -252,6 +267,7 @@ func (r *streamRec) summary(p *stringPool) StreamSummary {
 		Authority:      p.get(r.authority),
 		Status:         p.get(r.status),
 		GRPCStatus:     r.grpc,
+		GRPC:           r.grpcType,
 		First:          r.first,
 		Last:           r.last,
 		Frames:         r.frames,

@@ -122,6 +122,24 @@ func TestStreamSummary(t *testing.T) {
 		{"the highest grpc-status", []*decode.Row{
 			frame(1, 5, http2.FrameHeaders, endHeaders, "", "grpc-status", "253"),
 		}, StreamSummary{Frames: 1, GRPCStatus: 254}},
+		{"a trailer without a name may be the grpc-status", []*decode.Row{
+			recv(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":method", "POST", ":path", "/", "content-type", "application/grpc+proto")),
+			frame(1, 5, http2.FrameHeaders, endHeaders, "", ":status", "200"),
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, ""), "", decode.UnknownSinceAttach),
+		}, StreamSummary{Method: "POST", Path: "/", Status: "200", Frames: 3, EndSend: true, EndRecv: true, GRPC: true, GRPCStatus: GRPCUnknown}},
+		{"so may a field of a response that has no more than that", []*decode.Row{
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":status", "200", "content-type", "application/grpc"), "", decode.UnknownSinceGap),
+		}, StreamSummary{Status: "200", Frames: 1, EndSend: true, GRPC: true, GRPCStatus: GRPCUnknown}},
+		{"not where it is known", []*decode.Row{
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":status", "200", "content-type", "application/grpc", "grpc-status", "0"), "", decode.UnknownSinceGap),
+		}, StreamSummary{Status: "200", Frames: 1, EndSend: true, GRPC: true, GRPCStatus: 1}},
+		{"nor where trailers are to come", []*decode.Row{
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders, "", ":status", "200", "content-type", "application/grpc"), "", decode.UnknownSinceGap),
+		}, StreamSummary{Status: "200", Frames: 1, GRPC: true}},
+		{"nor of what is no gRPC", []*decode.Row{
+			recv(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":method", "POST", ":path", "/", "content-type", "application/json")),
+			unknown(frame(1, 5, http2.FrameHeaders, endHeaders|endStream, "", ":status", "200"), "", decode.UnknownSinceAttach),
+		}, StreamSummary{Method: "POST", Path: "/", Status: "200", Frames: 2, EndSend: true, EndRecv: true}},
 		{"no request has a grpc-status", []*decode.Row{
 			frame(1, 5, http2.FrameHeaders, endHeaders, "", ":method", "POST", ":path", "/", "grpc-status", "0"),
 		}, StreamSummary{Method: "POST", Path: "/", Frames: 1}},

@@ -70,6 +70,7 @@ type StreamSummary struct {
 	Authority    string
 	Status       string
 	GRPCStatus   GRPCStatus
+	GRPC         bool  // a content-type of the request or the response is that of gRPC
 	First, Last  int64 // Unix nanoseconds
 	Frames       uint64
 	SentB, RecvB uint64 // octets of DATA payload
