@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -111,10 +113,15 @@ func runExport(ctx context.Context, o *options, format string, std stdio) error 
 		j := newPrinter(buffered, &options{format: lines.JSON, body: true}, s.start, st)
 		p.after, missed = j.print, &j.missed
 	}
-	err = errors.Join(runSession(ctx, s, p, nil), finish(), buffered.Flush())
+	ended := runSession(ctx, s, p, nil)
+	failed := joinOnce(finish(), buffered.Flush())
 	if c, ok := out.(io.Closer); ok && o.write != "-" {
-		err = errors.Join(err, c.Close())
+		failed = joinOnce(failed, c.Close())
 	}
+	if failed != nil {
+		return joinOnce(ended, failed, s.Close())
+	}
+	err = ended
 	summarise(std.stderr, st.Snapshot(), s.Stats(), coverage{})
 	if *missed > 0 {
 		say(std.stderr, "%d rows of single calls larger than the history are not in the export", *missed)
@@ -160,7 +167,20 @@ func (h *harExporter) take() error {
 
 func (h *harExporter) close() error {
 	h.collector.Flush()
-	return errors.Join(h.err, h.writer.Close())
+	return joinOnce(h.err, h.writer.Close())
+}
+
+// joinOnce is errors.Join without what was said before: a writer that has failed
+// returns its error again and again.
+func joinOnce(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		said := func(before error) bool { return strings.Contains(before.Error(), err.Error()) }
+		if err != nil && !slices.ContainsFunc(all, said) {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
 }
 
 // createExport creates the file of an export.
@@ -202,7 +222,9 @@ func exportRecording(ctx context.Context, o *options, s *session, std stdio) err
 		err = nil
 	}
 	w.SetStats(s.Stats())
-	err = errors.Join(err, w.Close())
+	if failed := w.Close(); failed != nil {
+		return joinOnce(err, failed, s.Close())
+	}
 	say(std.stderr, "%s written", plural(events, "event"))
 	return errors.Join(err, s.Close())
 }

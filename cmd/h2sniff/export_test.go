@@ -281,3 +281,15 @@ func TestDumpContent(t *testing.T) {
 		}
 	}
 }
+
+// A disk that is full is told of once, and nothing is called written.
+func TestExportFull(t *testing.T) {
+	path := recordHTTP(t)
+	for _, format := range []string{"har", "json", "pcapng"} {
+		var out, stderr bytes.Buffer
+		err := run(t.Context(), []string{"export", "-r", path, "--format", format, "--force", "-w", "/dev/full"}, strings.NewReader(""), &out, &stderr)
+		if err == nil || strings.Count(err.Error(), "no space left") != 1 || stderr.Len() > 0 {
+			t.Errorf("%s: %v; said: %q", format, err, stderr.String())
+		}
+	}
+}
