@@ -12,6 +12,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // processIDs lists the processes of /proc.
@@ -113,7 +115,7 @@ func (l *lister) tcpSockets(pid int) (map[string]bool, error) {
 // mapped is a file that a process has mapped.
 type mapped struct {
 	path string // as the kernel writes it
-	open string // below /proc/PID/map_files
+	open string // below /proc/PID: the same file
 }
 
 // files lists the files that a process maps, each once.
@@ -135,8 +137,24 @@ func files(pid int) ([]mapped, error) {
 		if !seen[path] {
 			seen[path] = true
 			span, _, _ := strings.Cut(lines.Text(), " ")
-			out = append(out, mapped{path, fmt.Sprintf("/proc/%d/map_files/%s", pid, span)})
+			inode := uint64(0)
+			if fields := strings.Fields(lines.Text()[:i]); len(fields) == 5 {
+				inode, _ = strconv.ParseUint(fields[4], 10, 64) // the kernel writes numbers
+			}
+			out = append(out, mapped{path, openable(pid, span, path, inode)})
 		}
 	}
 	return out, lines.Err()
+}
+
+// openable is a path of a file that a process maps: without privileges, not the one
+// that leads there for sure, but its name where that is still the same inode.
+func openable(pid int, span, path string, inode uint64) string {
+	exact := fmt.Sprintf("/proc/%d/map_files/%s", pid, span)
+	named := fmt.Sprintf("/proc/%d/root%s", pid, path)
+	var st unix.Stat_t
+	if unix.Access(exact, unix.R_OK) == nil || unix.Stat(named, &st) != nil || st.Ino != inode {
+		return exact
+	}
+	return named
 }

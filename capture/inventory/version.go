@@ -30,8 +30,8 @@ var versionTexts = map[string]*regexp.Regexp{
 // no versions.
 var boring = regexp.MustCompile(`ssl/ssl_lib\.cc\x00`)
 
-// version tells that of a library, "" where nothing does. One that stands only
-// in the file's name is given as so.VERSION.
+// version tells that of a library, "" where nothing does: the number in a file's
+// name is that of its interface.
 func (l *lister) version(pid int, of *target.Library) string {
 	family := of.Family.String()
 	if family == "Go" {
@@ -54,13 +54,7 @@ func (l *lister) version(pid int, of *target.Library) string {
 	if v == "" && family == "OpenSSL" {
 		v = l.libcrypto(pid, of.Path, texts)
 	}
-	if v != "" {
-		return v
-	}
-	if _, so, ok := strings.Cut(path.Base(of.Path), ".so."); ok {
-		return "so." + so
-	}
-	return ""
+	return v
 }
 
 // libcrypto asks the other half of OpenSSL: the one that the process maps or,

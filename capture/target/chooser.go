@@ -92,6 +92,9 @@ func (c *chooser) checkPID(pid int) error {
 	if l := leader(pid); l != pid && l != 0 {
 		return &ProcessError{PID: pid, Leader: l, Err: ErrNoProcess}
 	}
+	if st.kernel {
+		return &ProcessError{PID: pid, Err: ErrKernelThread}
+	}
 	c.starts[pid] = st.start
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 var (
 	// ErrNoProcess: a pid of Selection.PIDs is not that of a process.
 	ErrNoProcess = errors.New("no such process")
+	// ErrKernelThread: a pid of Selection.PIDs is that of one, which runs no program.
+	ErrKernelThread = errors.New("it is a kernel thread")
 	// ErrSelf: a pid of Selection.PIDs is the caller's own.
 	ErrSelf = errors.New("it cannot capture itself")
 	// ErrNoFunctions: the file defines no function to read or write with.
@@ -43,7 +45,7 @@ func (e *HiddenError) Error() string {
 }
 
 // ProcessError names the process of Selection.PIDs that cannot be chosen.
-// Err is ErrNoProcess or ErrSelf.
+// Err is ErrNoProcess, ErrKernelThread or ErrSelf.
 type ProcessError struct {
 	PID    int
 	Leader int // where PID is that of a thread, the process it belongs to
@@ -58,6 +60,8 @@ func (e *ProcessError) Error() string {
 		return fmt.Sprintf("%d is a thread, not a process: choose its process %d", e.PID, e.Leader)
 	case errors.Is(e.Err, ErrNoProcess):
 		return fmt.Sprintf("there is no process %d", e.PID)
+	case errors.Is(e.Err, ErrKernelThread):
+		return fmt.Sprintf("%d is a kernel thread: it runs no program", e.PID)
 	}
 	return fmt.Sprintf("process %d: %v", e.PID, e.Err)
 }

@@ -24,10 +24,15 @@ type stat struct {
 	threads int
 	start   uint64 // clock ticks since boot
 	image   image
+	kernel  bool // a thread of the kernel
 	exiting bool // the leader is on its way out, in which it is still to be seen for a while
 }
 
-const pfExiting = 4 // PF_EXITING, linux/sched.h
+// From linux/sched.h.
+const (
+	pfExiting = 0x4
+	pfKThread = 0x200000
+)
 
 // image tells one execve from the next as far as the kernel lets us see: the
 // addresses of code and stack, 0 where we may not trace the process.
@@ -61,8 +66,9 @@ func parseStat(b []byte) (stat, error) {
 		}
 		return n
 	}
+	flags := number(9)
 	s := stat{state: f[0][0], ppid: int(number(4)), threads: int(number(20)), start: number(22),
-		image: image{number(26), number(28)}, exiting: number(9)&pfExiting != 0}
+		image: image{number(26), number(28)}, exiting: flags&pfExiting != 0, kernel: flags&pfKThread != 0}
 	if err != nil {
 		return stat{}, errStat
 	}

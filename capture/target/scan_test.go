@@ -5,6 +5,7 @@ package target
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -322,6 +323,27 @@ func TestProcessErrors(t *testing.T) {
 		}
 		t.Log(err)
 	}
+}
+
+// TestKernelThread: -p of one is a mistake that is told of. A container has none.
+func TestKernelThread(t *testing.T) {
+	needRoot(t)
+	all, err := pids()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range all {
+		if exe, err := os.Readlink(procPath(pid, "exe")); exe == "" && errors.Is(err, fs.ErrNotExist) {
+			if st, err := readStat(pid); err == nil && st.ppid == 2 {
+				_, _, err := Scan(Selection{PIDs: []int{pid}}, testOptions)
+				if want := fmt.Sprintf("%d is a kernel thread: it runs no program", pid); !errors.Is(err, ErrKernelThread) || err.Error() != want {
+					t.Errorf("%v, want %s", err, want)
+				}
+				return
+			}
+		}
+	}
+	t.Skip("no kernel thread is to be seen: /proc is that of a container")
 }
 
 func TestScanProblems(t *testing.T) {

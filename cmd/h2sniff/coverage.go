@@ -12,7 +12,8 @@ import (
 )
 
 // coverage says which processes were not followed from their beginning, of those
-// that came while h2sniff was there. What these sent meanwhile is not known.
+// that came while h2sniff was there. What these sent meanwhile is not known, nor
+// whether they would have been seen at all: one that has no HTTP/2 counts too.
 type coverage struct {
 	// Ended counts those that had ended before all probes were in place.
 	Ended uint64
@@ -29,11 +30,11 @@ func (c coverage) String() string {
 	text := ""
 	switch {
 	case c.Ended == 1:
-		text = "1 process ended before it could be followed"
+		text = "1 process may have been missed: it ended before it could be followed"
 	case c.Ended > 0:
-		text = plural(c.Ended, "process") + " ended before they could be followed"
+		text = plural(c.Ended, "process") + " may have been missed: they ended before they could be followed"
 	case c.Unsure:
-		text = "processes may have ended before they could be followed"
+		text = "processes may have been missed: notices of them were lost"
 	}
 	if c.Ended > 0 && c.Unsure {
 		text = "at least " + text

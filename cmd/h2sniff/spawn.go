@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -56,6 +57,15 @@ func spawn(args []string, in io.Reader, out, stderr io.Writer) (*spawned, error)
 		s.result <- exitOf(cmd.Wait())
 	}()
 	if err := <-started; err != nil {
+		// What exec.Cmd says names the command too, and how Go began it.
+		var path *fs.PathError
+		var unknown *exec.Error
+		switch {
+		case errors.As(err, &path) && path.Op == "fork/exec":
+			err = path.Err
+		case errors.As(err, &unknown):
+			err = unknown.Err
+		}
 		return nil, fmt.Errorf("starting %s: %w", args[0], err)
 	}
 	return s, nil

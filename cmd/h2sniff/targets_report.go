@@ -58,6 +58,9 @@ func (t *targets) setReady() {
 	for _, failure := range t.failures.lines() {
 		say(t.report, "%s", failure)
 	}
+	for _, line := range t.idle() {
+		say(t.report, "%s", line)
+	}
 	if len(t.processes) == 0 {
 		if what := t.waitsFor(); what != "" {
 			say(t.report, "waiting for %s", what)
@@ -97,6 +100,34 @@ func (t *targets) enabled() []string {
 		out = append(out, uprobe.Cleartext+": enabled, all processes")
 	case n > 0:
 		out = append(out, fmt.Sprintf("%s: enabled, %s", uprobe.Cleartext, plural(n, "process")))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// idle has a line for the processes of each name of which nothing is captured so
+// far. The caller holds mu.
+func (t *targets) idle() []string {
+	if len(t.selection.Families) == 0 && t.selection.Families != nil {
+		return nil // no library is looked for
+	}
+	byName := make(map[string][]int)
+	for pid, p := range t.processes {
+		if len(p.libraries) == 0 && !p.cleartext {
+			byName[p.comm] = append(byName[p.comm], pid)
+		}
+	}
+	what := "no TLS library that can be probed"
+	if t.restricted() {
+		what = "nothing of " + familyNames(t.selection.Families)
+	}
+	var out []string
+	for name, pids := range byName {
+		who := fmt.Sprintf("%s %d", name, slices.Min(pids))
+		if n := len(pids) - 1; n > 0 {
+			who += fmt.Sprintf(" and %d more", n)
+		}
+		out = append(out, fmt.Sprintf("%s: %s so far; what is loaded later is attached to", who, what))
 	}
 	slices.Sort(out)
 	return out

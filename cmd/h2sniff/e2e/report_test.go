@@ -39,14 +39,26 @@ with open(sys.argv[1]) as file:
     code = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)
 print("ok", os.getpid(), flush=True)
 sys.stdin.read()`, broken))
+	sleep := exec.Command("sleep", "1000")
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sleep.Process.Kill(); sleep.Wait() })
+	waitUntil(t, "sleep to run", func() bool {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", sleep.Process.Pid))
+		return err == nil && string(comm) == "sleep\n"
+	})
 	for _, test := range []struct {
 		pid  int
 		want []string
+		args []string
 	}{
-		{nginx.pid, []string{fmt.Sprintf("h2sniff: OpenSSL: enabled, %s, 3 processes", library), "h2sniff: TCP (cleartext): enabled, 3 processes"}},
-		{python.pid, []string{"h2sniff: TCP (cleartext): enabled, 1 process", fmt.Sprintf("h2sniff: %s, mapped by %d (python3): not an ELF file", broken, python.pid)}},
+		{nginx.pid, []string{fmt.Sprintf("h2sniff: OpenSSL: enabled, %s, 3 processes", library), "h2sniff: TCP (cleartext): enabled, 3 processes"}, nil},
+		{python.pid, []string{"h2sniff: TCP (cleartext): enabled, 1 process", fmt.Sprintf("h2sniff: %s, mapped by %d (python3): not an ELF file", broken, python.pid)}, nil},
+		{sleep.Process.Pid, []string{fmt.Sprintf("h2sniff: sleep %d: no TLS library that can be probed so far; what is loaded later is attached to", sleep.Process.Pid)}, []string{"--h2c=false"}},
+		{sleep.Process.Pid, []string{fmt.Sprintf("h2sniff: sleep %d: nothing of OpenSSL so far; what is loaded later is attached to", sleep.Process.Pid)}, []string{"--lib", "openssl"}},
 	} {
-		s := startSniff(t, "-p", strconv.Itoa(test.pid))
+		s := startSniff(t, append([]string{"-p", strconv.Itoa(test.pid)}, test.args...)...)
 		if got := s.reported(); strings.Join(got, "\n") != strings.Join(test.want, "\n") {
 			t.Errorf("got  %q\nwant %q", got, test.want)
 		}

@@ -22,8 +22,8 @@ func TestUnfollowed(t *testing.T) {
 		summary     string // behind what is lost
 	}{
 		{"none", 0, 0, `$`},
-		{"one has ended", 1, 0, `, 1 process ended before it could be followed$`},
-		{"both", 2, 2, `, 2 processes ended before they could be followed, 2 processes followed late, by up to [0-9.]+m?s$`},
+		{"one has ended", 1, 0, `, 1 process may have been missed: it ended before it could be followed$`},
+		{"both", 2, 2, `, 2 processes may have been missed: they ended before they could be followed, 2 processes followed late, by up to [0-9.]+m?s$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
