@@ -197,6 +197,7 @@ func TestSortByStatus(t *testing.T) {
 	}
 	answered := reset(summary("204", 0, true), http2.ErrCodeNo)
 	answered.EndRecv = false
+	late := reset(summary("202", 0, true), http2.ErrCodeStreamClosed)
 	for _, c := range []struct {
 		closed bool
 		want   []store.StreamSummary
@@ -204,7 +205,7 @@ func TestSortByStatus(t *testing.T) {
 		{true, []store.StreamSummary{
 			summary("503", 0, true), reset(summary("404", 0, false), http2.ErrCodeCancel), summary("200", 15, true), summary("200", store.GRPCUnknown, true),
 			reset(summary("200", 0, false), http2.ErrCodeCancel), reset(summary("", 0, false), http2.ErrCodeRefusedStream),
-			summary("200", 0, false), answered, summary("201", 0, true), summary("200", 1, true), summary("200", 0, true),
+			summary("200", 0, false), answered, late, summary("201", 0, true), summary("200", 1, true), summary("200", 0, true),
 		}},
 		{false, []store.StreamSummary{
 			summary("404", 0, false), reset(summary("200", 0, false), http2.ErrCodeNo), summary("200", 0, true), summary("200", 0, false), summary("", 0, false),

@@ -85,9 +85,13 @@ func statusRank(t *store.StreamSummary, connClosed bool) uint64 {
 	return well | rank
 }
 
-// answered says that a stream was reset without an error once the response was
-// whole: its server did not want the rest of the request (RFC 9113, section 8.1).
+// answered says that a stream was reset when that could do no harm: both directions
+// had ended, as curl does it, or the response was whole and its server did not want
+// the rest of the request (NO_ERROR: RFC 9113, section 8.1).
 func answered(t *store.StreamSummary) bool {
+	if t.EndSend && t.EndRecv {
+		return true
+	}
 	d := requestDirection(t, capture.RoleUnknown).Reverse()
 	whole := t.EndSend && d == capture.Send || t.EndRecv && d == capture.Recv
 	return t.ResetCodeKnown && http2.ErrCode(t.ResetCode) == http2.ErrCodeNo && whole
