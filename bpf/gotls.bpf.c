@@ -140,6 +140,8 @@ int go_entry(struct pt_regs *ctx)
 	u8 op = cookie;
 	struct stack stack;
 
+	if (ending)
+		return 0;
 	if (op == OP_GO_CLOSE) {
 		go_close(id, &key);
 		return 0;
@@ -256,6 +258,8 @@ int go_return(struct pt_regs *ctx)
 	struct stack stack;
 	struct go_call call = {};
 
+	if (ending)
+		return 0;
 	if (cookie & COOKIE_DEFERRED && !go_result(ctx, cookie, &n, &sp))
 		return 0;
 	if (!stack_of(at.g, &stack))
@@ -327,7 +331,7 @@ int go_receive(u64 *ctx)
 	struct goroutine_key at = {.tgid = id >> 32, .g = GO_G(regs)};
 	struct goroutine *gr = bpf_map_lookup_elem(&goroutines, &at);
 	struct stack stack;
-	if (!gr || !gr->depth)
+	if (ending || !gr || !gr->depth)
 		return 0;
 	if (bpf_probe_read_user(&stack, sizeof(stack), (void *)at.g))
 		return 0;

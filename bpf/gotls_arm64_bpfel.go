@@ -179,6 +179,7 @@ const (
 	gotlsProgGoReceive    = "go_receive"
 	gotlsProgGoReturn     = "go_return"
 	gotlsVarClientPreface = "client_preface"
+	gotlsVarEnding        = "ending"
 	gotlsVarHeadersOnly   = "headers_only"
 	gotlsVarPidnsInum     = "pidns_inum"
 	gotlsVarSleepable     = "sleepable"
@@ -252,6 +253,7 @@ type gotlsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type gotlsVariableSpecs struct {
 	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	Ending        *ebpf.VariableSpec `ebpf:"ending"`
 	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
 	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
@@ -308,6 +310,7 @@ func (m *gotlsMaps) Close() error {
 // It can be passed to loadGotlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gotlsVariables struct {
 	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	Ending        *ebpf.Variable `ebpf:"ending"`
 	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
 	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.Variable `ebpf:"sleepable"`

@@ -82,6 +82,19 @@ type Objects struct {
 
 	options Options
 	pidns   uint32
+	ending  []*ebpf.Variable // of each object file, to end all programs with
+}
+
+// Stop has the programs tell nothing any more. Call it before the probes are taken
+// away, which is done one after the other, so that all stop telling at one time,
+// and behind the last LoadSyscalls, LoadGo and LoadNSS.
+func (o *Objects) Stop() error {
+	for _, v := range o.ending {
+		if err := v.Set(true); err != nil {
+			return fmt.Errorf("stopping the BPF programs: %w", err)
+		}
+	}
+	return nil
 }
 
 // Close unloads what nothing else holds.
@@ -324,6 +337,7 @@ func (o *Objects) loadCollection(read func() (*ebpf.CollectionSpec, error), more
 	if err != nil {
 		return nil, fmt.Errorf("loading BPF programs: %w", err)
 	}
+	o.ending = append(o.ending, coll.Variables["ending"])
 	for _, name := range slices.Sorted(maps.Keys(coll.Programs)) {
 		if o.options.LogVerifier {
 			o.VerifierLog += fmt.Sprintf("%s: %s\n", name, coll.Programs[name].VerifierLog)

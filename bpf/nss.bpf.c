@@ -97,6 +97,8 @@ int nss_entry(struct pt_regs *ctx)
 	u64 buf = REG_ARG2(ctx), len = REG_ARG3(ctx), flags = REG_ARG4(ctx);
 	u64 id = bpf_get_current_pid_tgid();
 
+	if (ending)
+		return 0;
 	if (op == OP_NSS_IMPORT)
 		return 0;
 	struct thread *th = thread_of(id, true);
@@ -245,6 +247,8 @@ int nss_return(struct pt_regs *ctx)
 	u64 ret = REG_RET(ctx), sp = REG_SP(ctx) - RET_SP;
 	u64 id = bpf_get_current_pid_tgid();
 
+	if (ending)
+		return 0;
 	if (op == OP_NSS_IMPORT) {
 		imported(id, ret, cookie >> COOKIE_LIBRARY);
 		return 0;

@@ -151,6 +151,7 @@ const (
 	nssProgNssEntry     = "nss_entry"
 	nssProgNssReturn    = "nss_return"
 	nssVarClientPreface = "client_preface"
+	nssVarEnding        = "ending"
 	nssVarHeadersOnly   = "headers_only"
 	nssVarPidnsInum     = "pidns_inum"
 	nssVarSleepable     = "sleepable"
@@ -222,6 +223,7 @@ type nssMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type nssVariableSpecs struct {
 	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	Ending        *ebpf.VariableSpec `ebpf:"ending"`
 	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
 	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
@@ -276,6 +278,7 @@ func (m *nssMaps) Close() error {
 // It can be passed to loadNssObjects or ebpf.CollectionSpec.LoadAndAssign.
 type nssVariables struct {
 	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	Ending        *ebpf.Variable `ebpf:"ending"`
 	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
 	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.Variable `ebpf:"sleepable"`

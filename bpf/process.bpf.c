@@ -15,7 +15,7 @@ int receive(u64 *ctx)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	struct thread *th = bpf_map_lookup_elem(&threads, &id);
-	if (!th)
+	if (ending || !th)
 		return 0;
 	struct sock *sk = (void *)ctx[0];
 
@@ -52,6 +52,8 @@ static __always_inline void forget_thread(u64 id, bool whole_process)
 {
 	struct thread *th = bpf_map_lookup_elem(&threads, &id);
 	u32 tgid = id >> 32;
+	if (ending)
+		return;
 	if (th && th->depth && !whole_process) {
 		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 		if (r) {

@@ -142,6 +142,7 @@ const (
 	processProgProcessExec = "process_exec"
 	processProgProcessExit = "process_exit"
 	processProgReceive     = "receive"
+	processVarEnding       = "ending"
 	processVarPidnsInum    = "pidns_inum"
 	processVarWakeupBytes  = "wakeup_bytes"
 )
@@ -210,6 +211,7 @@ type processMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processVariableSpecs struct {
+	Ending      *ebpf.VariableSpec `ebpf:"ending"`
 	PidnsInum   *ebpf.VariableSpec `ebpf:"pidns_inum"`
 	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -259,6 +261,7 @@ func (m *processMaps) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processVariables struct {
+	Ending      *ebpf.Variable `ebpf:"ending"`
 	PidnsInum   *ebpf.Variable `ebpf:"pidns_inum"`
 	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
 }

@@ -17,6 +17,10 @@
 /* Set before loading. */
 const volatile u64 wakeup_bytes; /* queued octets that wake the reader at once; a power of two */
 
+/* Set when the capture ends, before the probes are taken away, which is done one
+ * after the other: what reads tell when writes tell no more is not the truth. */
+volatile bool ending;
+
 #define MAX_DEPTH 8 /* a power of two: indices are masked with it */
 struct call {
 	u64 handle, gen;

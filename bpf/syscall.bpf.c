@@ -165,7 +165,7 @@ int enter(u64 *ctx)
 		return 0;
 	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
 		return 0;
-	if (is_compat(task))
+	if (ending || is_compat(task))
 		return 0;
 	struct tcp_state *s = tcp_state(task, &t, fd, 0);
 	if (!s)
@@ -178,7 +178,7 @@ SEC("tp_btf/sys_exit")
 int leave(u64 *ctx)
 {
 	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
-	if (!running || !running->t.sk)
+	if (ending || !running || !running->t.sk)
 		return 0;
 	end(running, ctx[1]);
 	return 0;
@@ -209,7 +209,7 @@ static __always_inline bool counts(struct task_struct *task, u64 sk, struct tcp_
 	if (!everyone && !bpf_task_storage_get(&followed, task->group_leader, 0, 0))
 		return false;
 	*s = bpf_map_lookup_elem(&sockets, &sk);
-	return !(*s && (*s)->verdict == VERDICT_REFUSED) && !is_compat(task);
+	return !ending && !(*s && (*s)->verdict == VERDICT_REFUSED) && !is_compat(task);
 }
 
 /* Each piece of a send, before it is taken, while the socket is locked. */
@@ -253,7 +253,7 @@ SEC("tp_btf/sock_send_length")
 int sent(u64 *ctx)
 {
 	struct running *running = bpf_task_storage_get(&transfers, bpf_get_current_task_btf(), 0, 0);
-	if (running && running->t.sk == ctx[0] && running->t.dir == DIR_SEND)
+	if (!ending && running && running->t.sk == ctx[0] && running->t.dir == DIR_SEND)
 		end(running, (s32)ctx[1]);
 	return 0;
 }
@@ -353,7 +353,7 @@ int destroy(u64 *ctx)
 {
 	u64 sk = ctx[0];
 	struct tcp_state *s = bpf_map_lookup_elem(&sockets, &sk);
-	if (!s)
+	if (ending || !s)
 		return 0;
 	for (u32 i = 0; i < MAX_TGIDS; i++) {
 		struct conn_key key = {.tgid = s->tgids[i], .handle = sk};

@@ -243,6 +243,7 @@ const (
 	syscallProgSending      = "sending"
 	syscallProgSent         = "sent"
 	syscallVarClientPreface = "client_preface"
+	syscallVarEnding        = "ending"
 	syscallVarEveryone      = "everyone"
 	syscallVarFollowName    = "follow_name"
 	syscallVarHeadersOnly   = "headers_only"
@@ -328,6 +329,7 @@ type syscallMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallVariableSpecs struct {
 	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	Ending        *ebpf.VariableSpec `ebpf:"ending"`
 	Everyone      *ebpf.VariableSpec `ebpf:"everyone"`
 	FollowName    *ebpf.VariableSpec `ebpf:"follow_name"`
 	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
@@ -389,6 +391,7 @@ func (m *syscallMaps) Close() error {
 // It can be passed to loadSyscallObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallVariables struct {
 	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	Ending        *ebpf.Variable `ebpf:"ending"`
 	Everyone      *ebpf.Variable `ebpf:"everyone"`
 	FollowName    *ebpf.Variable `ebpf:"follow_name"`
 	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`

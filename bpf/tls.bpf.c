@@ -247,11 +247,11 @@ static __always_inline int on_return(struct pt_regs *ctx)
 SEC("uprobe")
 int entry(struct pt_regs *ctx)
 {
-	return on_entry(ctx);
+	return ending ? 0 : on_entry(ctx);
 }
 
 SEC("uretprobe")
 int ret(struct pt_regs *ctx)
 {
-	return on_return(ctx);
+	return ending ? 0 : on_return(ctx);
 }

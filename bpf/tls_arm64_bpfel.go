@@ -142,6 +142,7 @@ const (
 	tlsProgEntry        = "entry"
 	tlsProgRet          = "ret"
 	tlsVarClientPreface = "client_preface"
+	tlsVarEnding        = "ending"
 	tlsVarHeadersOnly   = "headers_only"
 	tlsVarPidnsInum     = "pidns_inum"
 	tlsVarSleepable     = "sleepable"
@@ -212,6 +213,7 @@ type tlsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type tlsVariableSpecs struct {
 	ClientPreface *ebpf.VariableSpec `ebpf:"client_preface"`
+	Ending        *ebpf.VariableSpec `ebpf:"ending"`
 	HeadersOnly   *ebpf.VariableSpec `ebpf:"headers_only"`
 	PidnsInum     *ebpf.VariableSpec `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.VariableSpec `ebpf:"sleepable"`
@@ -264,6 +266,7 @@ func (m *tlsMaps) Close() error {
 // It can be passed to loadTlsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tlsVariables struct {
 	ClientPreface *ebpf.Variable `ebpf:"client_preface"`
+	Ending        *ebpf.Variable `ebpf:"ending"`
 	HeadersOnly   *ebpf.Variable `ebpf:"headers_only"`
 	PidnsInum     *ebpf.Variable `ebpf:"pidns_inum"`
 	Sleepable     *ebpf.Variable `ebpf:"sleepable"`

@@ -162,7 +162,7 @@ func (c *capturer) end(err error) error {
 	for ev := range c.watcher.Events() { // closed when it has let go of everything
 		c.targets.account(ev)
 	}
-	return errors.Join(err, c.attacher.Close())
+	return errors.Join(err, c.objs.Stop(), c.attacher.Close())
 }
 
 // free releases everything. The capture must have ended or never have begun.
