@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ring reads a ring buffer of the kernel where it lies: records can be large, and
-// most of what is in them is not looked at twice. (The reader that comes with the
-// library that loads the programs copies each.) Next is for one goroutine, Finish
-// and Close for any.
+// Ring reads a ring buffer of the kernel. Each record is copied out and its room
+// given back at once. Reading it where it lies took h2sniff less, but programs that
+// send much more (docs/performance.md). Next is for one goroutine, Finish and Close
+// for any.
 //
 // The layout is that of kernel/bpf/ringbuf.c: a page with the consumer's position,
 // one with the producer's, and the data, mapped twice so that no record is split.
@@ -31,6 +31,7 @@ type Ring struct {
 	consumer, producer *uint64
 	size               uint64
 	next               uint64 // position behind the record that was given last
+	record             []byte // that record
 
 	mu          sync.RWMutex // held to close epoll and wake, shared to use them
 	epoll, wake int
@@ -62,7 +63,7 @@ func OpenRing(m *ebpf.Map) (*Ring, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mapping the ring buffer: %w", err), unix.Munmap(consumer))
 	}
-	// Not by Close: what Next gave may be in use still.
+	// Not by Close: Next may be in use still.
 	runtime.AddCleanup(r, func(mapped [2][]byte) {
 		unix.Munmap(mapped[0])
 		unix.Munmap(mapped[1])
@@ -101,12 +102,11 @@ func (r *Ring) closePoll() error {
 	return err
 }
 
-// Next gives the next record. It belongs to the ring buffer, and holds its room
-// there, until the next call. Where none is there, Next waits until one wakes it or
-// the time is over, and looks once more: then the error is os.ErrDeadlineExceeded.
-// Behind Finish it is ErrFinished at the end, behind Close os.ErrClosed.
+// Next gives the next record, which is valid until the next call. Where none is
+// there, Next waits until one wakes it or the time is over, and looks once more: then
+// the error is os.ErrDeadlineExceeded. Behind Finish it is ErrFinished at the end,
+// behind Close os.ErrClosed.
 func (r *Ring) Next(wait time.Duration) ([]byte, error) {
-	atomic.StoreUint64(r.consumer, r.next)
 	for waited := false; ; {
 		if r.closed.Load() {
 			return nil, os.ErrClosed
@@ -152,10 +152,14 @@ func (r *Ring) look() ([]byte, error) {
 			return nil, fmt.Errorf("ring buffer record of %d octets: %w", length, io.ErrUnexpectedEOF)
 		}
 		r.next += whole
-		if header&ringDiscarded == 0 {
-			return r.data[at+ringHeader:][:length:length], nil
+		discarded := header&ringDiscarded != 0
+		if !discarded {
+			r.record = append(r.record[:0], r.data[at+ringHeader:][:length]...)
 		}
 		atomic.StoreUint64(r.consumer, r.next)
+		if !discarded {
+			return r.record, nil
+		}
 	}
 }
 
@@ -197,8 +201,7 @@ func (r *Ring) Finish() error {
 	return r.wakeUp()
 }
 
-// Close ends a Next that waits. What Next gave stays valid as long as the Ring is
-// in use.
+// Close ends a Next that waits.
 func (r *Ring) Close() error {
 	if r.closed.Swap(true) {
 		return nil
